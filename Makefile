@@ -1,0 +1,55 @@
+# Thin fronts of the `ib` command. EXPERIMENT names a file in experiments/, ARGS are further options of `ib`:
+#   make figures EXPERIMENT=digits ARGS="--encoder.width 32"
+PYTHON ?= python3
+VENV ?= .venv
+EXPERIMENT ?= default
+ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install train estimate-mi figures samples describe test test-slow bench lint format clean
+
+help:
+	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
+	@echo "make train        train the encoders and dump their activations"
+	@echo "make estimate-mi  fit the decoders and measure information"
+	@echo "make samples      sample images from what the layers know, and write the page"
+	@echo "make describe     what an experiment will cost, before anything runs"
+	@echo "make test         the tests; make test-slow: the long ones; make lint; make bench"
+	@echo "make clean        remove what EXPERIMENT has made"
+
+install: $(INSTALLED)
+
+# A half-made environment has no marker, so that the next call goes on with it.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+train estimate-mi figures samples describe: $(INSTALLED)
+	@$(BIN)/ib $@ $(EXPERIMENT) $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q $(ARGS)
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+bench: $(INSTALLED)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf "checkpoints/$(EXPERIMENT)" "figures/$(EXPERIMENT)"

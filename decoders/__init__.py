@@ -1,0 +1,28 @@
+"""Conditional density models of images.
+
+A decoder called on a condition gives a distribution over images: `decoder(condition).log_prob(x)`.
+"""
+
+from decoders.batches import Minibatch, TrainingData
+from decoders.code_lengths import code_lengths_bits
+from decoders.conditioning import Condition
+from decoders.config import Architecture, Cell, ImageSpace, PixelCNNPPConfig
+from decoders.fitting import Fit, fit
+from decoders.pixelcnnpp import ImageDistribution, PixelCNNPP
+from decoders.schedule import FittingConfig
+
+__all__ = [
+    "Architecture",
+    "Cell",
+    "Condition",
+    "Fit",
+    "FittingConfig",
+    "ImageDistribution",
+    "ImageSpace",
+    "Minibatch",
+    "PixelCNNPP",
+    "PixelCNNPPConfig",
+    "TrainingData",
+    "code_lengths_bits",
+    "fit",
+]

@@ -1,0 +1,245 @@
+"""From a layer's activations to feature maps at every resolution of the decoder; the null condition.
+
+A layer of the encoder may be finer or, usually, coarser than the image. Enlarging a coarse map would hand the same
+values to all pixels of a patch; here every pixel has its own linear read-out of the activations of its patch
+(sub-pixel convolution, Shi et al. 2016, arXiv 1609.05158). Cells of a layer share the read-out; each has a small
+correction of its own, and a scale and shift per feature map (FiLM, Perez et al. 2018, arXiv 1709.07871).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from decoders.config import PixelCNNPPConfig, resolution_sizes
+
+__all__ = ["Condition", "Conditioning", "Conditions", "LayerProjection"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Activations and the cell that they come from."""
+
+    activations: Tensor
+    """(B, C, h, w) or (B, C), any floating dtype."""
+    cell: str
+    """Name of the cell."""
+
+
+Conditions = Tensor | Condition | Sequence[Condition] | None
+
+
+def _smallest_divisor(size: int, at_least: int) -> int:
+    return next(
+        divisor for divisor in range(1, size + 1) if size % divisor == 0 and divisor >= min(at_least, size)
+    )
+
+
+class LayerProjection(nn.Module):
+    """Reads feature maps of the image's size from a layer's activations.
+
+    Activations are brought to a grid that divides the image (vectors by a dense map to about 4x4), and a 1x1
+    convolution with sub-pixel outputs reads the features of every pixel. Cells of the layer are numbered.
+
+    Arguments:
+        shape: (C, h, w) or (C,) of the activations.
+        size: (H, W) of the image.
+        filters: feature maps.
+        n_cells: cells of this layer.
+        adapters: whether each cell has its own correction of the read-out.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], size: tuple[int, int], filters: int, n_cells: int, adapters: bool
+    ) -> None:
+        super().__init__()
+        self.shape, self.size, self.filters = shape, size, filters
+        channels = shape[0]
+        spatial = shape[1:] if len(shape) == 3 and shape[1:] != (1, 1) else None
+        self.dense: nn.Linear | None = None
+        self.resize: tuple[int, int] | None = None
+        self.unshuffle = (1, 1)
+        if spatial is None:
+            self.grid = (_smallest_divisor(size[0], 4), _smallest_divisor(size[1], 4))
+            hidden = 4 * filters
+            self.dense = nn.Linear(channels, hidden * self.grid[0] * self.grid[1])
+            inputs = hidden
+        else:
+            # Too coarse: a grid that divides the image. Too fine: a multiple of the image, folded into channels.
+            brought = [
+                _smallest_divisor(whole, part) if part <= whole else whole * -(-part // whole)
+                for part, whole in zip(spatial, size, strict=True)
+            ]
+            self.resize = None if tuple(brought) == spatial else (brought[0], brought[1])
+            self.grid = (min(brought[0], size[0]), min(brought[1], size[1]))
+            self.unshuffle = (brought[0] // self.grid[0], brought[1] // self.grid[1])
+            inputs = channels * self.unshuffle[0] * self.unshuffle[1]
+        self.shuffle = (size[0] // self.grid[0], size[1] // self.grid[1])
+        outputs = filters * self.shuffle[0] * self.shuffle[1]
+        # Standardised inputs and weights of variance 1 / fan-in: the read-outs have unit scale.
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) * inputs**-0.5)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        if self.dense is not None:
+            nn.init.normal_(self.dense.weight, std=channels**-0.5)
+            nn.init.zeros_(self.dense.bias)
+        self.cell_scale = nn.Parameter(torch.zeros(n_cells, filters))
+        self.cell_shift = nn.Parameter(torch.zeros(n_cells, filters))
+        adapted = self.weight if self.dense is None else self.dense.weight
+        self.adapters = nn.Parameter(torch.zeros(n_cells, *adapted.shape)) if adapters else None
+        self.mean: Tensor
+        self.inverse_deviation: Tensor
+        self.register_buffer("mean", torch.zeros(n_cells, channels))
+        self.register_buffer("inverse_deviation", torch.ones(n_cells, channels))
+
+    def cell_parameters(self) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+        """Scale, shift and correction of every cell; once per minibatch, so that their gradients are dense once."""
+        adapters = [None] * len(self.cell_scale) if self.adapters is None else self.adapters.unbind(0)
+        return list(zip(self.cell_scale.unbind(0), self.cell_shift.unbind(0), adapters, strict=True))
+
+    def forward(self, activations: Tensor, cell: int, own: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
+        """(B, C, h, w) or (B, C) of one cell, and its parameters, to (B, filters, H, W)."""
+        scale, shift, adapter = own
+        axes = (1, -1) + (1,) * (activations.ndim - 2)
+        x = (activations.to(self.mean.dtype) - self.mean[cell].view(axes)) * self.inverse_deviation[
+            cell
+        ].view(axes)
+        weight = self.weight
+        if self.dense is not None:
+            dense = self.dense.weight if adapter is None else self.dense.weight + adapter
+            x = F.linear(x.flatten(1), dense, self.dense.bias).unflatten(1, (-1, *self.grid))
+        else:
+            if adapter is not None:
+                weight = weight + adapter
+            if self.resize is not None:
+                x = F.interpolate(x, self.resize, mode="bilinear", align_corners=False)
+            if self.unshuffle != (1, 1):
+                x = self._fold(x)
+        # Scale and shift are applied to the small weight instead of the large map.
+        weight = (weight.view(self.filters, -1) * (1 + scale).unsqueeze(1)).view(len(weight), -1, 1, 1)
+        bias = (self.bias.view(self.filters, -1) * (1 + scale).unsqueeze(1) + shift.unsqueeze(1)).flatten()
+        return self._unfold(F.conv2d(x, weight, bias))
+
+    def _fold(self, x: Tensor) -> Tensor:
+        """Space to depth: (B, C, H a, W b) to (B, C a b, H, W)."""
+        down, right = self.unshuffle
+        x = x.unflatten(2, (self.grid[0], down)).unflatten(4, (self.grid[1], right))  # (B, C, H, a, W, b)
+        return x.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+
+    def _unfold(self, x: Tensor) -> Tensor:
+        """Depth to space: (B, F a b, h, w) to (B, F, h a, w b)."""
+        if self.shuffle == (1, 1):
+            return x
+        x = x.unflatten(1, (self.filters, *self.shuffle))  # (B, F, a, b, h, w)
+        return x.permute(0, 1, 4, 2, 5, 3).reshape(len(x), self.filters, *self.size)
+
+
+class Conditioning(nn.Module):
+    """Feature maps of a minibatch's conditions at every resolution.
+
+    Arguments:
+        config: the decoder's; it must name at least one cell.
+    """
+
+    def __init__(self, config: PixelCNNPPConfig) -> None:
+        super().__init__()
+        image, chosen = config.image, config.architecture
+        sizes = resolution_sizes(image.height, image.width, chosen.resolutions)
+        self.size = sizes[0]
+        self.cells = {cell.name: cell for cell in config.cells}
+        layers: dict[str, list[str]] = {}
+        for cell in config.cells:
+            layers.setdefault(cell.layer, []).append(cell.name)
+        # Parameter names may not contain dots, layer names may: modules are numbered.
+        self._places = {
+            name: (layer, index)
+            for layer, names in enumerate(layers.values())
+            for index, name in enumerate(names)
+        }
+        self.projections = nn.ModuleList(
+            LayerProjection(
+                self.cells[names[0]].shape,
+                sizes[0],
+                chosen.condition_filters,
+                len(names),
+                chosen.cell_adapters,
+            )
+            for names in layers.values()
+        )
+        filters = chosen.condition_filters
+        self.null = nn.Parameter(torch.randn(filters))
+        self.refine = nn.Conv2d(filters, filters, 3, padding=1)
+        self.coarsen = nn.ModuleList(nn.Conv2d(filters, filters, 2, 2) for _ in sizes[1:])
+
+    def standardise(self, cell: str, mean: Tensor, std: Tensor) -> None:
+        """Set the mean and standard deviation (C,) by which a cell's activations are standardised."""
+        layer, index = self._place(cell)
+        projection = self.projections[layer]
+        assert isinstance(projection, LayerProjection)
+        if mean.shape != projection.mean[index].shape or std.shape != mean.shape:
+            wanted = tuple(projection.mean[index].shape)
+            raise ValueError(
+                f"cell {cell!r}: mean and std must be {wanted}, not {mean.shape} and {std.shape}"
+            )
+        # Dead channels vary by rounding only; dividing by that would turn an exception into an explosion.
+        floor = 1e-3 * std.max()
+        std = (
+            torch.where(std > 0, std.clamp_min(floor), torch.ones_like(std))
+            if floor > 0
+            else torch.ones_like(std)
+        )
+        projection.mean[index].copy_(mean)
+        projection.inverse_deviation[index].copy_(1 / std)
+
+    def forward(self, condition: Conditions, null_mask: Tensor | None) -> list[Tensor]:
+        """Feature maps (B, filters, H, W), finest first; B is 1 where all images see the null condition.
+
+        Raises:
+            ValueError: unknown cell, wrong shape, or a mask of another length than the conditions.
+        """
+        features = self.null.view(1, -1, 1, 1).expand(1, -1, *self.size)
+        if condition is not None:
+            projected = self._project(condition)
+            if null_mask is not None:
+                if null_mask.shape != projected.shape[:1]:
+                    raise ValueError(
+                        f"null_mask {tuple(null_mask.shape)} does not fit {len(projected)} conditions"
+                    )
+                projected = torch.where(null_mask.view(-1, 1, 1, 1), features.to(projected.dtype), projected)
+            features = projected
+        # Without a nonlinearity around it, the read-out reaches the gates as it is.
+        maps = [features + self.refine(F.elu(features))]
+        for coarsen in self.coarsen:
+            maps.append(F.elu(coarsen(maps[-1])))
+        return maps
+
+    def _project(self, condition: Tensor | Condition | Sequence[Condition]) -> Tensor:
+        if isinstance(condition, Tensor):
+            if len(self.cells) != 1:
+                raise ValueError(f"the decoder has {len(self.cells)} cells: pass a Condition that names one")
+            condition = Condition(condition, next(iter(self.cells)))
+        if isinstance(condition, Condition):
+            condition = (condition,)
+        own: dict[int, list[tuple[Tensor, Tensor, Tensor | None]]] = {}
+        parts = []
+        for part in condition:
+            layer, index = self._place(part.cell)
+            projection = self.projections[layer]
+            assert isinstance(projection, LayerProjection)
+            if tuple(part.activations.shape[1:]) != projection.shape:
+                given = tuple(part.activations.shape[1:])
+                raise ValueError(f"cell {part.cell!r} has activations of {projection.shape}, not {given}")
+            if layer not in own:
+                own[layer] = projection.cell_parameters()
+            parts.append(projection(part.activations, index, own[layer][index]))
+        if not parts:
+            raise ValueError("an empty sequence of conditions: pass None for the null condition")
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _place(self, cell: str) -> tuple[int, int]:
+        if cell not in self._places:
+            raise ValueError(f"unknown cell {cell!r}; the decoder knows {', '.join(self._places)}")
+        return self._places[cell]

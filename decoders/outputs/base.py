@@ -1,0 +1,62 @@
+"""The interface of output distributions: from the network's features at a pixel to a distribution of its channels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from decoders.config import ImageSpace
+
+__all__ = ["OutputDistribution"]
+
+
+class OutputDistribution(nn.Module):
+    """Distribution of the channels of a pixel; channel c sees the true values of channels 0..c-1.
+
+    Attributes:
+        n_parameters: values per pixel, P, that the network must provide.
+        n_uniforms: uniform random numbers, K, that one pixel's sample uses.
+        init_scale: standard deviation of the parameters after initialisation of the network.
+    """
+
+    n_parameters: int
+    n_uniforms: int
+    init_scale: float = 1.0
+
+    def __init__(self, image: ImageSpace) -> None:
+        super().__init__()
+        self.image = image
+
+    def channel_log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        """Log-probability of each channel given the earlier ones, in nats.
+
+        Arguments:
+            parameters: (B, P, H, W), float32 or float64.
+            x: (B, C, H, W), int64.
+
+        Returns:
+            (B, C, H, W).
+        """
+        raise TypeError(f"{type(self).__name__} does not define channel_log_prob")
+
+    def sample(self, parameters: Tensor, uniforms: Tensor) -> Tensor:
+        """Draw the channels of one pixel per row.
+
+        Arguments:
+            parameters: (B, P).
+            uniforms: (B, K) in [0, 1).
+
+        Returns:
+            (B, C), int64.
+        """
+        raise TypeError(f"{type(self).__name__} does not define sample")
+
+    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        """Log-probability of every pixel, in nats: (B, P, H, W) and (B, C, H, W) to (B, H, W).
+
+        Computed in float32 even under autocast (in float64 for float64 parameters): bf16 has 3 digits.
+        """
+        if parameters.dtype != torch.float64:
+            parameters = parameters.float()
+        with torch.autocast(parameters.device.type, enabled=False):
+            return self.channel_log_prob(parameters, x).sum(1)

@@ -1,0 +1,21 @@
+"""Activations of every checkpoint, kept on disk or computed again: the same bits either way."""
+
+from ib_analysis.activations.dump import activations_artifact, dump_activations
+from ib_analysis.activations.groups import Groups, Part, groups_of
+from ib_analysis.activations.source import Activations, RecomputedActivations, bytes_per_image, to_float16
+from ib_analysis.activations.store import StoredActivations, dataset_name, verify
+
+__all__ = [
+    "Activations",
+    "Groups",
+    "Part",
+    "RecomputedActivations",
+    "StoredActivations",
+    "activations_artifact",
+    "bytes_per_image",
+    "dataset_name",
+    "dump_activations",
+    "groups_of",
+    "to_float16",
+    "verify",
+]

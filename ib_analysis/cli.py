@@ -1,0 +1,175 @@
+"""The `ib` command: one sub-command per thing a user wants done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+from ib_analysis.artifacts import UserError, plain
+from ib_analysis.experiment import Experiment, ExperimentConfig
+
+__all__ = ["main", "parse_experiment"]
+
+EXPERIMENTS = Path("experiments")
+
+
+def _train(experiment: Experiment) -> None:
+    from ib_analysis.stages.pipeline import run_until
+
+    run_until(experiment, "dump")
+
+
+def _estimate(experiment: Experiment) -> None:
+    from ib_analysis.stages.pipeline import run_until
+
+    run_until(experiment, "measure")
+
+
+def _figures(experiment: Experiment) -> None:
+    from ib_analysis.stages.pipeline import run_until
+
+    run_until(experiment, "draw")
+
+
+def _samples(experiment: Experiment) -> None:
+    from ib_analysis.stages.pipeline import run_until
+
+    run_until(experiment, "sample")
+
+
+def _describe(experiment: Experiment) -> None:
+    from ib_analysis.studies.describe import describe
+
+    print(describe(experiment))
+
+
+# name -> (what it does, in one sentence; the function)
+COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
+    "train": ("Train the encoders and dump their activations.", _train),
+    "estimate-mi": ("Fit decoders and probes (after `train`) and estimate information in bits.", _estimate),
+    "figures": ("Run everything that is missing, then draw all figures and print the table.", _figures),
+    "samples": ("Sample images from what each layer still knows, and write a page to look at them.", _samples),
+    "describe": ("Say what an experiment will cost (fits, FLOPs, disk, time) before anything runs.", _describe),
+}
+COMPARE = "Put two finished experiments side by side."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `ib` and return its exit code: 0, 2 for a user's mistake, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except (UserError, ArgumentError) as error:
+        print(f"ib: {_one_line(str(error))}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ib: stopped; run the same command again to go on from here.", file=sys.stderr)
+        return 130
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if words else 2
+    command, *rest = words
+    if command == "compare":
+        return _compare(rest)
+    if command not in COMMANDS:
+        raise UserError(f"there is no command {command!r}; choose from {', '.join([*COMMANDS, 'compare'])}.")
+    config = parse_experiment(command, rest)
+    print(f"# effective config of '{config.name}'")
+    print(yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=110).rstrip())
+    sys.stdout.flush()
+    COMMANDS[command][1](Experiment(config))
+    return 0
+
+
+def _overview() -> str:
+    lines = ["usage: ib COMMAND EXPERIMENT [--field value ...]", ""]
+    lines += [f"  {name:12s} {about}" for name, (about, _) in COMMANDS.items()]
+    lines += [f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
+    known = ", ".join(sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))) or "none in this folder"
+    lines.append(f"EXPERIMENT is a file in experiments/ (here: {known}) or the path of a YAML file.")
+    lines.append("Every field of the config can be set: ib COMMAND --help lists them with their meaning.")
+    return "\n".join(lines)
+
+
+def parse_experiment(command: str, words: Sequence[str]) -> ExperimentConfig:
+    """The config of an experiment's YAML file with the overrides given on the command line.
+
+    Raises:
+        UserError: no such experiment, or a file that is no YAML.
+        ArgumentError: an unknown key, or a value of the wrong type or range.
+    """
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    about = COMMANDS[command][0]
+    parser = ArgumentParser(prog=f"ib {command}", description=about, exit_on_error=False)
+    parser.add_argument("experiment", type=str, help="A file in experiments/, or the path of a YAML file.")
+    parser.add_argument("--config", action="config", help="A further YAML file of fields, applied on top.")
+    parser.add_class_arguments(ExperimentConfig, None)
+    if "-h" in words or "--help" in words:
+        parser.print_help()
+        raise SystemExit(0)
+    if not words or words[0].startswith("-"):
+        raise UserError(f"ib {command} needs the name of an experiment first, for example: ib {command} default.")
+    path = _experiment_file(words[0])
+    fields = _read_yaml(path)
+    fields.setdefault("name", path.stem)
+    try:
+        base = parser.parse_object({"experiment": words[0], **fields})
+    except ArgumentError as error:
+        raise UserError(f"{path}: {_one_line(str(error))}") from error
+    chosen = parser.parse_args(list(words), namespace=base)
+    try:
+        values = parser.instantiate_classes(chosen)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return ExperimentConfig(**{name: values[name] for name in ExperimentConfig.__dataclass_fields__})
+
+
+def _experiment_file(name: str) -> Path:
+    for path in (Path(name), EXPERIMENTS / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))) or "none"
+    raise UserError(f"there is no experiment {name!r}: experiments/{name}.yaml does not exist (here: {known}).")
+
+
+def _read_yaml(path: Path) -> dict:
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a YAML file: {_one_line(str(error))}") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise UserError(f"{path} must hold fields (name: value), not a {type(found).__name__}.")
+    return found
+
+
+def _compare(words: list[str]) -> int:
+    if "-h" in words or "--help" in words:
+        print(f"usage: ib compare A B [--checkpoints FOLDER]\n\n{COMPARE}")
+        return 0
+    parser = ArgumentParser(prog="ib compare", description=COMPARE, exit_on_error=False)
+    parser.add_argument("a", type=str, help="A finished experiment.")
+    parser.add_argument("b", type=str, help="Another one.")
+    parser.add_argument("--checkpoints", type=str, default="checkpoints", help="Folder of the experiments.")
+    chosen = parser.parse_args(words)
+    from ib_analysis.information.summary import compare
+    from ib_analysis.results import load_results
+
+    print(compare(load_results(chosen.a, chosen.checkpoints), load_results(chosen.b, chosen.checkpoints)))
+    return 0
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

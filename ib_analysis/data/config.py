@@ -1,0 +1,111 @@
+"""What a user chooses about the images: where they come from and in which form they are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from ib_analysis.artifacts import UserError
+
+__all__ = ["DataConfig", "FactorsConfig", "SourceName"]
+
+SourceName = Literal["factors", "digits", "cifar10", "cifar100", "cinic10", "image_folder"]
+
+
+def require(condition: bool, sentence: str) -> None:
+    """Refuse a setting with one clear sentence."""
+    if not condition:
+        raise UserError(sentence)
+
+
+@dataclass(frozen=True)
+class FactorsConfig:
+    """The procedural images (see `ib_analysis.data.factors`): how large, how noisy, how many.
+
+    Raises:
+        UserError: a field is out of its range.
+    """
+
+    size: int = 12
+    """Side of the image in pixels, 11 to 64; at 12 the larger glyphs (8 pixels) fit at offsets 0..4."""
+    noise_levels: int = 2
+    """K: noise is uniform in 0..K-1 at every pixel and adds exactly log2 K bits per pixel; 1 is no noise."""
+    n_encoder: int = 6000
+    """Images that train the encoder."""
+    n_decoder: int = 6000
+    """Images that train decoders and probes; the last of them are the validation slice."""
+    n_evaluation: int = 1000
+    """Images that are only evaluated."""
+
+    def __post_init__(self) -> None:
+        require(
+            11 <= self.size <= 64,
+            f"data.factors.size is {self.size}; choose a side between 11 and 64 pixels.",
+        )
+        require(
+            1 <= self.noise_levels <= 32,
+            f"data.factors.noise_levels is {self.noise_levels}; choose 1 (no noise) to 32, so that the 8 "
+            "clean levels times the noise levels fit in 256 intensities.",
+        )
+        for name, least in (("n_encoder", 1), ("n_decoder", 2), ("n_evaluation", 1)):
+            found = getattr(self, name)
+            require(found >= least, f"data.factors.{name} is {found}; choose at least {least}.")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, in which form, and how many of them.
+
+    Raises:
+        UserError: a field is out of its range.
+
+    >>> DataConfig(source="cifar10", resolution=16, greyscale=True, bits=3).resolution
+    16
+    """
+
+    source: SourceName = "factors"
+    """Where the images come from; `factors` and `digits` need neither files nor a network."""
+    root: str | None = None
+    """The folder that holds data sets; by default the environment variable IB_DATA_ROOT, else `data`."""
+    folder: str | None = None
+    """A tree split/class/image or class/image of PNG or JPEG files, or a tar of one; relative to the root, or
+    absolute. Used by `image_folder`, and by `cinic10` where it does not lie in its usual place."""
+    resolution: int | None = None
+    """Side in pixels, 4 to 256, to which images are resized (bilinear, antialiased); null: as they are."""
+    greyscale: bool = False
+    """Whether colour images are turned to one channel (luma of ITU-R Recommendation BT.601)."""
+    bits: int | None = None
+    """Bits per channel, 1 to 8: x becomes floor(x 2^bits / intensities); null keeps all intensities."""
+    per_class: int | None = None
+    """At most so many images per class in each of the three splits; by default all."""
+    validation_share: float = 0.1
+    """Share of the decoders' images that is kept from fitting, for early stopping and model choice."""
+    augment: bool | None = None
+    """Whether training images are shifted and mirrored; null means where this keeps their meaning (not for
+    `factors` and `digits`)."""
+    seed: int = 0
+    """Seed of the split (finite data sets) or of the draws (`factors`)."""
+    factors: FactorsConfig = field(default_factory=FactorsConfig)
+    """Settings of the procedural images; used by `factors` only."""
+
+    def __post_init__(self) -> None:
+        known = get_args(SourceName)
+        require(self.source in known, f"data.source is {self.source!r}; choose one of {', '.join(known)}.")
+        require(
+            self.resolution is None or 4 <= self.resolution <= 256,
+            f"data.resolution is {self.resolution}; choose a side between 4 and 256 pixels, or leave it out.",
+        )
+        require(
+            self.bits is None or 1 <= self.bits <= 8,
+            f"data.bits is {self.bits}; choose 1 to 8 bits per channel, or leave it out.",
+        )
+        require(
+            self.per_class is None or self.per_class >= 1,
+            f"data.per_class is {self.per_class}; choose at least 1 image per class, or leave it out.",
+        )
+        require(
+            0 < self.validation_share < 1,
+            f"data.validation_share is {self.validation_share}; choose a share between 0 and 1, for "
+            "instance 0.1.",
+        )
+        require(self.seed >= 0, f"data.seed is {self.seed}; choose a whole number from 0 on.")

@@ -1,0 +1,189 @@
+"""Procedural images whose every bit is accounted for: independent uniform factors plus noise of known
+entropy.
+
+An image is ``x = K * clean + noise`` with K noise levels and noise independent and uniform in 0..K-1 at every
+pixel, so ``x // K`` and ``x % K`` give both back. The clean image shows one glyph (the class) at one of 4 x 4
+positions, at one of 2 scales, in one of 4 foreground intensities on one of 4 background intensities. Every
+factor is uniform and independent of the others and the renderer is injective, so the entropies are exact::
+
+    H(X) = log2(10 * 4 * 4 * 2 * 4 * 4) + size^2 * log2(K)        H(Y) = log2(10)        (bits)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+
+from ib_analysis.artifacts import UserError
+from ib_analysis.data.config import DataConfig, FactorsConfig
+from ib_analysis.data.interface import ImageData, Progress, Source, Space, Split
+from ib_analysis.data.splits import cap_per_class, validation_size
+
+__all__ = ["CLASS_NAMES", "FACTOR_LEVELS", "SOURCE", "draw", "factor_bits", "render"]
+
+# Every glyph touches all four sides of its box: the box then tells position and scale, and the renderer is
+# injective as soon as the glyphs differ.
+GLYPHS = {
+    "square": "#### #### #### ####",
+    "ring": ".##. #..# #..# .##.",
+    "saltire": "#..# .##. .##. #..#",
+    "triangle": "#... ##.. ###. ####",
+    "cross": ".#.. #### .#.. .#..",
+    "L": "#... #... #... ####",
+    "T": "#### .##. .##. .##.",
+    "U": "#..# #..# #..# ####",
+    "H": "#..# #### #### #..#",
+    "Z": "#### ..#. .#.. ####",
+}
+CLASS_NAMES = tuple(GLYPHS)
+GLYPH_SIZE = 4
+SCALES = (1, 2)
+N_POSITIONS = 4
+N_BACKGROUNDS = 4
+CLEAN_LEVELS = 8
+
+FACTOR_LEVELS: dict[str, int] = {
+    "shape": len(GLYPHS),
+    "x": N_POSITIONS,
+    "y": N_POSITIONS,
+    "scale": len(SCALES),
+    "foreground": CLEAN_LEVELS - N_BACKGROUNDS,
+    "background": N_BACKGROUNDS,
+}
+"""Number of values of each factor; each is uniform and independent of the others. `shape` is the class."""
+
+
+@cache
+def _masks(size: int) -> np.ndarray:
+    """Which pixels belong to the glyph: shape (shapes, scales, y, x, size, size), bool."""
+    masks = np.zeros((len(GLYPHS), len(SCALES), N_POSITIONS, N_POSITIONS, size, size), dtype=bool)
+    for shape, drawing in enumerate(GLYPHS.values()):
+        glyph = np.array([[mark == "#" for mark in row] for row in drawing.split()])
+        for scale, factor in enumerate(SCALES):
+            drawn = np.kron(glyph, np.ones((factor, factor), dtype=bool))
+            side = GLYPH_SIZE * factor
+            # Positions are spread over all the room that this scale leaves: 0, 1, 3, 4 and 0, 3, 5, 8 at size
+            # 12.
+            offsets = np.rint(np.linspace(0, size - side, N_POSITIONS)).astype(int)
+            for y, top in enumerate(offsets):
+                for x, left in enumerate(offsets):
+                    masks[shape, scale, y, x, top : top + side, left : left + side] = drawn
+    masks.setflags(write=False)
+    return masks
+
+
+def render(factors: Mapping[str, np.ndarray], size: int = 12) -> np.ndarray:
+    """Draw clean images; injective in the factors.
+
+    Arguments:
+        factors: the names of `FACTOR_LEVELS` -> integers, shape (N,).
+        size: side in pixels, at least 11.
+
+    Returns:
+        shape (N, size, size), uint8: background 0..3, foreground 4..7.
+
+    >>> zero = {name: np.array([0]) for name in FACTOR_LEVELS}
+    >>> render({**zero, "shape": np.array([CLASS_NAMES.index("L")])})[0, :5, :5]
+    array([[4, 0, 0, 0, 0],
+           [4, 0, 0, 0, 0],
+           [4, 0, 0, 0, 0],
+           [4, 4, 4, 4, 0],
+           [0, 0, 0, 0, 0]], dtype=uint8)
+    """
+    mask = _masks(size)[factors["shape"], factors["scale"], factors["y"], factors["x"]]
+    foreground = (np.asarray(factors["foreground"]) + N_BACKGROUNDS).astype(np.uint8)
+    background = np.asarray(factors["background"]).astype(np.uint8)
+    return np.where(mask, foreground[:, None, None], background[:, None, None])
+
+
+def factor_bits(config: FactorsConfig) -> dict[str, float]:
+    """The exact entropy of each factor and of the noise, in bits; their sum is H(X).
+
+    >>> bits = factor_bits(FactorsConfig())
+    >>> bits["scale"], bits["noise"], round(sum(bits.values()), 3)
+    (1.0, 144.0, 156.322)
+    """
+    bits = {name: math.log2(levels) for name, levels in FACTOR_LEVELS.items()}
+    return {**bits, "noise": config.size**2 * math.log2(config.noise_levels)}
+
+
+def draw(n: int, config: FactorsConfig, rng: np.random.Generator) -> Split:
+    """Draw n independent images.
+
+    >>> split = draw(5, FactorsConfig(noise_levels=3), np.random.default_rng(0))
+    >>> split.images.shape, bool((split.images[:, 0] // 3 == render(split.factors)).all())
+    ((5, 1, 12, 12), True)
+    """
+    factors = {name: rng.integers(levels, size=n) for name, levels in FACTOR_LEVELS.items()}
+    noise = rng.integers(config.noise_levels, size=(n, config.size**2), dtype=np.uint8)
+    clean = render(factors, config.size)
+    images = config.noise_levels * clean + noise.reshape(clean.shape)
+    return Split(
+        images=images[:, None].astype(np.uint8),
+        labels=factors["shape"].astype(np.int64),
+        source_index=np.arange(n, dtype=np.int64),
+        factors={**factors, "noise": noise},
+    )
+
+
+def _check(config: DataConfig) -> None:
+    for name, off in (("resolution", None), ("greyscale", False), ("bits", None)):
+        if getattr(config, name) != off:
+            raise UserError(
+                f"data.{name} cannot be set for the source 'factors', whose entropies are exact only as "
+                "drawn; use data.factors.size and data.factors.noise_levels instead."
+            )
+
+
+def load(config: DataConfig, progress: Progress | None = None) -> ImageData:
+    """Draw the three splits from three independent streams of the seed.
+
+    Raises:
+        UserError: an option is set that would change the images' known entropies.
+    """
+    _check(config)
+    settings = config.factors
+    splits = []
+    for stream, n in enumerate((settings.n_encoder, settings.n_decoder, settings.n_evaluation)):
+        split = draw(n, settings, np.random.default_rng([config.seed, stream]))
+        splits.append(split[cap_per_class(split.labels, config.per_class)])
+    bits = factor_bits(settings)
+    return ImageData(
+        name="factors",
+        intensities=CLEAN_LEVELS * settings.noise_levels,
+        class_names=CLASS_NAMES,
+        encoder=splits[0],
+        decoder=splits[1],
+        evaluation=splits[2],
+        n_validation=validation_size(len(splits[1]), config.validation_share),
+        h_x_bits=sum(bits.values()),
+        h_y_bits=bits["shape"],
+        factor_bits=bits,
+        augment=bool(config.augment),
+    )
+
+
+def space(config: DataConfig) -> Space:
+    """One channel; 8 clean levels times the noise levels."""
+    _check(config)
+    side = config.factors.size
+    return Space((1, side, side), CLEAN_LEVELS * config.factors.noise_levels, len(GLYPHS))
+
+
+def sizes(config: DataConfig) -> dict[str, int]:
+    """As configured; with `per_class` at most that many per class."""
+    settings = config.factors
+    wanted = {
+        "encoder": settings.n_encoder,
+        "decoder": settings.n_decoder,
+        "evaluation": settings.n_evaluation,
+    }
+    if config.per_class is None:
+        return wanted
+    return {name: len(split) for name, split in load(config).splits.items()}
+
+
+SOURCE = Source(load=load, space=space, sizes=sizes)

@@ -1,0 +1,91 @@
+"""Folders and tars of PNG or JPEG images: one's own, or CINIC-10.
+
+CINIC-10: L. N. Darlow, E. J. Crowley, A. Antoniou and A. J. Storkey, CINIC-10 is not ImageNet or CIFAR-10
+(2018), arXiv 1810.03505; 90,000 images of 32x32 pixels in each of train, valid and test.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ib_analysis.artifacts import UserError
+from ib_analysis.data.archive import open_archive
+from ib_analysis.data.collection import Collection, choose, divide, nominal_sizes
+from ib_analysis.data.config import DataConfig
+from ib_analysis.data.interface import ImageData, Progress, Source, Space
+from ib_analysis.data.packing import open_pack, pack
+from ib_analysis.data.root import data_root, find_folder
+from ib_analysis.data.transforms import transformed_space
+
+__all__ = ["CINIC10", "IMAGE_FOLDER"]
+
+CINIC10_NATIVE = Space((3, 32, 32), 256, 10)
+CINIC10_SIZES = {"encoder": 90_000, "decoder": 90_000, "evaluation": 90_000}
+CINIC10_PLACES = ("CINIC-10", "cinic-10", "cinic10", "CINIC-10.tar.gz")
+CINIC10_PAGE = "https://datashare.ed.ac.uk/handle/10283/3192"
+
+
+def _collect(path: Path, config: DataConfig, progress: Progress | None) -> Collection:
+    packed = pack(open_archive(path), data_root(config) / "packed", config.resolution, progress)
+    return open_pack(packed, config.source, augment=True)
+
+
+def collect_folder(config: DataConfig, progress: Progress | None = None) -> Collection:
+    """The images of `DataConfig.folder`, packed on first use.
+
+    Raises:
+        UserError: see `find_folder`, `read_layout` and `pack`.
+    """
+    return _collect(find_folder(config), config, progress)
+
+
+def collect_cinic10(config: DataConfig, progress: Progress | None = None) -> Collection:
+    """CINIC-10 from `DataConfig.folder`, or from its usual places under the data root.
+
+    Raises:
+        UserError: it is not there, or what is there is not CINIC-10.
+    """
+    if config.folder:
+        path = find_folder(config)
+    else:
+        root = data_root(config)
+        found = [root / place for place in CINIC10_PLACES if (root / place).exists()]
+        if not found:
+            raise UserError(
+                f"CINIC-10 is not in {root.absolute()}; download CINIC-10.tar.gz from {CINIC10_PAGE} and "
+                "put it there (no need to unpack it), or set data.folder to where it is."
+            )
+        path = found[0]
+    collection = _collect(path, config, progress)
+    # Images resized on packing no longer show their own size; the rest must still agree.
+    native = CINIC10_NATIVE if config.resolution is None else collection.native._replace(n_classes=10)
+    if collection.parts is None or not (collection.parts == 1).any() or collection.native != native:
+        raise UserError(
+            f"{path} is not CINIC-10 (expected train, valid and test with 10 classes of 32x32 colour images "
+            "each); use the source image_folder for other images."
+        )
+    return collection
+
+
+def _load_folder(config: DataConfig, progress: Progress | None = None) -> ImageData:
+    return divide(collect_folder(config, progress), config)
+
+
+def _load_cinic10(config: DataConfig, progress: Progress | None = None) -> ImageData:
+    return divide(collect_cinic10(config, progress), config)
+
+
+def _folder_sizes(config: DataConfig) -> dict[str, int]:
+    return {name: len(positions) for name, positions in choose(collect_folder(config), config)[0].items()}
+
+
+IMAGE_FOLDER = Source(
+    load=_load_folder,
+    space=lambda config: transformed_space(collect_folder(config).native, config),
+    sizes=_folder_sizes,
+)
+CINIC10 = Source(
+    load=_load_cinic10,
+    space=lambda config: transformed_space(CINIC10_NATIVE, config),
+    sizes=lambda config: nominal_sizes(CINIC10_SIZES, 10, config),
+)

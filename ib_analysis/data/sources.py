@@ -1,0 +1,56 @@
+"""The registry of image sources: a new one is a new file, its name in `SourceName`, and one line here."""
+
+from __future__ import annotations
+
+from ib_analysis.data import cifar, digits, factors, folder
+from ib_analysis.data.config import DataConfig
+from ib_analysis.data.interface import ImageData, Progress, Source, Space
+
+__all__ = ["SOURCES", "image_space", "load_data", "split_sizes"]
+
+SOURCES: dict[str, Source] = {
+    "factors": factors.SOURCE,
+    "digits": digits.SOURCE,
+    "cifar10": cifar.CIFAR10,
+    "cifar100": cifar.CIFAR100,
+    "cinic10": folder.CINIC10,
+    "image_folder": folder.IMAGE_FOLDER,
+}
+
+
+def load_data(config: DataConfig, progress: Progress | None = None) -> ImageData:
+    """Load, split and transform a data set.
+
+    Arguments:
+        config: which images, in which form.
+        progress: called while a folder or tar is packed, which is done once; without it a bar is shown on a
+            terminal.
+
+    Raises:
+        UserError: whatever keeps the images from being used, in one sentence that says what to do.
+
+    >>> data = load_data(DataConfig(source="digits"))
+    >>> data.image_shape, data.intensities, len(data.class_names)
+    ((1, 8, 8), 17, 10)
+    """
+    return SOURCES[config.source].load(config, progress)
+
+
+def image_space(config: DataConfig) -> Space:
+    """What the images are like: ((channels, height, width), intensities, number of classes).
+
+    Only `image_folder` has to look at files for it (and packs them, if this was not done before).
+
+    >>> image_space(DataConfig(source="cifar10", resolution=16, bits=3))
+    Space(image_shape=(3, 16, 16), intensities=8, n_classes=10)
+    """
+    return SOURCES[config.source].space(config)
+
+
+def split_sizes(config: DataConfig) -> dict[str, int]:
+    """The number of images in each split, without downloading or loading anything where that is possible.
+
+    >>> split_sizes(DataConfig(source="cifar10"))
+    {'encoder': 25000, 'decoder': 25000, 'evaluation': 10000}
+    """
+    return SOURCES[config.source].sizes(config)

@@ -1,0 +1,178 @@
+"""Which image serves which purpose: splits that depend on the images themselves, never on the order of files.
+
+Images are put in a canonical order by a seeded SHA-256 of their pixels (ties by label), and every choice is a
+cut in that order within a class. So each copy of a data set splits alike, splits are stratified, and
+identical images, which are neighbours in that order, stay together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from ib_analysis.artifacts import UserError
+
+__all__ = [
+    "SPLIT_NAMES",
+    "canonical_order",
+    "cap_per_class",
+    "cut_within_classes",
+    "pixel_digests",
+    "three_splits",
+    "validation_last",
+    "validation_size",
+]
+
+SPLIT_NAMES = ("encoder", "decoder", "evaluation")
+
+
+def pixel_digests(images: np.ndarray) -> np.ndarray:
+    """SHA-256 of each image's size and pixels; a grey image counts as a colour image with equal channels.
+
+    Arguments:
+        images: shape (N, C, H, W), uint8.
+
+    Returns:
+        shape (N, 32), uint8.
+    """
+    n, _, height, width = images.shape
+    colour = np.broadcast_to(images, (n, 3, height, width))
+    header = np.array([height, width], dtype="<u4").tobytes()
+    digests = b"".join(hashlib.sha256(header + image.tobytes()).digest() for image in colour)
+    return np.frombuffer(digests, dtype=np.uint8).reshape(n, 32)
+
+
+def canonical_order(digests: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """The order of images by a seeded hash of their pixels, ties by label.
+
+    Arguments:
+        digests: shape (N, 32), uint8 (see `pixel_digests`).
+        labels: shape (N,), integers.
+        seed: any whole number from 0 on; each gives another order.
+
+    Returns:
+        shape (N,): positions of the images, first to last.
+    """
+    prefix = f"split {seed} ".encode()
+    keys = [hashlib.sha256(prefix + digest.tobytes()).digest() for digest in digests]
+    return np.array(sorted(range(len(keys)), key=lambda i: (keys[i], labels[i])), dtype=np.int64)
+
+
+def cut_within_classes(
+    order: np.ndarray, labels: np.ndarray, digests: np.ndarray, shares: Sequence[float]
+) -> list[np.ndarray]:
+    """Cut every class at the same shares of its images; each part keeps the given order.
+
+    A cut that would part identical images moves behind them.
+
+    Arguments:
+        order: shape (M,): positions of the images to be divided, in order.
+        labels, digests: shapes (N,), (N, 32): of all images.
+        shares: the share of each part; sums to 1.
+
+    Returns:
+        one array of positions per part.
+
+    >>> labels, digests = np.array([0, 0, 0, 0, 1, 1]), np.arange(6 * 32).reshape(6, 32)
+    >>> first, second = cut_within_classes(np.array([5, 3, 4, 0, 1, 2]), labels, digests, [0.5, 0.5])
+    >>> first.tolist(), second.tolist()
+    ([5, 3, 0], [4, 1, 2])
+    """
+    part = np.zeros(len(order), dtype=np.int64)
+    ends = np.cumsum(shares)[:-1]
+    for label in np.unique(labels[order]):
+        inside = np.flatnonzero(labels[order] == label)
+        for end in ends:
+            cut = int(np.floor(end * len(inside) + 0.5))
+            while 0 < cut < len(inside) and np.array_equal(
+                digests[order[inside[cut]]], digests[order[inside[cut - 1]]]
+            ):
+                cut += 1
+            part[inside[cut:]] += 1
+    return [order[part == i] for i in range(len(shares))]
+
+
+def three_splits(
+    order: np.ndarray,
+    labels: np.ndarray,
+    digests: np.ndarray,
+    parts: np.ndarray | None,
+    class_names: Sequence[str],
+) -> list[np.ndarray]:
+    """Divide a finite data set: encoder, decoder and evaluation images.
+
+    Arguments:
+        order: shape (N,): see `canonical_order`.
+        labels, digests: shapes (N,), (N, 32).
+        parts: shape (N,): the official part of each image. None: there is none, and the classes are cut
+            40/40/20. 0 and 2: training and test; the training images are halved. 0, 1 and 2: the three splits
+            themselves.
+        class_names: for messages.
+
+    Returns:
+        three arrays of positions, each in the canonical order.
+
+    Raises:
+        UserError: a class has no image in one of the splits.
+    """
+    if parts is None:
+        splits = cut_within_classes(order, labels, digests, [0.4, 0.4, 0.2])
+    elif (parts == 1).any():
+        splits = [order[parts[order] == part] for part in range(3)]
+    else:
+        halves = cut_within_classes(order[parts[order] == 0], labels, digests, [0.5, 0.5])
+        splits = [*halves, order[parts[order] == 2]]
+    for split, name in zip(splits, SPLIT_NAMES, strict=True):
+        counts = np.bincount(labels[split], minlength=len(class_names))
+        if counts.min() == 0:
+            label = int(counts.argmin())
+            total = int((labels == label).sum())
+            raise UserError(
+                f"Class {class_names[label]!r} has too few different images for three splits: none of its "
+                f"{total} falls to the {name} split; add images to this class (at least 3, or 2 for "
+                "training and 1 for test), or remove the class."
+            )
+    return splits
+
+
+def cap_per_class(labels: np.ndarray, per_class: int | None) -> np.ndarray:
+    """Positions of the first `per_class` images of each class, in order.
+
+    >>> cap_per_class(np.array([1, 0, 1, 1, 0]), 2).tolist()
+    [0, 1, 2, 4]
+    """
+    if per_class is None:
+        return np.arange(len(labels))
+    kept = [np.flatnonzero(labels == label)[:per_class] for label in np.unique(labels)]
+    return np.sort(np.concatenate(kept))
+
+
+def validation_size(n: int, share: float) -> int:
+    """Size of the validation slice of n images: at least one, and at least one is left for fitting."""
+    return min(max(1, round(share * n)), n - 1)
+
+
+def validation_last(labels: np.ndarray, share: float) -> tuple[np.ndarray, int]:
+    """Put a stratified validation slice at the end; both parts keep their order.
+
+    Arguments:
+        labels: shape (N,), in the order of the split.
+        share: share of the images that go to validation.
+
+    Returns:
+        the new order, shape (N,), and the number of validation images. The slice holds the last images of
+        each class; each class gives its share within one image (largest remainders).
+    """
+    total = validation_size(len(labels), share)
+    classes, counts = np.unique(labels, return_counts=True)
+    quota = counts * (total / len(labels))
+    taken = np.floor(quota).astype(int)
+    largest = np.argsort(taken - quota, kind="stable")
+    taken[largest[: total - taken.sum()]] += 1
+    validation = np.zeros(len(labels), dtype=bool)
+    for label, n in zip(classes, taken, strict=True):
+        inside = np.flatnonzero(labels == label)
+        validation[inside[len(inside) - n :]] = True
+    return np.concatenate([np.flatnonzero(~validation), np.flatnonzero(validation)]), total

@@ -1,0 +1,149 @@
+"""The autoencoder: the classifier's trunk, and its mirror image back to the pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ib_analysis.encoders.config import EncoderConfig
+from ib_analysis.encoders.interface import TappedNetwork
+from ib_analysis.encoders.normalisation import Normalisation
+from ib_analysis.encoders.resnet import LAYERS, ResidualBlock, ResNetTrunk, convolution, he_initialise
+
+__all__ = ["ResNetAutoencoder", "psnr_db", "reconstruct"]
+
+
+def psnr_db(mean_squared_error: float) -> float:
+    """Peak signal-to-noise ratio in decibels of images in [0, 1]: -10 log10(MSE).
+
+    >>> round(psnr_db(0.001), 6)
+    30.0
+    """
+    return -10 * math.log10(mean_squared_error) if mean_squared_error > 0 else math.inf
+
+
+class UpsamplingBlock(nn.Module):
+    """The mirror of a strided residual block: enlarge, then two 3x3 convolutions beside a shortcut.
+
+    Arguments:
+        in_channels, out_channels: channels of input and output; the output has fewer.
+        size: (height, width) of the output: what the mirrored block had halved, so that odd sizes work.
+        shortcut: A keeps the first channels (the transpose of padding with zero channels), B projects.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, size: tuple[int, int], shortcut: Literal["A", "B"]
+    ) -> None:
+        super().__init__()
+        self.size, self.out_channels = size, out_channels
+        self.residual = nn.Sequential(
+            convolution(in_channels, out_channels),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            convolution(out_channels, out_channels),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.projection: nn.Module | None = None
+        if shortcut == "B":
+            self.projection = nn.Sequential(
+                convolution(in_channels, out_channels, kernel_size=1), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.interpolate(x, size=self.size, mode="nearest")
+        shortcut = x[:, : self.out_channels] if self.projection is None else self.projection(x)
+        return F.relu(self.residual(x) + shortcut)
+
+
+class Mirror(nn.Module):
+    """From the last stage (or its mean) back to an image in [0, 1]: the trunk's blocks in reverse order.
+
+    Arguments:
+        config: depth, width, shortcut and bottleneck.
+        image_shape: (C, H, W) of the images.
+    """
+
+    def __init__(self, config: EncoderConfig, image_shape: Sequence[int]) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        sizes = [(height, width)]
+        for _ in range(2):
+            sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+        widths = [config.width * 2**index for index in range(3)]
+        blocks: list[nn.Module] = []
+        if config.bottleneck == "h4":
+            # The mirror of averaging over space must say where things are, so it is a dense layer.
+            blocks += [
+                nn.Linear(widths[2], widths[2] * math.prod(sizes[2]), bias=False),
+                nn.Unflatten(1, (widths[2], *sizes[2])),
+                nn.BatchNorm2d(widths[2]),
+                nn.ReLU(inplace=True),
+            ]
+        for index in (2, 1, 0):
+            same = config.blocks_per_stage - (1 if index > 0 else 0)
+            blocks += [ResidualBlock(widths[index], widths[index], 1, config.shortcut) for _ in range(same)]
+            if index > 0:
+                blocks.append(
+                    UpsamplingBlock(widths[index], widths[index - 1], sizes[index - 1], config.shortcut)
+                )
+        self.blocks = nn.Sequential(*blocks)
+        self.pixels = nn.Conv2d(config.width, channels, 3, padding=1)
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Arguments: code: h3 (B, C, h, w) or h4 (B, C). Returns: shape (B, C, H, W) in [0, 1]."""
+        return torch.sigmoid(self.pixels(self.blocks(code)))
+
+
+class ResNetAutoencoder(TappedNetwork):
+    """The same trunk as the classifier's, trained to give back its input.
+
+    Arguments:
+        config: see `EncoderConfig`; `bottleneck` names the tap that is decoded.
+        image_shape: (C, H, W).
+        intensities: number of levels of a pixel.
+        seed: of the initialisation.
+
+    >>> network = ResNetAutoencoder(EncoderConfig(depth=8, width=4), (1, 8, 8), 16, seed=0)
+    >>> network(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).shape
+    torch.Size([2, 1, 8, 8])
+    """
+
+    layers = LAYERS
+
+    def __init__(
+        self, config: EncoderConfig, image_shape: Sequence[int], intensities: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.bottleneck, self.intensities = config.bottleneck, intensities
+        self.normalisation = Normalisation(image_shape[0], intensities)
+        self.trunk = ResNetTrunk(config, image_shape[0])
+        self.mirror = Mirror(config, image_shape)
+        he_initialise(self, seed)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.mirror(self.taps(images)[self.bottleneck])
+
+    def taps(self, images: Tensor) -> dict[str, Tensor]:
+        return self.trunk(self.normalisation(images))
+
+    def fit_preprocessing(self, images: Tensor) -> None:
+        self.normalisation.fit(images)
+
+
+@torch.inference_mode()
+def reconstruct(autoencoder: ResNetAutoencoder, images: Tensor) -> Tensor:
+    """What an autoencoder makes of images, rounded to pixel levels.
+
+    Arguments:
+        autoencoder: in evaluation mode, else batch statistics leak between images.
+        images: shape (B, C, H, W), integers 0..intensities-1.
+
+    Returns:
+        Shape (B, C, H, W), uint8.
+    """
+    return (autoencoder(images) * (autoencoder.intensities - 1)).round().to(torch.uint8)

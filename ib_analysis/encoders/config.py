@@ -1,0 +1,54 @@
+"""What a user chooses about an encoder: the config key ``encoder``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ib_analysis.artifacts import UserError
+
+__all__ = ["EncoderConfig", "Task"]
+
+Task = Literal["classification", "autoencoding"]
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The network whose layers are measured.
+
+    Raises:
+        UserError: the depth is not 6n+2, or a number is too small.
+
+    >>> EncoderConfig(depth=20).blocks_per_stage
+    3
+    """
+
+    architecture: Literal["resnet"] = "resnet"
+    """Family of the network; `resnet` is the CIFAR ResNet of He et al. 2016 (arXiv 1512.03385, sec. 4.2)."""
+
+    depth: int = 20
+    """Number of weighted layers, 6n+2: three stages of n blocks of two convolutions, the stem and the
+    classifier (20 is the smallest network of He et al. 2016, table 6)."""
+
+    width: int = 16
+    """Filters of the first stage; the second and third have two and four times as many (He et al.: 16)."""
+
+    shortcut: Literal["A", "B"] = "A"
+    """Shortcut where a stage begins: A subsamples and pads with zero channels and has no parameters (as
+    He et al. do on CIFAR), B is a 1x1 convolution with batch normalisation."""
+
+    bottleneck: Literal["h3", "h4"] = "h3"
+    """Tap from which the autoencoder's mirror starts: the last stage (h3), or its spatial mean (h4)."""
+
+    def __post_init__(self) -> None:
+        if self.depth < 8 or (self.depth - 2) % 6:
+            raise UserError(
+                f"encoder.depth is {self.depth}; a CIFAR ResNet needs 6n+2: 8, 14, 20, 26, 32, 44, 56, ..."
+            )
+        if self.width < 1:
+            raise UserError(f"encoder.width is {self.width}; it needs at least 1 filter.")
+
+    @property
+    def blocks_per_stage(self) -> int:
+        """n in depth = 6n+2."""
+        return (self.depth - 2) // 6

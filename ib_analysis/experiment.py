@@ -1,0 +1,250 @@
+"""One experiment: its config, composed of the packages' own, and the names and places of everything it makes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from decoders.config import Architecture
+from decoders.fitting import FittingConfig
+from ib_analysis.artifacts import UserError, plain
+from ib_analysis.data import DataConfig
+from ib_analysis.encoders import EncoderConfig
+from ib_analysis.information.probe import ProbeConfig
+from ib_analysis.training import TrainingConfig, checkpoint_epochs
+
+__all__ = [
+    "ActivationsConfig",
+    "EstimationConfig",
+    "Experiment",
+    "ExperimentConfig",
+    "Fit",
+    "Run",
+    "SamplingConfig",
+]
+
+Task = Literal["classification", "autoencoding"]
+
+
+@dataclass(frozen=True)
+class ActivationsConfig:
+    """Where decoders and probes get activations from."""
+
+    mode: Literal["dump", "recompute"] = "dump"
+    """`dump` keeps them on disk (float16, compressed); `recompute` makes them again from the checkpoint whenever
+    they are needed, with the same numbers: the choice where a dump would take tens of gigabytes."""
+    group_size: int = 16
+    """Images that are always evaluated together, kept as one chunk and drawn together for a minibatch, so that dump
+    and recompute agree bit for bit."""
+
+
+@dataclass(frozen=True)
+class EstimationConfig:
+    """How code lengths become estimates with intervals."""
+
+    confidence: float = 0.95
+    """Level of the bootstrap intervals."""
+    resamples: int = 2000
+    """Bootstrap resamples of the evaluation images per interval."""
+    null_from: str | None = None
+    """Another finished experiment on the same data whose common null code lengths may serve as L0; the better one on
+    the validation slice is taken."""
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """What is drawn from the conditional distributions."""
+
+    images: int = 6
+    """Evaluation images whose activations are sampled from."""
+    draws: int = 4
+    """Samples per image and cell. Draw k of image i uses the same random numbers in every cell, so that what changes
+    from cell to cell is the layer's knowledge alone."""
+    batch_size: int = 512
+    """Images sampled at once."""
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """An experiment: data, networks, what is measured and how. Any field can be set by --field value."""
+
+    name: str = "default"
+    """Folder of this experiment under the checkpoints and figures folders."""
+    tasks: tuple[Task, ...] = ("classification", "autoencoding")
+    """What the encoders are trained for."""
+    layers: tuple[str, ...] = ("h1", "h2", "h3", "h4")
+    """Taps that are measured: the ends of the three stages and the pooled features."""
+    encoder_seeds: tuple[int, ...] = (0,)
+    """One encoder per task and seed."""
+    decoder_seeds: tuple[int, ...] = (0,)
+    """Every decoder is fitted once per seed."""
+    sharing: Literal["shared", "dedicated"] = "shared"
+    """`shared`: one decoder for all layers and epochs of a run; `dedicated`: one per cell and one unconditional (the
+    protocol of Darlow & Storkey 2020)."""
+    start_from: str | None = None
+    """Another finished experiment whose decoders (of the same name and shape) the fits start from."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Images and their splits."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """The network that is studied."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """How encoders are trained."""
+    activations: ActivationsConfig = field(default_factory=ActivationsConfig)
+    """Dump or recompute."""
+    decoder: Architecture = field(default_factory=Architecture)
+    """Size and output distribution of the PixelCNN++ decoders."""
+    fitting: FittingConfig = field(default_factory=FittingConfig)
+    """How decoders are fitted."""
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    """Probes for I(H;Y) and for the factors."""
+    estimation: EstimationConfig = field(default_factory=EstimationConfig)
+    """Intervals and the common null."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """Conditional samples."""
+    workers: int = 0
+    """Processes that work side by side; 0: one per core without a GPU, one with a GPU. Does not change numbers."""
+    threads: int = 1
+    """Threads of each process. At small sizes two processes of one thread beat one of two; may change the last
+    digits of the numbers."""
+    checkpoints: str = "checkpoints"
+    """Folder for everything that is computed."""
+    figures: str = "figures"
+    """Folder for figures and pages."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained encoder.
+
+    >>> Run("classification", "float32", 0).key
+    'classification_float32_seed0'
+    """
+
+    task: Task
+    number_format: str
+    encoder_seed: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.task}_{self.number_format}_seed{self.encoder_seed}"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One decoder to be fitted: for cells of a run, or for no condition at all (``run`` is None).
+
+    Arguments:
+        cells: (epoch, layer) of every cell that the decoder is conditioned on.
+    """
+
+    key: str
+    run: Run | None
+    decoder_seed: int
+    cells: tuple[tuple[int, str], ...]
+
+
+def cell_name(epoch: int, layer: str) -> str:
+    """A cell's name inside its run.
+
+    >>> cell_name(10, "h3")
+    'epoch_0010/h3'
+    """
+    return f"epoch_{epoch:04d}/{layer}"
+
+
+class Experiment:
+    """The config with everything that follows from it: runs, cells, fits, and where each artifact lies.
+
+    Raises:
+        UserError: a setting that cannot work, or an experiment of that name made with another config.
+    """
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        _check(config)
+        self.config = config
+        self.folder = Path(config.checkpoints) / config.name
+        self.figures = Path(config.figures) / config.name
+
+    @cached_property
+    def epochs(self) -> tuple[int, ...]:
+        """Epochs at which the encoders are looked at."""
+        return tuple(checkpoint_epochs(self.config.training))
+
+    @cached_property
+    def cells(self) -> tuple[tuple[int, str], ...]:
+        """(epoch, layer) of all cells of one run."""
+        return tuple((epoch, layer) for epoch in self.epochs for layer in self.config.layers)
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        config = self.config
+        return tuple(Run(task, "float32", seed) for task in config.tasks for seed in config.encoder_seeds)
+
+    @cached_property
+    def fits(self) -> tuple[Fit, ...]:
+        """Every decoder that is fitted."""
+        found: list[Fit] = []
+        for seed in self.config.decoder_seeds:
+            if self.config.sharing == "dedicated":
+                found.append(Fit(f"unconditional_decoder{seed}", None, seed, ()))
+            for run in self.runs:
+                key = f"{run.key}_decoder{seed}"
+                if self.config.sharing == "shared":
+                    found.append(Fit(key, run, seed, self.cells))
+                    continue
+                for cell in self.cells:
+                    found.append(Fit(f"{key}/{cell_name(*cell).replace('/', '_')}", run, seed, (cell,)))
+        return tuple(found)
+
+    @property
+    def workers(self) -> int:
+        """Processes to use (see `ExperimentConfig.workers`)."""
+        if self.config.workers:
+            return self.config.workers
+        return 1 if torch.cuda.is_available() else max(1, _cores() // self.config.threads)
+
+    # ------------------------------------------------------------------ places
+
+    def encoder_folder(self, run: Run) -> Path:
+        return self.folder / "encoders" / run.key
+
+    def activations_path(self, run: Run) -> Path:
+        return self.folder / "activations" / f"{run.key}.h5"
+
+    def decoder_folder(self, fit: Fit) -> Path:
+        return self.folder / "decoders" / fit.key
+
+    def section(self, *names: str) -> dict[str, Any]:
+        """The named parts of the config as plain data, for the record in an artifact."""
+        return {name: plain(getattr(self.config, name)) for name in names}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _check(config: ExperimentConfig) -> None:
+    if not config.name or any(character in config.name for character in "/\\\0") or config.name.startswith("."):
+        raise UserError(f"name is {config.name!r}; it names a folder: use letters, digits, '-' and '_'.")
+    for field_name in ("tasks", "layers", "encoder_seeds", "decoder_seeds"):
+        values = getattr(config, field_name)
+        if not values or len(set(values)) != len(values):
+            raise UserError(f"{field_name} is {list(values)}; give at least one value, each once.")
+    known = ("h1", "h2", "h3", "h4")
+    for layer in config.layers:
+        if layer not in known:
+            raise UserError(f"layers names {layer!r}, which this encoder does not have; choose from {', '.join(known)}.")
+    if config.threads < 1 or config.workers < 0:
+        raise UserError("threads must be at least 1 and workers at least 0 (0: one per core).")
+    if config.activations.group_size < 1:
+        raise UserError("activations.group_size must be at least 1.")
+    if config.fitting.batch_size % config.activations.group_size:
+        raise UserError(
+            f"fitting.batch_size ({config.fitting.batch_size}) must be a multiple of activations.group_size "
+            f"({config.activations.group_size}): a minibatch is made of whole groups."
+        )

@@ -1,0 +1,191 @@
+"""The tidy tables of results, information.csv and factors.csv: one dataclass per row, one field per column."""
+
+from __future__ import annotations
+
+import csv
+import io
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ib_analysis.artifacts import UserError, write_text
+
+__all__ = ["FactorRow", "InformationRow", "read_table", "table_text", "write_table"]
+
+SIGNIFICANT_DIGITS = 9
+"""Digits of every printed number: more than any interval resolves, fewer than the order of a sum can change."""
+
+
+@dataclass(frozen=True)
+class InformationRow:
+    """What was measured in one cell, a row of information.csv. All information and code lengths are means in bits."""
+
+    experiment: str
+    """Name of the experiment."""
+    task: str
+    """What the encoder was trained for: classification or autoencoding."""
+    number_format: str
+    """Number format of the encoder's weights and activations."""
+    encoder_seed: int
+    """Seed of the encoder."""
+    decoder_seed: int
+    """Seed of the decoder."""
+    epoch: int
+    """Training epochs that the encoder had seen; 0 is its initialisation."""
+    layer: str
+    """The tap."""
+    channels: int
+    """Channels of the activations."""
+    height: int
+    """Height of the activations; 1 for a vector."""
+    width: int
+    """Width of the activations; 1 for a vector."""
+    n_images: int
+    """Evaluation images that the means and intervals are over."""
+    i_xh_bits: float
+    """Usable information of the layer about the image: mean(L0 - L)."""
+    i_xh_bits_low: float
+    """Lower end of its interval."""
+    i_xh_bits_high: float
+    """Upper end of its interval."""
+    i_xh_bits_per_dim: float
+    """The same per pixel and channel of the image."""
+    code_length_bits: float
+    """L: code length of the image, given the activations."""
+    null_code_length_bits: float
+    """L0: code length under the data set's common unconditional model."""
+    own_null_code_length_bits: float | None
+    """Code length under the null condition of the same decoder, where it has one."""
+    h_x_bits: float | None
+    """Exact entropy of an image, where it is known."""
+    lower_bound_bits: float | None
+    """H(X) - L, a lower bound on I(X;H), where H(X) is known."""
+    lower_bound_bits_low: float | None
+    """Lower end of its interval."""
+    lower_bound_bits_high: float | None
+    """Upper end of its interval."""
+    i_hy_linear_bits: float
+    """Information about the class label that a linear probe finds."""
+    i_hy_mlp_bits: float
+    """Information about the class label that a small network finds."""
+    i_hy_bits: float
+    """The one of the two that was better on the validation images."""
+    i_hy_bits_low: float
+    """Lower end of its interval."""
+    i_hy_bits_high: float
+    """Upper end of its interval."""
+    probe_accuracy: float
+    """Share of evaluation images that the better probe classifies rightly."""
+    decoder: str
+    """Key of the decoder."""
+    decoder_steps: int
+    """Optimiser steps of the decoder's fit."""
+    condition: str
+    """How the decoder got the activations."""
+    seconds: float
+    """Time that the cell took: the one column in which a repetition may differ."""
+    warnings: str
+    """Names of warnings, joined by semicolons (see `ib_analysis.information.warnings.EXPLANATIONS`)."""
+    encoder_sha256: str
+    """Hash of the encoder's checkpoint."""
+    decoder_sha256: str
+    """Hash of the decoder."""
+
+
+@dataclass(frozen=True)
+class FactorRow:
+    """What probes find of one generative factor in one cell, a row of factors.csv."""
+
+    experiment: str
+    """Name of the experiment."""
+    task: str
+    """What the encoder was trained for."""
+    number_format: str
+    """Number format of the encoder."""
+    encoder_seed: int
+    """Seed of the encoder."""
+    epoch: int
+    """Training epochs that the encoder had seen."""
+    layer: str
+    """The tap."""
+    factor: str
+    """Name of the factor; `noise` is the nuisance of all pixels."""
+    true_bits: float
+    """Exact entropy of the factor."""
+    linear_bits: float
+    """Information about it that a linear probe finds."""
+    mlp_bits: float
+    """Information about it that a small network finds."""
+    bits: float
+    """The one of the two that was better on the validation images."""
+    low: float
+    """Lower end of its interval."""
+    high: float
+    """Upper end of its interval."""
+
+
+Row = TypeVar("Row", InformationRow, FactorRow)
+
+
+def table_text(kind: type[Row], rows: Iterable[Row]) -> str:
+    """Rows as CSV: a header line, None as an empty cell, floats with `SIGNIFICANT_DIGITS`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(kind))
+    writer.writerows([_print(value) for value in astuple(row)] for row in rows)
+    return text.getvalue()
+
+
+def write_table(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
+    """Write a table atomically.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
+    """
+    write_text(path, table_text(kind, rows))
+
+
+def read_table(path: Path, kind: type[Row]) -> list[Row]:
+    """Read what `write_table` wrote; floats come back as they were printed.
+
+    Raises:
+        UserError: the file is missing, has other columns, or holds a cell that is not of its column's type.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run `ib estimate-mi` for this experiment first.") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it and run `ib estimate-mi` again.") from error
+    names = [field.name for field in fields(kind)]
+    if not lines or lines[0] != names:
+        raise UserError(
+            f"{path} does not have the columns of this version; delete it and run `ib estimate-mi` again."
+        )
+    hints = typing.get_type_hints(kind)
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            cells = zip(names, line, strict=True)
+            rows.append(kind(**{name: _parse(cell, hints[name]) for name, cell in cells}))
+        except ValueError as error:
+            raise UserError(
+                f"Row {number} of {path} cannot be read ({error}); delete the file and run `ib estimate-mi` again."
+            ) from error
+    return rows
+
+
+def _print(value: str | int | float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{SIGNIFICANT_DIGITS}g}" if isinstance(value, float) else str(value)
+
+
+def _parse(cell: str, hint: Any) -> Any:
+    if isinstance(hint, types.UnionType):  # float | None: an empty cell is None
+        return float(cell) if cell else None
+    return hint(cell)

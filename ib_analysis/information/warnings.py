@@ -1,0 +1,98 @@
+"""Named warnings: a number that carries one is no number to publish."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from ib_analysis.information.estimates import usable_information
+from ib_analysis.information.intervals import Bootstrap, Interval
+
+__all__ = [
+    "EXPLANATIONS",
+    "information_above_upper_bound",
+    "join_warnings",
+    "not_finite",
+    "own_null_much_worse_than_common",
+    "split_warnings",
+]
+
+EXPLANATIONS: dict[str, str] = {
+    "validation_code_length_still_falling": (
+        "The decoder's validation code length was still falling when its training ended: more steps would shorten "
+        "the code, so that the information is understated."
+    ),
+    "training_too_short_to_tell": (
+        "There are too few validation points to tell whether the decoder had converged; train it longer or validate "
+        "more often."
+    ),
+    "nan_recovered": (
+        "A training step of the decoder gave values that are not finite; it was taken back and training went on with "
+        "a smaller step."
+    ),
+    "own_null_much_worse_than_common": (
+        "The decoder codes images without a condition much worse than the data set's best unconditional model: it has "
+        "learned the images themselves less well, so that its information is understated."
+    ),
+    "information_above_upper_bound": (
+        "The estimate lies above a known upper bound on I(X;H), such as H(X) or the bits that the activations can "
+        "hold: the null code length is too long, or evaluation images were seen in training."
+    ),
+    "not_finite": "A code length or cross-entropy is infinite or not a number; the decoder or probe has diverged.",
+}
+"""What each warning means, in words for documentation and pages."""
+
+
+def own_null_much_worse_than_common(
+    common_null_code_lengths: np.ndarray, own_null_code_lengths: np.ndarray, bootstrap: Bootstrap | None = None
+) -> bool:
+    """Whether a decoder's own null condition costs clearly more than the data set's common L0.
+
+    Clearly: by more than 1 bit and more than 1 % of the common L0, with the whole paired interval.
+
+    Arguments:
+        common_null_code_lengths, own_null_code_lengths: shape (N,), bits, of the same images.
+    """
+    excess = usable_information(own_null_code_lengths, common_null_code_lengths, bootstrap)
+    return excess.low > max(1.0, 0.01 * float(np.mean(common_null_code_lengths)))
+
+
+def information_above_upper_bound(information: Iterable[Interval], upper_bounds_bits: Mapping[str, float]) -> bool:
+    """Whether an estimate lies with its whole interval above an upper bound on I(X;H).
+
+    Arguments:
+        information: usable information and, where H(X) is known, the lower bound.
+        upper_bounds_bits: name -> bound, e.g. ``{"H(X)": 14.3, "units x bits": 64 * 16}``.
+
+    >>> information_above_upper_bound([Interval(15.0, 14.6, 15.4)], {"H(X)": 14.3})
+    True
+    >>> information_above_upper_bound([Interval(14.4, 14.1, 14.7)], {"H(X)": 14.3})
+    False
+    """
+    smallest = min(upper_bounds_bits.values(), default=math.inf)
+    return any(estimate.low > smallest for estimate in information)
+
+
+def not_finite(intervals: Iterable[Interval]) -> bool:
+    """Whether any estimate or end of an interval is infinite or not a number."""
+    return not all(math.isfinite(number) for found in intervals for number in (found.estimate, found.low, found.high))
+
+
+def join_warnings(names: Iterable[str]) -> str:
+    """Names as they stand in a table's cell: each once, in alphabetical order.
+
+    >>> join_warnings(["nan_recovered", "information_above_upper_bound", "nan_recovered"])
+    'information_above_upper_bound;nan_recovered'
+    """
+    return ";".join(sorted(set(names)))
+
+
+def split_warnings(joined: str) -> tuple[str, ...]:
+    """The inverse of `join_warnings`.
+
+    >>> split_warnings("")
+    ()
+    """
+    return tuple(name for name in joined.split(";") if name)

@@ -1,0 +1,144 @@
+"""From rows of ``information.csv`` to what is drawn: one curve per panel and layer, averaged over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ib_analysis.plots.saved import InformationRow
+from ib_analysis.plots.style import WARNED
+
+__all__ = [
+    "Curve",
+    "Panel",
+    "Quantity",
+    "draw_curve",
+    "epochs_of",
+    "layers_of",
+    "panels_of",
+    "rows_of",
+    "seeds_note",
+    "warnings_note",
+]
+
+Panel = tuple[str, str]
+"""A task and a number format: what gets a panel of its own."""
+Quantity = Literal["i_xh", "i_hy"]
+
+
+class _Placed(Protocol):
+    @property
+    def task(self) -> str: ...
+    @property
+    def number_format(self) -> str: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def layer(self) -> str: ...
+
+
+Row = TypeVar("Row", bound=_Placed)
+
+
+def panels_of(rows: Iterable[_Placed]) -> list[Panel]:
+    """The panels, in the order in which they first appear."""
+    return list(dict.fromkeys((row.task, row.number_format) for row in rows))
+
+
+def layers_of(rows: Iterable[_Placed]) -> list[str]:
+    """The layers, from the input on: in the order in which they first appear."""
+    return list(dict.fromkeys(row.layer for row in rows))
+
+
+def epochs_of(rows: Iterable[_Placed]) -> list[int]:
+    """The measured epochs of all runs, ascending."""
+    return sorted({row.epoch for row in rows})
+
+
+def rows_of(rows: Iterable[Row], panel: Panel, layer: str) -> list[Row]:
+    """The rows of one panel and layer."""
+    return [row for row in rows if (row.task, row.number_format) == panel and row.layer == layer]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity of one layer against epochs, in bits; all arrays of shape (n_epochs,).
+
+    With several seeds `value` is their mean, and `low` to `high` spans the intervals of all of them. `warned` is
+    true where any of them has a warning.
+    """
+
+    epochs: tuple[int, ...]
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    warned: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[InformationRow], quantity: Quantity) -> Curve:
+        """Average the rows of one panel and layer over their seeds."""
+        epochs = epochs_of(rows)
+        cells = [[row for row in rows if row.epoch == epoch] for epoch in epochs]
+
+        def column(suffix: str, over: Callable[[list[float]], Any]) -> np.ndarray:
+            name = f"{quantity}_bits{suffix}"
+            return np.array([over([getattr(row, name) for row in cell]) for cell in cells], dtype=float)
+
+        return cls(
+            epochs=tuple(epochs),
+            value=column("", np.mean),
+            low=column("_low", min),
+            high=column("_high", max),
+            warned=np.array([any(row.warnings for row in cell) for cell in cells], dtype=bool),
+        )
+
+    @property
+    def peak(self) -> int:
+        """Index of the highest point; one without a warning, if there is any."""
+        return int(np.argmax(self.value if self.warned.all() else np.where(self.warned, -np.inf, self.value)))
+
+
+def draw_curve(axes: Axes, places: Sequence[float], curve: Curve, colour: str, marker: str) -> None:
+    """Draw a curve with its band against places on the epoch axis; cells with warnings grey and hollow.
+
+    A stretch of line or band that touches a cell with a warning is grey too.
+    """
+    axes.fill_between(places, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0, zorder=1)
+    for index in range(len(places) - 1):
+        grey = bool(curve.warned[index : index + 2].any())
+        axes.plot(
+            places[index : index + 2], curve.value[index : index + 2], linewidth=1.4, zorder=2,
+            color=WARNED if grey else colour, linestyle=(0, (2, 1.5)) if grey else "-",
+        )  # fmt: skip
+    for place, value, warned in zip(places, curve.value, curve.warned, strict=True):
+        axes.plot(
+            [place], [value], marker=marker, markersize=5, zorder=4 if warned else 3, linestyle="none",
+            markeredgewidth=1.1, color=WARNED if warned else colour,
+            markerfacecolor="white" if warned else colour, gid="warned" if warned else "cell",
+        )  # fmt: skip
+
+
+def seeds_note(rows: Sequence[InformationRow]) -> list[str]:
+    """A sentence on averaging, where there is more than one seed."""
+    encoders = len({row.encoder_seed for row in rows})
+    decoders = len({row.decoder_seed for row in rows})
+    if encoders == decoders == 1:
+        return []
+    what = [f"{n} {name} seeds" for n, name in ((encoders, "encoder"), (decoders, "decoder")) if n > 1]
+    return [f"Points are means over {' and '.join(what)}; intervals span those of all seeds."]
+
+
+def warnings_note(rows: Sequence[InformationRow], drawn: str = "Grey, hollow") -> list[str]:
+    """A sentence on cells with warnings, where there are any."""
+    warned = [row for row in rows if row.warnings]
+    if not warned:
+        return []
+    names = sorted({name for row in warned for name in row.warnings})
+    return [
+        f"{drawn}: {len(warned)} of {len(rows)} cells come with a warning ({', '.join(names).replace('_', ' ')}) "
+        "and are not to be relied on."
+    ]

@@ -1,0 +1,121 @@
+"""I(X;H) and I(H;Y) of every layer against the epoch, a column per task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
+
+from ib_analysis.plots.curves import (
+    Curve,
+    Panel,
+    Quantity,
+    draw_curve,
+    epochs_of,
+    layers_of,
+    panels_of,
+    rows_of,
+    seeds_note,
+    warnings_note,
+)
+from ib_analysis.plots.saved import InformationRow, SavedExperiment
+from ib_analysis.plots.style import (
+    INK,
+    WARNED,
+    epoch_axis,
+    framed,
+    layer_colour,
+    layer_marker,
+    task_title,
+)
+from ib_analysis.plots.truth_line import draw_truth_line
+
+__all__ = ["draw"]
+
+_LABELS: dict[Quantity, str] = {"i_xh": "I(X;H), usable, bits", "i_hy": "I(H;Y), probe, bits"}
+
+
+def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
+    """One figure: two rows (I(X;H), I(H;Y)), a column per task, with bands, peaks and truth lines.
+
+    Raises:
+        UserError: ``information.csv`` or ``data.json`` is missing or damaged.
+    """
+    rows, data = saved.information, saved.data
+    panels = panels_of(rows)
+    figure, body = framed(
+        "Information by epoch",
+        f"What each layer tells about the image (above) and about the label (below) while the network learns; images: "
+        f"{data.name}. Bands: 95 % bootstrap intervals over held-out images. Ringed: each layer's peak.",
+        [*_meaning(rows, data.h_x_bits), *seeds_note(rows), *warnings_note(rows)],
+        body_inches=6.4,
+    )
+    grid = body.subplots(2, len(panels), sharey="row", squeeze=False, height_ratios=(1.25, 1))
+    quantities: tuple[Quantity, Quantity] = ("i_xh", "i_hy")
+    for line, quantity in zip(grid, quantities, strict=True):
+        curves = {panel: _curves(rows, panel, quantity) for panel in panels}
+        every = [curve for found in curves.values() for curve in found.values()]
+        end = max(curve.high.max() for curve in every)
+        start = min(0.0, *(curve.low.min() for curve in every))
+        for axes, panel in zip(line, panels, strict=True):
+            axes.set_title(task_title(*panel))
+            axes.set_ylim(start, end * 1.08)
+            _draw_panel(axes, curves[panel], layers_of(rows), epochs_of(rows))
+            if quantity == "i_hy":
+                draw_truth_line(axes, "y", data.h_y_bits, end, f"H(Y) = {data.h_y_bits:.2f} bits")
+            elif data.h_x_bits is not None:
+                draw_truth_line(axes, "y", data.h_x_bits, end, f"H(X) = {data.h_x_bits:.1f} bits")
+        line[0].set_ylabel(_LABELS[quantity])
+    yield "information_by_epoch", figure
+
+
+def _curves(rows: tuple[InformationRow, ...], panel: Panel, quantity: Quantity) -> dict[str, Curve]:
+    return {
+        layer: Curve.of(found, quantity) for layer in layers_of(rows) if (found := rows_of(rows, panel, layer))
+    }
+
+
+def _draw_panel(axes: Axes, curves: dict[str, Curve], layers: list[str], epochs: list[int]) -> None:
+    handles = []
+    for layer, curve in curves.items():
+        colour, marker = layer_colour(layers.index(layer)), layer_marker(layers.index(layer))
+        places = [epochs.index(epoch) for epoch in curve.epochs]
+        draw_curve(axes, places, curve, colour, marker)
+        peak = curve.peak
+        axes.plot(
+            [places[peak]], [curve.value[peak]], marker="o", markersize=10, markerfacecolor="none", linestyle="none",
+            markeredgecolor=WARNED if curve.warned[peak] else INK, markeredgewidth=1.0, zorder=5, gid="peak",
+        )  # fmt: skip
+        label = f"{layer}: {curve.value[peak]:.{1 if curve.value[peak] >= 10 else 2}f} at {curve.epochs[peak]}"
+        handles.append(Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.4, label=label))
+    epoch_axis(axes, epochs)
+    below = ScaledTranslation(-0.05, -0.38, axes.figure.dpi_scale_trans)  # inches: clear of the epoch's label
+    legend = axes.legend(
+        handles=handles, title="peak, bits, at epoch", title_fontsize=8, ncols=2, loc="upper left",
+        bbox_to_anchor=(0, 0), bbox_transform=axes.transAxes + below, alignment="left", columnspacing=1.2,
+    )  # fmt: skip
+    for text, curve in zip(legend.get_texts(), curves.values(), strict=True):
+        text.set_color(WARNED if curve.warned[curve.peak] else INK)
+
+
+def _meaning(rows: tuple[InformationRow, ...], h_x_bits: float | None) -> list[str]:
+    """What the numbers are, and how far the true lower bound lies below them where H(X) is known."""
+    notes = [
+        "I(X;H) is usable information, mean(L0 − L): what this family of decoders can extract; an estimate, no bound "
+        "on Shannon's I(X;H). I(H;Y) is a lower bound from a held-out probe."
+    ]
+    if h_x_bits is None:
+        notes.append("For a float layer that is injective on the images, Shannon's I(X;H) is H(X) at every epoch.")
+        return notes
+    sentence = (
+        "For a float layer that is injective on the images, Shannon's I(X;H) is H(X) at every epoch (dashed line): what "
+        "rises and falls is usable information."
+    )
+    gaps = [row.i_xh_bits - row.lower_bound_bits for row in rows if row.lower_bound_bits is not None]
+    if gaps:
+        sentence += f" A true lower bound, H(X) − mean(L), lies {np.mean(gaps):.1f} bits below every point."
+    return [*notes, sentence]

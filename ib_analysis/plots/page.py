@@ -1,0 +1,135 @@
+"""A page to look at conditional samples: one HTML file that needs nothing else, neither files nor a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from ib_analysis.artifacts import write_text
+from ib_analysis.plots.curves import layers_of
+from ib_analysis.plots.mosaic import displayable, mosaic, png_data_url
+from ib_analysis.plots.saved import InformationRow, Run, SavedExperiment
+from ib_analysis.plots.style import task_title
+
+__all__ = ["write_samples_page"]
+
+_MOST_IMAGES, _MOST_DRAWS = 8, 4  # every cell's samples are in the file, so their number decides its size
+
+
+def write_samples_page(experiment_folder: Path, figures_folder: Path) -> Path:
+    """Write ``samples.html``: choose network, layer and image, and move a slider over epochs.
+
+    Arguments:
+        experiment_folder: where the artifacts are, for example ``checkpoints/default``.
+        figures_folder: where this experiment's figures go, for example ``figures/default``.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: ``samples.h5``, ``information.csv`` or ``data.json`` is missing or damaged, or the page cannot be
+            written.
+    """
+    saved = SavedExperiment(experiment_folder)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ib_analysis.plots"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    payload = _payload(saved)
+    page = environment.get_template("samples.html").render(
+        experiment=saved.name,
+        data_name=saved.data.name,
+        h_x_bits=saved.data.h_x_bits,
+        h_y_bits=saved.data.h_y_bits,
+        draws=payload["draws"],
+        payload=payload,
+    )
+    path = figures_folder / "samples.html"
+    write_text(path, page)
+    return path
+
+
+def _payload(saved: SavedExperiment) -> dict[str, Any]:
+    """Everything that the page's script needs, as plain data; images as data URLs."""
+    samples, data = saved.samples, saved.data
+    originals = samples.originals[:_MOST_IMAGES]
+    runs = sorted({run for run, _, _ in samples.drawn}, key=lambda run: (run.task != "classification", run))
+    draws = min(_MOST_DRAWS, next(iter(samples.drawn.values())).shape[1])
+    return {
+        "width": originals.shape[-1],
+        "height": originals.shape[-2],
+        "draws": draws,
+        "originals": _sprite(originals[:, None], samples.intensities),
+        "null": None if samples.null is None else _sprite(samples.null[None, :draws], samples.intensities),
+        "labels": [data.class_names[label] if data.class_names else "" for label in samples.labels[:_MOST_IMAGES]],
+        "h_x": data.h_x_bits,
+        "h_y": data.h_y_bits,
+        "runs": [_run(saved, run, draws, several=_seeds(runs, run) > 1) for run in runs],
+        "warnings": {name: _explained(name) for row in saved.information for name in row.warnings},
+    }
+
+
+def _seeds(runs: Sequence[Run], run: Run) -> int:
+    return sum((other.task, other.number_format) == (run.task, run.number_format) for other in runs)
+
+
+def _run(saved: SavedExperiment, run: Run, draws: int, several: bool) -> dict[str, Any]:
+    samples = saved.samples
+    drawn = {(epoch, layer): images for (other, epoch, layer), images in samples.drawn.items() if other == run}
+    layers = {layer for _, layer in drawn}
+    known = layers_of(saved.information)
+    cells = {}
+    for (epoch, layer), images in drawn.items():
+        sprite = _sprite(images[:_MOST_IMAGES, :draws], samples.intensities)
+        cells[f"{layer}/{epoch}"] = {"sprite": sprite, **_bits(_rows(saved, run, epoch, layer))}
+    return {
+        "key": str(run),
+        "title": task_title(run.task, run.number_format) + (f", seed {run.encoder_seed}" if several else ""),
+        "layers": [*(layer for layer in known if layer in layers), *sorted(layers - set(known))],
+        "epochs": sorted({epoch for epoch, _ in drawn}),
+        "cells": cells,
+        "reconstructions": {
+            epoch: _sprite(images[:_MOST_IMAGES, None], samples.intensities)
+            for (other, epoch), images in samples.reconstructions.items()
+            if other == run
+        },
+    }
+
+
+def _rows(saved: SavedExperiment, run: Run, epoch: int, layer: str) -> list[InformationRow]:
+    return [
+        row
+        for row in saved.information
+        if (Run(row.task, row.number_format, row.encoder_seed), row.epoch, row.layer) == (run, epoch, layer)
+    ]
+
+
+def _bits(rows: Sequence[InformationRow]) -> dict[str, Any]:
+    """A cell's numbers: means over decoder seeds, intervals spanning those of all."""
+    if not rows:
+        return {"i_xh": None, "warnings": []}
+
+    def spanned(quantity: str) -> list[float]:
+        value, low, high = ([getattr(row, quantity + end) for row in rows] for end in ("", "_low", "_high"))
+        return [float(np.mean(value)), min(low), max(high)]
+
+    return {
+        "i_xh": spanned("i_xh_bits"),
+        "i_hy": spanned("i_hy_bits"),
+        "code_length": float(np.mean([row.code_length_bits for row in rows])),
+        "null_code_length": float(np.mean([row.null_code_length_bits for row in rows])),
+        "warnings": sorted({name for row in rows for name in row.warnings}),
+    }
+
+
+def _sprite(images: np.ndarray, intensities: int) -> str:
+    """A grid of images (rows, columns, C, H, W) as one PNG without gaps."""
+    shown = displayable(images, intensities)
+    return png_data_url(mosaic([list(row) for row in shown], gap=0))
+
+
+def _explained(name: str) -> str:
+    return name.replace("_", " ")

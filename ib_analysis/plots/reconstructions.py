@@ -1,0 +1,62 @@
+"""What the autoencoder gives back, epoch by epoch, under the original images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from matplotlib.figure import Figure
+
+from ib_analysis.artifacts import UserError
+from ib_analysis.plots.mosaic import displayable
+from ib_analysis.plots.picture_grid import Column, PictureGrid
+from ib_analysis.plots.saved import Run, SavedExperiment
+from ib_analysis.plots.style import framed
+
+__all__ = ["draw"]
+
+_MOST_IMAGES = 8
+
+
+def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
+    """One figure per number format (its lowest encoder seed): originals above, then a row per epoch.
+
+    Nothing is drawn where no run is an autoencoder.
+
+    Raises:
+        UserError: ``samples.h5`` is missing or damaged.
+    """
+    runs: dict[str, Run] = {}
+    for run, _ in sorted(saved.samples.reconstructions):
+        runs.setdefault(run.number_format, run)
+    for number_format, run in runs.items():
+        name = "reconstructions" if number_format == "float32" else f"reconstructions_{number_format}"
+        yield name, _figure(saved, run)
+
+
+def _figure(saved: SavedExperiment, run: Run) -> Figure:
+    samples = saved.samples
+    epochs = sorted(epoch for other, epoch in samples.reconstructions if other == run)
+    pictures = [samples.originals, *(samples.reconstructions[run, epoch] for epoch in epochs)]
+    blocks = [[list(displayable(images[:_MOST_IMAGES], samples.intensities))] for images in pictures]
+    psnr = _held_out_psnr(saved, run)
+    labels = ["original"]
+    for epoch in epochs:
+        labels.append(f"epoch {epoch}" + (f"\n{psnr[epoch]:.1f} dB" if epoch in psnr else ""))
+    grid = PictureGrid([Column((), blocks)], (), labels, largest_inches=0.55)
+    figure, body = framed(
+        "Reconstructions",
+        "Held-out images (first row), and what the autoencoder makes of them at epochs of its training.",
+        ["dB: peak signal-to-noise ratio over all held-out images at that epoch."] if psnr else [],
+        body_inches=grid.height_inches,
+    )
+    grid.draw(body)
+    return figure
+
+
+def _held_out_psnr(saved: SavedExperiment, run: Run) -> dict[int, float]:
+    """epoch -> PSNR in dB, where the training's record is there."""
+    try:
+        points = saved.training.get(run, ())
+    except UserError:
+        return {}
+    return {point.epoch: point.psnr_db for point in points if point.split != "train" and point.psnr_db is not None}

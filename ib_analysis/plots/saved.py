@@ -1,0 +1,265 @@
+"""What a finished experiment left on disk, read once and handed to the figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import h5py
+import hdf5plugin  # noqa: F401  (registers the filters of compressed data sets)
+import numpy as np
+
+from ib_analysis.artifacts import UserError
+
+__all__ = ["DataFacts", "FactorRow", "InformationRow", "Run", "SavedExperiment", "SavedSamples", "TrainingPoint"]
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One trained encoder; as text, the name of its folder.
+
+    >>> Run.parse("classification_float32_seed0")
+    Run(task='classification', number_format='float32', encoder_seed=0)
+    >>> str(Run("autoencoding", "int8", 3))
+    'autoencoding_int8_seed3'
+    """
+
+    task: str
+    number_format: str
+    encoder_seed: int
+
+    @classmethod
+    def parse(cls, key: str) -> Run:
+        """Read a run's name.
+
+        Raises:
+            ValueError: this is no name of a run.
+        """
+        found = re.fullmatch(r"([^_]+)_(.+)_seed(\d+)", key)
+        if found is None:
+            raise ValueError(f"{key!r} is not the name of a run (task_format_seedN)")
+        return cls(found[1], found[2], int(found[3]))
+
+    def __str__(self) -> str:
+        return f"{self.task}_{self.number_format}_seed{self.encoder_seed}"
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What is known about the images (``data.json``)."""
+
+    name: str
+    class_names: tuple[str, ...]
+    h_x_bits: float | None
+    h_y_bits: float
+
+
+@dataclass(frozen=True)
+class TrainingPoint:
+    """One line of ``training.csv``: an epoch on a split. A quality that the task does not have is None."""
+
+    epoch: int
+    split: str
+    loss: float
+    accuracy: float | None
+    psnr_db: float | None
+
+
+@dataclass(frozen=True)
+class SavedSamples:
+    """What was sampled (``samples.h5``). All images are integers 0..intensities-1 in uint8.
+
+    Arguments:
+        originals: shape (n_images, C, H, W).
+        labels: shape (n_images,).
+        null: samples under the null condition, shape (draws, C, H, W); None where there are none.
+        drawn: (run, epoch, layer) -> samples, shape (n_images, draws, C, H, W).
+        reconstructions: (run, epoch) -> the autoencoder's output, shape (n_images, C, H, W).
+    """
+
+    intensities: int
+    originals: np.ndarray
+    labels: np.ndarray
+    null: np.ndarray | None
+    drawn: dict[tuple[Run, int, str], np.ndarray]
+    reconstructions: dict[tuple[Run, int], np.ndarray]
+
+
+class SavedExperiment:
+    """The artifacts of one experiment, each read when it is first asked for.
+
+    Arguments:
+        folder: the experiment's folder, for example ``checkpoints/default``.
+
+    Raises:
+        UserError: on asking for an artifact that is missing or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.resolve().name
+
+    @cached_property
+    def data(self) -> DataFacts:
+        """What is known about the images."""
+        path = self._existing("data.json")
+        try:
+            facts = json.loads(path.read_text())
+            return DataFacts(facts["name"], tuple(facts["class_names"]), facts["h_x_bits"], float(facts["h_y_bits"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(path) from error
+
+    @cached_property
+    def information(self) -> tuple[InformationRow, ...]:
+        """The rows of ``information.csv``, in the file's order; at least one."""
+        rows = tuple(read_information(self._existing("information.csv")))
+        if not rows:
+            raise UserError(f"{self.folder / 'information.csv'} has no rows; run `ib estimate-mi {self.name}` again.")
+        return rows
+
+    @cached_property
+    def factors(self) -> tuple[FactorRow, ...]:
+        """The rows of ``factors.csv``, in the file's order."""
+        return tuple(read_factors(self._existing("factors.csv")))
+
+    @cached_property
+    def training(self) -> dict[Run, tuple[TrainingPoint, ...]]:
+        """Every run's ``training.csv``."""
+        found = sorted((self.folder / "encoders").glob("*/training.csv"))
+        if not found:
+            self._existing("encoders/*/training.csv")
+        return {Run.parse(path.parent.name): tuple(_training_points(path)) for path in found}
+
+    def checkpoints(self, run: Run) -> tuple[int, ...]:
+        """The epochs at which a run's encoder was kept."""
+        files = (self.folder / "encoders" / str(run)).glob("epoch_*.pt")
+        return tuple(sorted(int(path.stem.removeprefix("epoch_")) for path in files))
+
+    @cached_property
+    def samples(self) -> SavedSamples:
+        """Everything in ``samples.h5``."""
+        path = self._existing("samples.h5")
+        try:
+            with h5py.File(path, "r") as file:
+                return _read_samples(file)
+        except (OSError, KeyError, ValueError) as error:
+            raise _damaged(path) from error
+
+    def _existing(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.exists():
+            command = "samples" if name == "samples.h5" else "figures"
+            raise UserError(
+                f"{path} is missing, so there is nothing to draw from; run `ib {command} {self.name}`, which makes "
+                "what is missing first."
+            )
+        return path
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path} cannot be read (truncated or altered); delete it and run the same command again.")
+
+
+def _training_points(path: Path) -> Iterator[TrainingPoint]:
+    def number(line: dict[str, str], key: str) -> float | None:
+        return float(line[key]) if line.get(key) else None
+
+    with path.open(newline="") as file:
+        for line in csv.DictReader(file):
+            try:
+                yield TrainingPoint(
+                    int(line["epoch"]), line["split"], float(line["loss"]), number(line, "accuracy"),
+                    number(line, "psnr_db"),
+                )  # fmt: skip
+            except (KeyError, TypeError, ValueError) as error:
+                raise _damaged(path) from error
+
+
+def _read_samples(file: h5py.File) -> SavedSamples:
+    drawn, reconstructions = {}, {}
+    for key, group in file["samples"].items():
+        if key != "null":
+            for epoch, layers in group.items():
+                for layer, images in layers.items():
+                    drawn[Run.parse(key), _epoch(epoch), layer] = images[...]
+    for key, group in file.get("reconstructions", {}).items():
+        for epoch, images in group.items():
+            reconstructions[Run.parse(key), _epoch(epoch)] = images[...]
+    return SavedSamples(
+        intensities=int(file.attrs["intensities"]),
+        originals=file["originals"][...],
+        labels=file["labels"][...],
+        null=file["samples/null"][...] if "null" in file["samples"] else None,
+        drawn=drawn,
+        reconstructions=reconstructions,
+    )
+
+
+def _epoch(name: str) -> int:
+    return int(name.removeprefix("epoch_"))
+
+
+# temporary readers -------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class InformationRow:
+    task: str
+    number_format: str
+    encoder_seed: int
+    decoder_seed: int
+    epoch: int
+    layer: str
+    i_xh_bits: float
+    i_xh_bits_low: float
+    i_xh_bits_high: float
+    code_length_bits: float
+    null_code_length_bits: float
+    h_x_bits: float | None
+    lower_bound_bits: float | None
+    i_hy_bits: float
+    i_hy_bits_low: float
+    i_hy_bits_high: float
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FactorRow:
+    task: str
+    number_format: str
+    encoder_seed: int
+    epoch: int
+    layer: str
+    factor: str
+    true_bits: float
+    bits: float
+    low: float
+    high: float
+
+
+def _rows(path, kind):
+    import dataclasses
+
+    def convert(name, annotation, text):
+        if annotation == "tuple[str, ...]":
+            return tuple(filter(None, text.split(";")))
+        if annotation == "str":
+            return text
+        if annotation == "int":
+            return int(text)
+        return float(text) if text else None
+
+    with path.open(newline="") as file:
+        for line in csv.DictReader(file):
+            yield kind(**{f.name: convert(f.name, f.type, line[f.name]) for f in dataclasses.fields(kind)})
+
+
+def read_information(path):
+    return _rows(path, InformationRow)
+
+
+def read_factors(path):
+    return _rows(path, FactorRow)

@@ -1,0 +1,52 @@
+"""What every stage starts from: the images, and where each encoder's record is found."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from ib_analysis.artifacts import Artifact, plain
+from ib_analysis.data import DataConfig, ImageData, load_data
+from ib_analysis.encoders import TappedNetwork, build_encoder
+from ib_analysis.experiment import Experiment, Run
+
+__all__ = ["data_section", "encoder_recipe", "images_of", "new_encoder"]
+
+
+@lru_cache(maxsize=2)
+def _load(config: DataConfig) -> ImageData:
+    return load_data(config)
+
+
+def images_of(experiment: Experiment) -> ImageData:
+    """The experiment's images; loaded once per process."""
+    return _load(experiment.config.data)
+
+
+def data_section(experiment: Experiment) -> dict[str, Any]:
+    """The data config without places: where a data set lies does not change what it is."""
+    section = plain(experiment.config.data)
+    return {name: value for name, value in section.items() if name not in ("root", "folder")}
+
+
+def encoder_recipe(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """Everything chosen by the user that one encoder depends on."""
+    return {
+        "task": run.task,
+        "number_format": run.number_format,
+        **experiment.section("encoder", "training"),
+        "data": data_section(experiment),
+    }
+
+
+def new_encoder(experiment: Experiment, run: Run) -> TappedNetwork:
+    """The run's network at its initialisation."""
+    data = images_of(experiment)
+    return build_encoder(
+        experiment.config.encoder,
+        run.task,
+        data.image_shape,
+        data.intensities,
+        len(data.class_names),
+        run.encoder_seed,
+    )

@@ -1,0 +1,43 @@
+"""The first stage: load the images and record what they are and how they were split."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+
+from ib_analysis.artifacts import UserError, plain, write_text
+from ib_analysis.data import facts, save_splits
+from ib_analysis.experiment import Experiment
+from ib_analysis.stages.context import images_of
+
+__all__ = ["prepare"]
+
+
+def prepare(experiment: Experiment) -> None:
+    """Write ``config.yaml``, ``data.json`` and ``splits.h5``.
+
+    Raises:
+        UserError: the experiment was begun with other images.
+    """
+    data = images_of(experiment)
+    path = experiment.folder / "data.json"
+    known = _known(path)
+    if known is not None and known.get("sha256") != data.sha256:
+        raise UserError(
+            f"{experiment.folder} was begun with other images (its data.json tells which); give this experiment "
+            "another name (--name NEW_NAME), put the data back, or remove the old one (make clean EXPERIMENT=...)."
+        )
+    write_text(
+        experiment.folder / "config.yaml", yaml.safe_dump(plain(experiment.config), sort_keys=False, width=110)
+    )
+    if known is None or not (experiment.folder / "splits.h5").exists():
+        save_splits(data, experiment.folder / "splits.h5")
+        write_text(path, json.dumps(facts(data), indent=1) + "\n")
+
+
+def _known(path) -> dict | None:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None

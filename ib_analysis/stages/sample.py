@@ -1,0 +1,136 @@
+"""Sample images from what each layer still knows; reconstruct images with the autoencoders."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import torch
+
+from decoders import Condition, PixelCNNPP
+from ib_analysis.artifacts import Artifact, atomic_path
+from ib_analysis.encoders import reconstruct
+from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
+from ib_analysis.stages.context import data_section, encoder_at, encoder_identities, images_of
+from ib_analysis.stages.feed import CellFeed
+from ib_analysis.stages.fit import decoder_artifact, feed_for, load_decoder
+from ib_analysis.stages.measure import load_arrays, save_arrays
+from ib_analysis.stages.workers import Progress, Unit
+
+__all__ = ["chosen_images", "merge_samples", "sample_units", "samples_artifact"]
+
+
+def chosen_images(experiment: Experiment) -> np.ndarray:
+    """Indices among the evaluation images that are shown: as many classes as possible, in turn."""
+    labels = images_of(experiment).evaluation.labels
+    by_class = [list(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    chosen: list[int] = []
+    while len(chosen) < min(experiment.config.sampling.images, len(labels)):
+        for members in by_class:
+            if members and len(chosen) < experiment.config.sampling.images:
+                chosen.append(int(members.pop(0)))
+    return np.array(chosen)
+
+
+def _sampled_fits(experiment: Experiment) -> list[Fit]:
+    """The decoders of the first decoder seed: samples of further seeds would show the same."""
+    first = experiment.config.decoder_seeds[0]
+    return [fit for fit in experiment.fits if fit.decoder_seed == first]
+
+
+def _part(experiment: Experiment, fit: Fit) -> Artifact:
+    path = experiment.folder / "samples" / f"{fit.key.replace('/', '_')}.npz"
+    config = {**experiment.section("sampling"), "data": data_section(experiment)}
+    inputs = {"data": images_of(experiment).sha256, "decoder": decoder_artifact(experiment, fit).identity}
+    return Artifact(path, "samples", config, inputs, fit.decoder_seed)
+
+
+def sample_units(experiment: Experiment) -> list[Unit]:
+    """One unit per decoder that has not been sampled from."""
+    return [
+        Unit(fit.key, _sample, (experiment.config, fit))
+        for fit in _sampled_fits(experiment)
+        if _part(experiment, fit).status() != "complete"
+    ]
+
+
+def _sample(config: ExperimentConfig, fit: Fit, progress: Progress) -> None:
+    experiment = Experiment(config)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    decoder = load_decoder(experiment, fit, device)
+    artifact = _part(experiment, fit)
+    artifact.begin()
+    uniforms = _uniforms(experiment, decoder, fit.decoder_seed)
+    images, draws = uniforms.shape[:2]
+    arrays = {"null": _draw(decoder, [], uniforms[0])}
+    feed = feed_for(experiment, fit)
+    chosen = chosen_images(experiment) + feed.groups.images("evaluation").start
+    # Many cells at once: the sampler's cost is by the pixel, hardly by the image.
+    at_once = max(1, config.sampling.batch_size // (images * draws))
+    progress(0, len(fit.cells), {})
+    for start in range(0, len(fit.cells), at_once):
+        cells = fit.cells[start : start + at_once]
+        conditions = []
+        for cell in cells:
+            activations = feed.select(cell, chosen.tolist()).to(device)
+            conditions.append(Condition(activations.repeat_interleave(draws, 0), cell_name(*cell)))
+        repeated = uniforms.flatten(0, 1).repeat(len(cells), *[1] * (uniforms.ndim - 2))
+        drawn = _draw(decoder, conditions, repeated)
+        drawn = drawn.reshape(len(cells), images, draws, *drawn.shape[1:])
+        arrays |= {cell_name(*cell): drawn[k] for k, cell in enumerate(cells)}
+        progress(start + len(cells), len(fit.cells), {})
+    save_arrays(artifact, arrays)
+
+
+def _uniforms(experiment: Experiment, decoder: PixelCNNPP, seed: int) -> torch.Tensor:
+    """Random numbers of every image and draw, the same for all cells: (images, draws, H, W, K)."""
+    image = decoder.config.image
+    count = len(chosen_images(experiment))
+    shape = (count, experiment.config.sampling.draws, image.height, image.width, decoder.output.n_uniforms)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _draw(decoder: PixelCNNPP, conditions: list[Condition], uniforms: torch.Tensor) -> np.ndarray:
+    device = next(decoder.parameters()).device
+    distribution = decoder(conditions) if conditions else decoder(batch_size=len(uniforms))
+    return distribution.sample(uniforms=uniforms.to(device)).cpu().numpy()
+
+
+# ---------------------------------------------------------------------------------------------- one file
+
+
+def samples_artifact(experiment: Experiment) -> Artifact:
+    """The file that figures and page read: originals, samples and reconstructions."""
+    inputs = {fit.key: _part(experiment, fit).identity for fit in _sampled_fits(experiment)}
+    for run in _autoencoders(experiment):
+        inputs |= {f"{run.key} epoch {e}": sha for e, sha in encoder_identities(experiment, run).items()}
+    return Artifact(experiment.folder / "samples.h5", "samples", experiment.section("sampling"), inputs)
+
+
+def merge_samples(experiment: Experiment) -> None:
+    """Write ``samples.h5`` from the decoders' parts and the autoencoders' checkpoints."""
+    artifact = samples_artifact(experiment)
+    if artifact.status() == "complete":
+        return
+    artifact.begin()
+    data, chosen = images_of(experiment), chosen_images(experiment)
+    with atomic_path(artifact.path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update({"intensities": data.intensities, "n_draws": experiment.config.sampling.draws})
+        file["originals"] = data.evaluation.images[chosen]
+        file["labels"] = data.evaluation.labels[chosen]
+        file["evaluation_index"] = chosen
+        for fit in _sampled_fits(experiment):
+            for name, drawn in load_arrays(_part(experiment, fit)).items():
+                if name != "null" and fit.run is not None:
+                    file[f"samples/{fit.run.key}/{name}"] = drawn
+                elif name == "null" and "samples/null" not in file:
+                    file["samples/null"] = drawn
+        for run in _autoencoders(experiment):
+            for epoch in experiment.epochs:
+                encoder = encoder_at(experiment, run, epoch)
+                pictures = reconstruct(encoder, torch.from_numpy(data.evaluation.images[chosen]))
+                file[f"reconstructions/{run.key}/epoch_{epoch:04d}"] = pictures.numpy()
+    artifact.finish()
+
+
+def _autoencoders(experiment: Experiment) -> list[Run]:
+    return [run for run in experiment.runs if run.task == "autoencoding"]

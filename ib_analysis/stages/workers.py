@@ -1,0 +1,216 @@
+"""Units of work side by side in a few processes, each with a progress bar; nothing outlives a killed parent."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from ib_analysis.artifacts import UserError
+
+__all__ = ["Progress", "Unit", "Workers", "exclusive"]
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""progress(done, total, figures): figures are the numbers that matter to whoever watches."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A call ``function(*arguments, progress=...)``; function and arguments must be picklable."""
+
+    label: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, what: str, patience: float = 0.0) -> Iterator[None]:
+    """Hold a lock file, so that two processes never write the same artifacts.
+
+    Arguments:
+        patience: seconds to wait for the one who holds it.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    raise UserError(
+                        f"Another process is working on {what}; wait for it to end, or stop it, then run this again."
+                    ) from error
+                time.sleep(0.1)
+        yield
+
+
+class Workers:
+    """Runs units in ``count`` processes that live until the block ends; with one, in this process.
+
+    Arguments:
+        threads: threads of each process, fixed so that numbers do not depend on the machine's load.
+        locks: folder for the workers' lock files: a worker that outlives a killed parent by a moment holds off its
+            successor until it is gone.
+    """
+
+    def __init__(self, count: int, threads: int, locks: Path) -> None:
+        self.count, self.threads, self.locks = count, threads, locks
+        self._processes: list[tuple[BaseProcess, Connection]] = []
+
+    def __enter__(self) -> Workers:
+        torch.set_num_threads(self.threads)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for process, connection in self._processes:
+            connection.close()
+            process.terminate()
+        for process, _ in self._processes:
+            process.join()
+        self._processes.clear()
+
+    def run(self, stage: str, units: Sequence[Unit]) -> list[Any]:
+        """Run all units and return their results in order.
+
+        Raises:
+            UserError: a unit met a user's mistake; the others are stopped, what they had saved is kept.
+        """
+        if not units:
+            return []
+        if self.count == 1 or (len(units) == 1 and not self._processes):
+            return [self._run_here(stage, unit) for unit in units]
+        self._start(min(self.count, len(units)))
+        return self._schedule(stage, units)
+
+    def _run_here(self, stage: str, unit: Unit) -> Any:
+        with _Bars(stage, [unit]) as bars:
+            return unit.function(*unit.arguments, progress=lambda *news: bars.show(0, *news))
+
+    def _start(self, count: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        while len(self._processes) < count:
+            here, there = context.Pipe()
+            lock = self.locks / f".worker{len(self._processes)}.lock"
+            process = context.Process(target=_serve, args=(there, os.getpid(), self.threads, lock), daemon=True)
+            process.start()
+            there.close()
+            self._processes.append((process, here))
+
+    def _schedule(self, stage: str, units: Sequence[Unit]) -> list[Any]:
+        results: list[Any] = [None] * len(units)
+        waiting = list(range(len(units)))[::-1]
+        idle = [connection for _, connection in self._processes]
+        busy: set[Connection] = set()
+        with _Bars(stage, units) as bars:
+            while waiting or busy:
+                while idle and waiting:
+                    index = waiting.pop()
+                    connection = idle.pop(0)
+                    connection.send((index, units[index].function, units[index].arguments))
+                    busy.add(connection)
+                for ready in wait(list(busy)):
+                    assert isinstance(ready, Connection)
+                    kind, index, content = _receive(ready, stage)
+                    if kind == "progress":
+                        bars.show(index, *content)
+                        continue
+                    if kind == "user_error":
+                        raise UserError(content)
+                    if kind == "error":
+                        raise RuntimeError(f"{stage} of {units[index].label} failed:\n{content}")
+                    results[index] = content
+                    bars.close(index)
+                    busy.remove(ready)
+                    idle.append(ready)
+        return results
+
+
+def _receive(connection: Connection, stage: str) -> tuple[str, int, Any]:
+    try:
+        return connection.recv()
+    except (EOFError, ConnectionError) as error:
+        raise UserError(
+            f"A worker process of the stage '{stage}' was killed (often for want of memory); run the same command "
+            "again to go on, with --workers 1 if memory is short."
+        ) from error
+
+
+def _serve(connection: Connection, parent: int, threads: int, lock: Path) -> None:
+    """A worker's life: wait for units, run them, report; end with the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, who then ends us
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    torch.set_num_threads(threads)
+    with exclusive(lock, f"{lock.parent} (a worker)", patience=30.0), contextlib.suppress(EOFError, OSError):
+        while True:
+            index, function, arguments = connection.recv()
+            connection.send(_attempt(connection, index, function, arguments))
+
+
+def _attempt(
+    connection: Connection, index: int, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[str, int, Any]:
+    def progress(*news: Any) -> None:
+        connection.send(("progress", index, news))
+
+    try:
+        return "done", index, function(*arguments, progress=progress)
+    except UserError as error:
+        return "user_error", index, str(error)
+    except Exception:
+        return "error", index, traceback.format_exc()
+
+
+def _die_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+class _Bars:
+    """One progress bar per unit that has begun."""
+
+    def __init__(self, stage: str, units: Sequence[Unit]) -> None:
+        self.stage, self.units = stage, units
+        self.bars: dict[int, tqdm] = {}
+        # A log file gets a line every half minute, a terminal ten a second.
+        self.interval = 0.1 if sys.stderr.isatty() else 30.0
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for bar in self.bars.values():
+            bar.close()
+
+    def show(self, index: int, done: int, total: int, figures: dict[str, float]) -> None:
+        if index not in self.bars:
+            label = f"{self.stage:8s} {self.units[index].label}"
+            self.bars[index] = tqdm(desc=label, total=total, mininterval=self.interval, initial=done, leave=True)
+        bar = self.bars[index]
+        bar.total = total
+        bar.set_postfix({name: f"{value:.4g}" for name, value in figures.items()}, refresh=False)
+        bar.update(done - bar.n)
+
+    def close(self, index: int) -> None:
+        if index in self.bars:
+            self.bars[index].close()

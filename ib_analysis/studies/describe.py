@@ -1,0 +1,235 @@
+"""What an experiment will cost, said before anything runs: cells, fits, operations, disk and an estimate of time."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from decoders import Cell, Condition, ImageSpace, PixelCNNPP, PixelCNNPPConfig
+from ib_analysis.data import image_space, split_sizes
+from ib_analysis.encoders import TappedNetwork, build_encoder, multiply_accumulates, tap_shapes
+from ib_analysis.experiment import Experiment, Fit, Run, cell_name
+
+__all__ = ["Cost", "cost", "describe"]
+
+BACKWARD = 2  # a backward pass costs about two forward passes: gradients of inputs and of weights
+FLOAT16_BYTES = 2
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The size of an experiment. Operations are FLOPs (a multiply-accumulate is two); times are estimates in seconds
+    on this machine, from one timed minibatch of each network."""
+
+    n_cells: int
+    n_encoders: int
+    n_fits: int
+    encoder_parameters: int
+    encoder_macs: int
+    decoder_parameters: int
+    decoder_flops_per_image: int
+    training_flops: float
+    fitting_flops: float
+    measuring_flops: float
+    activation_bytes: int
+    checkpoint_bytes: int
+    free_bytes: int
+    training_seconds: float
+    fitting_seconds: float
+    measuring_seconds: float
+
+    @property
+    def disk_bytes(self) -> int:
+        """Activations before compression, and all checkpoints."""
+        return self.activation_bytes + self.checkpoint_bytes
+
+
+def cost(experiment: Experiment) -> Cost:
+    """Count and time what the experiment will do.
+
+    Raises:
+        UserError: the data set's size cannot be told because it is not there.
+    """
+    config = experiment.config
+    space, sizes = image_space(config.data), split_sizes(config.data)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(config.threads)
+    run, epochs = experiment.runs[0], experiment.epochs
+    encoder = _encoder(experiment, run, space).to(device)
+    shapes = {name: shape for name, shape in tap_shapes(encoder, space.image_shape).items() if name in config.layers}
+    decoder = _decoder(experiment, experiment.fits[-1], space, shapes).to(device)
+    macs = multiply_accumulates(encoder, space.image_shape)
+    flops = _decoder_flops(decoder)
+
+    side_by_side = min(experiment.workers, len(experiment.fits)) if device.type == "cpu" else 1
+    n_images = sizes["decoder"] + sizes["evaluation"]
+    trained = sizes["encoder"] * config.training.epochs * len(experiment.runs)
+    fitted = config.fitting.steps * config.fitting.batch_size * len(experiment.fits)
+    measured = sizes["evaluation"] * (len(experiment.cells) * len(experiment.runs) + len(experiment.fits))
+    measured *= len(config.decoder_seeds)
+    parameters = sum(tensor.numel() for tensor in encoder.parameters())
+    decoder_parameters = sum(tensor.numel() for tensor in decoder.parameters())
+    values = sum(math.prod(shape) for shape in shapes.values())
+    dumped = values * FLOAT16_BYTES * n_images * len(epochs) * len(experiment.runs)
+    step_seconds, forward_seconds = _time_decoder(decoder, device)
+    return Cost(
+        n_cells=len(experiment.cells) * len(experiment.runs),
+        n_encoders=len(experiment.runs),
+        n_fits=len(experiment.fits),
+        encoder_parameters=parameters,
+        encoder_macs=macs,
+        decoder_parameters=decoder_parameters,
+        decoder_flops_per_image=flops,
+        training_flops=2.0 * macs * (1 + BACKWARD) * trained,
+        fitting_flops=float(flops) * (1 + BACKWARD) * fitted,
+        measuring_flops=float(flops) * measured,
+        activation_bytes=dumped if config.activations.mode == "dump" else 0,
+        # weights and momentum per epoch; a decoder's weights, and while it is fitted their average and two moments
+        checkpoint_bytes=4 * (2 * parameters * len(epochs) * len(experiment.runs))
+        + 4 * decoder_parameters * (len(experiment.fits) + 6 * side_by_side),
+        free_bytes=shutil.disk_usage(_existing(experiment.folder)).free,
+        training_seconds=_time_encoder(encoder, device) * trained / min(side_by_side, len(experiment.runs)),
+        fitting_seconds=step_seconds * fitted / side_by_side,
+        measuring_seconds=forward_seconds * measured / side_by_side,
+    )
+
+
+def describe(experiment: Experiment) -> str:
+    """The cost in words, with a warning where the disk is too small."""
+    config, found = experiment.config, cost(experiment)
+    mode = config.activations.mode
+    lines = [
+        f"{found.n_encoders} encoders ({config.encoder.architecture}, depth {config.encoder.depth}, "
+        f"{found.encoder_parameters:,} parameters, {found.encoder_macs:,} multiply-accumulates an image), "
+        f"{config.training.epochs} epochs, looked at after epochs {', '.join(map(str, experiment.epochs))}",
+        f"{found.n_cells} cells (task, seed, epoch, layer), {found.n_fits} decoder fits ({config.sharing}) of "
+        f"{config.fitting.steps:,} steps of {config.fitting.batch_size} images",
+        f"decoder: {found.decoder_parameters:,} parameters, {found.decoder_flops_per_image:,} FLOPs an image forward",
+        f"operations: encoders {found.training_flops:.2e}, decoders {found.fitting_flops:.2e}, "
+        f"measuring {found.measuring_flops:.2e} FLOPs",
+        f"activations: {mode}, "
+        + (
+            f"{_size(found.activation_bytes)} before compression"
+            if mode == "dump"
+            else "made again from the checkpoints when needed, nothing on disk"
+        ),
+        f"disk: {_size(found.disk_bytes)} of {_size(found.free_bytes)} free",
+        f"time on this machine, roughly: encoders {_duration(found.training_seconds)}, decoders "
+        f"{_duration(found.fitting_seconds)}, measuring {_duration(found.measuring_seconds)}, "
+        "and some minutes for probes, samples and figures",
+    ]
+    if mode == "dump" and found.activation_bytes > 10 * 2**30:
+        lines.append("advice: --activations.mode recompute gives the same numbers without this dump")
+    if found.disk_bytes > found.free_bytes:
+        lines.append(
+            "WARNING: this does not fit on the disk; use --activations.mode recompute, fewer checkpoints, or "
+            "--checkpoints FOLDER on a larger disk"
+        )
+    return "\n".join(lines)
+
+
+def _encoder(experiment: Experiment, run: Run, space: tuple) -> TappedNetwork:
+    image_shape, intensities, n_classes = space
+    return build_encoder(experiment.config.encoder, run.task, image_shape, intensities, n_classes, run.encoder_seed)
+
+
+def _decoder(experiment: Experiment, fit: Fit, space: tuple, shapes: dict[str, tuple[int, ...]]) -> PixelCNNPP:
+    image_shape, intensities, _ = space
+    cells = tuple(Cell(cell_name(epoch, layer), layer, shapes[layer]) for epoch, layer in fit.cells)
+    config = PixelCNNPPConfig(ImageSpace(*image_shape, intensities), experiment.config.decoder, cells)
+    return PixelCNNPP(config)
+
+
+def _batch(decoder: PixelCNNPP, count: int, device: torch.device | str) -> tuple[Tensor, Condition | None]:
+    image = decoder.config.image
+    images = torch.zeros(count, image.channels, image.height, image.width, dtype=torch.uint8, device=device)
+    if not decoder.config.cells:
+        return images, None
+    cell = decoder.config.cells[0]
+    return images, Condition(torch.zeros(count, *cell.shape, device=device), cell.name)
+
+
+def _decoder_flops(decoder: PixelCNNPP) -> int:
+    """FLOPs of one image's code length, by torch's own counter."""
+    device = next(decoder.parameters()).device
+    images, condition = _batch(decoder, 1, device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        decoder(condition).log_prob(images)
+    return counter.get_total_flops()
+
+
+def _time_decoder(decoder: PixelCNNPP, device: torch.device) -> tuple[float, float]:
+    """Seconds per image of a training step and of a forward pass, from one small minibatch each."""
+    count = 1 if _is_large(decoder) and device.type == "cpu" else 32
+    images, condition = _batch(decoder, count, device)
+
+    def step() -> None:
+        (-decoder(condition).log_prob(images).mean()).backward()
+
+    def forward() -> None:
+        with torch.no_grad():
+            decoder(condition).log_prob(images)
+
+    return _seconds(step, device) / count, _seconds(forward, device) / count
+
+
+def _time_encoder(encoder: TappedNetwork, device: torch.device) -> float:
+    shape = (32, *_image_shape(encoder))
+    images = torch.zeros(shape, dtype=torch.uint8, device=device)
+    return _seconds(lambda: encoder(images).float().square().mean().backward(), device) / 32
+
+
+def _image_shape(encoder: nn.Module) -> tuple[int, ...]:
+    return tuple(encoder.image_shape)  # type: ignore[arg-type]
+
+
+def _is_large(decoder: nn.Module) -> bool:
+    return sum(tensor.numel() for tensor in decoder.parameters()) > 1_000_000
+
+
+def _seconds(work: Callable[[], None], device: torch.device) -> float:
+    """The second call's time: the first one pays for what is done once."""
+    for _ in range(2):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        taken = time.perf_counter() - start
+    return taken
+
+
+def _existing(folder: Path) -> Path:
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _size(count: float) -> str:
+    """
+    >>> _size(3 * 2**30)
+    '3.0 GiB'
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(90), _duration(7300)
+    ('2 min', '2.0 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

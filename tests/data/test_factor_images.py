@@ -1,0 +1,134 @@
+"""The procedural images: exact entropies, an injective renderer, recoverable noise, independent draws."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ib_analysis.artifacts import UserError
+from ib_analysis.data import DataConfig, FactorsConfig, image_space, load_data, split_sizes
+from ib_analysis.data.factors import CLASS_NAMES, FACTOR_LEVELS, factor_bits, render
+
+
+def all_combinations() -> dict[str, np.ndarray]:
+    table = np.array(list(itertools.product(*(range(levels) for levels in FACTOR_LEVELS.values()))))
+    return dict(zip(FACTOR_LEVELS, table.T, strict=True))
+
+
+@pytest.mark.parametrize("size", [11, 12, 13, 16, 32])
+def test_every_combination_of_factors_gives_another_image(size: int) -> None:
+    clean = render(all_combinations(), size)
+    assert len(clean) == 10 * 4 * 4 * 2 * 4 * 4
+    assert len({image.tobytes() for image in clean}) == len(clean)
+
+
+def test_entropies_follow_from_enumeration() -> None:
+    # Uniform over distinct images: H(clean) is the log of their number; the noise is independent of it.
+    distinct = len({image.tobytes() for image in render(all_combinations(), 12)})
+    for noise_levels in (1, 2, 5):
+        config = FactorsConfig(noise_levels=noise_levels, n_encoder=2, n_decoder=2, n_evaluation=2)
+        data = load_data(DataConfig(factors=config))
+        assert data.h_x_bits == pytest.approx(math.log2(distinct) + 144 * math.log2(noise_levels), abs=1e-9)
+        assert data.h_y_bits == pytest.approx(math.log2(10))
+        assert sum(data.factor_bits.values()) == pytest.approx(data.h_x_bits)
+        assert data.factor_bits == factor_bits(config)
+        assert set(data.factor_bits) == {*FACTOR_LEVELS, "noise"}
+
+
+def test_the_glyph_shows_all_factors() -> None:
+    """Read independently: the box gives position and scale, the two levels the intensities."""
+    factors = all_combinations()
+    for i in range(0, 5120, 7):
+        image = render({name: values[i : i + 1] for name, values in factors.items()}, 12)[0]
+        rows, columns = np.nonzero(image >= 4)
+        side = rows.max() - rows.min() + 1
+        assert side == columns.max() - columns.min() + 1 == 4 * (1 + factors["scale"][i])
+        offsets = [0, 3, 5, 8] if side == 4 else [0, 1, 3, 4]
+        assert rows.min() == offsets[factors["y"][i]]
+        assert columns.min() == offsets[factors["x"][i]]
+        assert set(np.unique(image)) == {factors["background"][i], 4 + factors["foreground"][i]}
+
+
+@pytest.mark.parametrize("noise_levels", [1, 2, 3, 32])
+def test_image_splits_into_clean_part_and_noise(noise_levels: int) -> None:
+    config = FactorsConfig(noise_levels=noise_levels, n_encoder=200, n_decoder=50, n_evaluation=40)
+    data = load_data(DataConfig(factors=config))
+    assert data.image_shape == (1, 12, 12)
+    assert data.intensities == 8 * noise_levels
+    for split in data.splits.values():
+        assert split.images.dtype == np.uint8
+        assert split.images.max() < data.intensities
+        np.testing.assert_array_equal(split.images[:, 0] // noise_levels, render(split.factors, 12))
+        np.testing.assert_array_equal(
+            (split.images % noise_levels).reshape(len(split), -1), split.factors["noise"]
+        )
+        np.testing.assert_array_equal(split.labels, split.factors["shape"])
+
+
+def test_draws_are_uniform_and_independent() -> None:
+    data = load_data(DataConfig(factors=FactorsConfig(n_encoder=20_000, n_decoder=2, n_evaluation=1)))
+    factors = data.encoder.factors
+    for name, levels in FACTOR_LEVELS.items():
+        assert stats.chisquare(np.bincount(factors[name], minlength=levels)).pvalue > 1e-4
+    for one, other in itertools.combinations(FACTOR_LEVELS, 2):
+        table = stats.contingency.crosstab(factors[one], factors[other]).count
+        assert stats.chi2_contingency(table).pvalue > 1e-4
+    ones = factors["noise"].sum()
+    assert stats.binomtest(int(ones), factors["noise"].size).pvalue > 1e-4
+    # Each pixel of the noise against the class.
+    rates = [factors["noise"][factors["shape"] == shape].mean() for shape in range(10)]
+    assert max(abs(rate - 0.5) for rate in rates) < 5 * 0.5 / math.sqrt(20_000 / 12 * 144)
+
+
+def test_splits_differ_and_seed_fixes_them() -> None:
+    config = FactorsConfig(n_encoder=300, n_decoder=300, n_evaluation=300)
+    data = load_data(DataConfig(factors=config))
+    drawn = {image.tobytes() for split in data.splits.values() for image in split.images}
+    assert len(drawn) == 900
+    assert load_data(DataConfig(factors=config)).sha256 == data.sha256
+    assert load_data(DataConfig(factors=config, seed=1)).sha256 != data.sha256
+    # More evaluation images leave the other splits and the first draws of this one as they were.
+    longer = load_data(DataConfig(factors=FactorsConfig(n_encoder=300, n_decoder=300, n_evaluation=301)))
+    assert longer.encoder.sha256 == data.encoder.sha256
+    assert longer.decoder.sha256 == data.decoder.sha256
+
+
+def test_default_is_as_documented_and_described_without_loading() -> None:
+    config = DataConfig()
+    data = load_data(config)
+    assert image_space(config) == (data.image_shape, data.intensities, len(data.class_names))
+    assert image_space(config) == ((1, 12, 12), 16, 10)
+    assert (
+        split_sizes(config)
+        == {name: len(split) for name, split in data.splits.items()}
+        == {
+            "encoder": 6000,
+            "decoder": 6000,
+            "evaluation": 1000,
+        }
+    )
+    assert data.n_validation == len(data.validation) == 600
+    assert len(data.fitting) == 5400
+    assert data.h_x_bits == pytest.approx(156.3219, abs=1e-4)
+    assert data.class_names == CLASS_NAMES
+    assert not data.augment
+
+
+def test_per_class_caps_every_split() -> None:
+    config = DataConfig(per_class=3, factors=FactorsConfig(n_encoder=400, n_decoder=300, n_evaluation=200))
+    data = load_data(config)
+    for split in data.splits.values():
+        assert np.bincount(split.labels, minlength=10).tolist() == [3] * 10
+        assert len(split.factors["noise"]) == len(split.images) == 30
+    assert split_sizes(config) == {"encoder": 30, "decoder": 30, "evaluation": 30}
+
+
+@pytest.mark.parametrize("option", [{"resolution": 16}, {"greyscale": True}, {"bits": 3}])
+def test_options_that_would_break_the_entropies_are_refused(option: dict) -> None:
+    for use in (load_data, image_space):
+        with pytest.raises(UserError, match=rf"data.{next(iter(option))} cannot be set .*data.factors.size"):
+            use(DataConfig(**option))
