@@ -20,9 +20,7 @@ from decoders import Architecture, ImageSpace, PixelCNNPP, PixelCNNPPConfig
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=16, help="images drawn at once")
     parser.add_argument("--size", type=int, default=32, help="height and width in pixels")
     parser.add_argument("--channels", type=int, default=3, choices=(1, 3))
@@ -58,9 +56,7 @@ def main() -> None:
 
     pixels = options.size**2
     timed = min(options.naive_pixels, pixels) or pixels
-    x = torch.zeros(
-        options.images, options.channels, options.size, options.size, dtype=torch.long, device=device
-    )
+    x = torch.zeros(options.images, options.channels, options.size, options.size, dtype=torch.long, device=device)
     with torch.inference_mode():
         for pixel in range(-2, timed):  # two for warm-up
             if pixel == 0:

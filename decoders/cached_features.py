@@ -8,14 +8,22 @@ that are known and the condition's term are collected for a whole row beforehand
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from decoders.activations import concat_elu
 from decoders.layers import GatedBlock, UpsamplingConvolution, WeightNormConvolution
 
-__all__ = ["Buffer", "elu_into", "LeftBlock", "LeftConvolution", "UpperStream", "mirrored"]
+if TYPE_CHECKING:
+    from decoders.pixelcnnpp import PixelCNNPP
+
+__all__ = ["Buffer", "LeftBlock", "LeftConvolution", "UpperStream", "elu_into", "mirrored"]
+
+
+_ONES = {dtype: torch.ones((), dtype=dtype) for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64)}
 
 
 def mirrored(weight: Tensor) -> Tensor:
@@ -25,7 +33,8 @@ def mirrored(weight: Tensor) -> Tensor:
 
 def elu_into(x: Tensor, out: Tensor) -> None:
     """ELU of x, written to `out` (which may be x): vectorised, unlike torch's on a CPU."""
-    torch.maximum(x, x.clamp_max(0).exp_().sub_(1), out=out)
+    # A zero-dimensional one of the same dtype: a Python number would be converted anew at every call.
+    torch.maximum(x, x.clamp_max(0).exp_().sub_(_ONES[x.dtype]), out=out)
 
 
 def _doubled_gates(weight: Tensor) -> Tensor:
@@ -81,15 +90,15 @@ class LeftBlock:
             raise ValueError("blocks of the left stream see the upper stream")
         first, second = LeftConvolution(block.first), LeftConvolution(block.second)
         self.source = source
-        self.first_above, self.first_here = mirrored(first.above), mirrored(first.here)
-        self.first_bias = mirrored(first.bias + block.auxiliary.bias)
-        self.second_above, self.second_here = _doubled_gates(second.above), _doubled_gates(second.here)
-        self.second_bias = _doubled_gates(second.bias)
+        self.first_above, self.first_here = first.above, mirrored(first.here)
+        self.first_bias = first.bias + block.auxiliary.bias
+        self.second_above, self.second_here = second.above, _doubled_gates(second.here)
+        self.second_bias = second.bias
         channels = 2 * len(first.bias)
         # The upper stream's part of the auxiliary input is known a row ahead; a shortcut, if there is one, is not.
-        auxiliary = mirrored(block.auxiliary.weight()[:, :, 0, 0].t())
+        auxiliary = block.auxiliary.weight()[:, :, 0, 0].t()
         self.from_upper = auxiliary[:channels]
-        self.from_shortcut = auxiliary[channels:].contiguous()
+        self.from_shortcut = mirrored(auxiliary[channels:])
         width = len(source.pixels)
         self.hidden = Buffer(source.row, width, channels)
         self.output = Buffer(source.row, width, channels)
@@ -100,11 +109,11 @@ class LeftBlock:
         """Collect what is known of a row: (B, 2F, 1, W) of the upper stream, (B or 1, 2F, W) of the condition."""
         upper = upper_activated[:, :, 0].transpose(1, 2)
         known = self.first_bias + self.source.all_taps() @ self.first_above + upper @ self.from_upper
-        self._first_known = known.transpose(0, 1).contiguous().unbind(0)
+        self._first_known = mirrored(known.transpose(0, 1)).unbind(0)
         known = self.second_bias + self.hidden.all_taps() @ self.second_above
         if term is not None:
-            known = known + _doubled_gates(term.transpose(1, 2))
-        self._second_known = known.transpose(0, 1).contiguous().unbind(0)
+            known = known + term.transpose(1, 2)
+        self._second_known = _doubled_gates(known.transpose(0, 1)).unbind(0)
 
     def pixel(self, column: int, doubled: Tensor, shortcut: Tensor | None) -> Tensor:
         """(B, 2F) doubled features of a pixel to those after the block; keeps the activated ones as `output`."""
@@ -129,16 +138,14 @@ class UpperStream:
         like: a tensor (B, ...) of the dtype and device to use.
     """
 
-    def __init__(self, network: nn.Module, terms: list[tuple[Tensor, ...]] | None, like: Tensor) -> None:
+    def __init__(self, network: PixelCNNPP, terms: list[tuple[Tensor, ...]] | None, like: Tensor) -> None:
         self.network, self.terms = network, terms
         kinds = (WeightNormConvolution, UpsamplingConvolution)
         self.weights = {layer: layer.weight() for layer in network.modules() if isinstance(layer, kinds)}
-        self.above: dict[nn.Module, Tensor] = {}
+        self.above: dict[WeightNormConvolution, Tensor] = {}
         levels, filters = len(network.sizes), network.config.architecture.filters
         self.finished = [like.new_zeros(len(like), filters, 1, width) for _, width in network.sizes]
-        self.fine_rows = [
-            like.new_zeros(len(like), filters, 2, width) for _, width in network.sizes[: levels - 1]
-        ]
+        self.fine_rows = [like.new_zeros(len(like), filters, 2, width) for _, width in network.sizes[: levels - 1]]
 
     def row(self, row: int, x: Tensor) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """Move to a row: (B, F, 1, W) of the input convolution to the blocks' activated outputs, up and down.
@@ -149,6 +156,7 @@ class UpperStream:
         network = self.network
         active = sum(row % 2**level == 0 for level in range(len(network.sizes)))
         shortcuts: list[list[Tensor]] = []
+        before = x
         for level in range(active):
             if level:
                 layer = network.coarser_upper[level - 1]

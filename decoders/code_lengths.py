@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["code_lengths_bits"]
 
 
-def code_lengths_bits(
-    decoder: PixelCNNPP, minibatches: Iterable[Minibatch], null: bool = False
-) -> np.ndarray:
+def code_lengths_bits(decoder: PixelCNNPP, minibatches: Iterable[Minibatch], null: bool = False) -> np.ndarray:
     """Code length -log2 q(x | h) of every image.
 
     Computed in evaluation mode where the decoder is, in the precision of its parameters. What does not fit on

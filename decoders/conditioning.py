@@ -34,9 +34,7 @@ Conditions = Tensor | Condition | Sequence[Condition] | None
 
 
 def _smallest_divisor(size: int, at_least: int) -> int:
-    return next(
-        divisor for divisor in range(1, size + 1) if size % divisor == 0 and divisor >= min(at_least, size)
-    )
+    return next(divisor for divisor in range(1, size + 1) if size % divisor == 0 and divisor >= min(at_least, size))
 
 
 class LayerProjection(nn.Module):
@@ -104,10 +102,8 @@ class LayerProjection(nn.Module):
         """(B, C, h, w) or (B, C) of one cell, and its parameters, to (B, filters, H, W)."""
         scale, shift, adapter = own
         axes = (1, -1) + (1,) * (activations.ndim - 2)
-        x = (activations.to(self.mean.dtype) - self.mean[cell].view(axes)) * self.inverse_deviation[
-            cell
-        ].view(axes)
-        weight = self.weight
+        x = (activations.to(self.mean.dtype) - self.mean[cell].view(axes)) * self.inverse_deviation[cell].view(axes)
+        weight: Tensor = self.weight
         if self.dense is not None:
             dense = self.dense.weight if adapter is None else self.dense.weight + adapter
             x = F.linear(x.flatten(1), dense, self.dense.bias).unflatten(1, (-1, *self.grid))
@@ -155,9 +151,7 @@ class Conditioning(nn.Module):
             layers.setdefault(cell.layer, []).append(cell.name)
         # Parameter names may not contain dots, layer names may: modules are numbered.
         self._places = {
-            name: (layer, index)
-            for layer, names in enumerate(layers.values())
-            for index, name in enumerate(names)
+            name: (layer, index) for layer, names in enumerate(layers.values()) for index, name in enumerate(names)
         }
         self.projections = nn.ModuleList(
             LayerProjection(
@@ -181,16 +175,10 @@ class Conditioning(nn.Module):
         assert isinstance(projection, LayerProjection)
         if mean.shape != projection.mean[index].shape or std.shape != mean.shape:
             wanted = tuple(projection.mean[index].shape)
-            raise ValueError(
-                f"cell {cell!r}: mean and std must be {wanted}, not {mean.shape} and {std.shape}"
-            )
+            raise ValueError(f"cell {cell!r}: mean and std must be {wanted}, not {mean.shape} and {std.shape}")
         # Dead channels vary by rounding only; dividing by that would turn an exception into an explosion.
         floor = 1e-3 * std.max()
-        std = (
-            torch.where(std > 0, std.clamp_min(floor), torch.ones_like(std))
-            if floor > 0
-            else torch.ones_like(std)
-        )
+        std = torch.where(std > 0, std.clamp_min(floor), torch.ones_like(std)) if floor > 0 else torch.ones_like(std)
         projection.mean[index].copy_(mean)
         projection.inverse_deviation[index].copy_(1 / std)
 
@@ -205,9 +193,7 @@ class Conditioning(nn.Module):
             projected = self._project(condition)
             if null_mask is not None:
                 if null_mask.shape != projected.shape[:1]:
-                    raise ValueError(
-                        f"null_mask {tuple(null_mask.shape)} does not fit {len(projected)} conditions"
-                    )
+                    raise ValueError(f"null_mask {tuple(null_mask.shape)} does not fit {len(projected)} conditions")
                 projected = torch.where(null_mask.view(-1, 1, 1, 1), features.to(projected.dtype), projected)
             features = projected
         # Without a nonlinearity around it, the read-out reaches the gates as it is.

@@ -114,7 +114,7 @@ class PixelCNNPPConfig:
 
     image: ImageSpace
     """The images."""
-    architecture: Architecture = Architecture()  # noqa: RUF009 (frozen)
+    architecture: Architecture = Architecture()
     """The network."""
     cells: tuple[Cell, ...] = ()
     """Sources of activations; none makes an unconditional network without any parameters for conditions."""
@@ -123,9 +123,7 @@ class PixelCNNPPConfig:
         shapes: dict[str, tuple[int, ...]] = {}
         for cell in self.cells:
             if shapes.setdefault(cell.layer, cell.shape) != cell.shape:
-                raise ValueError(
-                    f"layer {cell.layer!r} has cells of shapes {shapes[cell.layer]} and {cell.shape}"
-                )
+                raise ValueError(f"layer {cell.layer!r} has cells of shapes {shapes[cell.layer]} and {cell.shape}")
         if len({cell.name for cell in self.cells}) < len(self.cells):
             raise ValueError("two cells of a decoder have the same name")
         resolution_sizes(self.image.height, self.image.width, self.architecture.resolutions)
@@ -157,8 +155,6 @@ def resolution_sizes(height: int, width: int, resolutions: int | None = None) ->
                 break
         elif not even:
             size = f"{sizes[0][0]}x{sizes[0][1]}"
-            raise ValueError(
-                f"{size} pixels cannot be halved into {resolutions} resolutions; ask for {len(sizes)}"
-            )
+            raise ValueError(f"{size} pixels cannot be halved into {resolutions} resolutions; ask for {len(sizes)}")
         sizes.append((height // 2, width // 2))
     return tuple(sizes)

@@ -47,9 +47,7 @@ class Dropout(nn.Module):
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         if not 0 <= p < 1:
-            raise ValueError(
-                f"The dropout probability is {p}: choose one from 0 up to, but not including, 1."
-            )
+            raise ValueError(f"The dropout probability is {p}: choose one from 0 up to, but not including, 1.")
         self.p = float(p)
         self._stream: tuple[int, int, int | None] | None = None
 
@@ -74,9 +72,7 @@ class Dropout(nn.Module):
         return f"p={self.p}"
 
 
-def set_dropout_stream(
-    module: nn.Module, seed: int | None, offset: int = 0, total: int | None = None
-) -> None:
+def set_dropout_stream(module: nn.Module, seed: int | None, offset: int = 0, total: int | None = None) -> None:
     """Set where every :class:`Dropout` inside ``module`` takes its masks from; ``seed=None`` clears it.
 
     Args:
@@ -96,9 +92,7 @@ def set_dropout_stream(
         layer._stream = None if seed is None else (_mix(_mix(seed) + index), offset, total)
 
 
-def _scaled_mask(
-    shape: tuple[int, ...], p: float, seed: int, device: torch.device, dtype: torch.dtype
-) -> Tensor:
+def _scaled_mask(shape: tuple[int, ...], p: float, seed: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """A mask of 0 and 1/(1-p). Bytes of random 64-bit words: on a CPU ten times faster than bernoulli_."""
     generator = torch.Generator(device).manual_seed(seed)
     piece, bits = (torch.int8, 8) if (256 * p).is_integer() else (torch.int16, 16)

@@ -122,9 +122,7 @@ class FitState:
         self._adam.step()
         self.numbers.step += 1
         weights = self.flat.weights.detach()
-        update_average(
-            self.average, weights, self.numbers.step, self._config.averaging, self._config.averaging_power
-        )
+        update_average(self.average, weights, self.numbers.step, self._config.averaging, self._config.averaging_power)
 
     def snapshot(self) -> Snapshot:
         """A copy of the state."""

@@ -41,9 +41,7 @@ _TOLERANCE_BITS = 0.5
 _TOLERANCE_SHARE = 0.005
 
 
-def curve_warnings(
-    steps: Sequence[int], bits: Sequence[float], steady_until: int | None = None
-) -> tuple[str, ...]:
+def curve_warnings(steps: Sequence[int], bits: Sequence[float], steady_until: int | None = None) -> tuple[str, ...]:
     """Judge a curve of validation code lengths.
 
     - ``training_too_short_to_tell``: fewer than 5 finite points.

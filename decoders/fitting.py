@@ -239,9 +239,7 @@ class _Loop:
 
     def _validate(self, rate: float) -> None:
         with self._flat.holding(self._state.average):
-            bits, null_bits = mean_code_lengths_bits(
-                self._decoder, self._data.validation(), self._accelerator
-            )
+            bits, null_bits = mean_code_lengths_bits(self._decoder, self._data.validation(), self._accelerator)
         numbers = self._state.numbers
         training_bits = numbers.training_bits_sum / numbers.training_steps
         numbers.curve.append(CurvePoint(numbers.step, training_bits, bits, null_bits, rate))

@@ -51,9 +51,7 @@ def uses_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: tor
     """
     if device.type != "cuda":
         if precision == "bfloat16":
-            raise ValueError(
-                "The fitting setting precision is bfloat16, but the fit runs on a CPU: choose auto."
-            )
+            raise ValueError("The fitting setting precision is bfloat16, but the fit runs on a CPU: choose auto.")
         return False
     if precision == "auto":
         return torch.cuda.is_bf16_supported(including_emulation=False)

@@ -8,7 +8,8 @@ row up and one column to the left. Sources: Salimans et al. 2017 (arXiv 1701.055
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from decoders.activations import concat_elu, gated_sum
 from decoders.dropout import Dropout
 
-__all__ = ["GatedBlock", "Stream", "UpsamplingConvolution", "WeightNormConvolution"]
+__all__ = ["GatedBlock", "Stream", "UpsamplingConvolution", "WeightNormConvolution", "module_list"]
 
 Stream = Literal["upper", "left", "pointwise"]
 
@@ -132,6 +133,11 @@ class UpsamplingConvolution(_WeightNorm):
         return F.conv_transpose2d(x, weight, bias, 2, (0, self.crop), (0, self.crop))
 
 
+def module_list(modules: Iterable[nn.Module]) -> Any:
+    """An `nn.ModuleList` of one kind of layer; typed loosely, since torch types its elements as any module."""
+    return nn.ModuleList(modules)
+
+
 class GatedBlock(nn.Module):
     """x + a * sigmoid(b), with (a, b) two convolutions away from x (section 2.4 of the paper).
 
@@ -143,9 +149,7 @@ class GatedBlock(nn.Module):
         init_scale: standard deviation of (a, b) after initialisation.
     """
 
-    def __init__(
-        self, filters: int, stream: Stream, auxiliary: int, dropout: float, init_scale: float
-    ) -> None:
+    def __init__(self, filters: int, stream: Stream, auxiliary: int, dropout: float, init_scale: float) -> None:
         super().__init__()
         self.dropout = Dropout(dropout)
         self.first = WeightNormConvolution(2 * filters, filters, stream)

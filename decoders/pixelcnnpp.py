@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from decoders.activations import concat_elu
-from decoders.conditioning import Conditioning, Conditions
+from decoders.conditioning import Condition, Conditioning, Conditions
 from decoders.config import PixelCNNPPConfig, resolution_sizes
-from decoders.layers import GatedBlock, Stream, UpsamplingConvolution, WeightNormConvolution
-from decoders.outputs import OUTPUTS
+from decoders.layers import GatedBlock, Stream, UpsamplingConvolution, WeightNormConvolution, module_list
+from decoders.outputs import OUTPUTS, OutputDistribution
 
 __all__ = ["ImageDistribution", "PixelCNNPP"]
 
@@ -31,6 +33,14 @@ def _input_table(intensities: int, fourier_features: bool) -> Tensor:
             angle = 2 * math.pi * x * 2.0 ** (k - n)
             columns += [angle.cos()] if k == n - 1 else [angle.cos(), angle.sin()]
     return torch.stack(columns, 1)
+
+
+def _length(condition: Tensor | Condition | Sequence[Condition]) -> int:
+    """Number of images of a condition."""
+    if isinstance(condition, Tensor):
+        return len(condition)
+    parts = [condition] if isinstance(condition, Condition) else condition
+    return sum(len(part.activations) for part in parts)
 
 
 class PixelCNNPP(nn.Module):
@@ -70,18 +80,17 @@ class PixelCNNPP(nn.Module):
 
         def convolution(
             kernel: tuple[int, int], padding: tuple[int, int, int, int], shift: tuple[int, int]
-        ) -> nn.Module:
+        ) -> WeightNormConvolution:
             return WeightNormConvolution(inputs, filters, "left", kernel=kernel, padding=padding, shift=shift)
 
         self.input_upper = convolution((2, 3), (1, 1, 1, 0), (1, 0))
         self.input_row_above = convolution((1, 3), (1, 1, 0, 0), (1, 0))
         self.input_left = convolution((2, 1), (0, 0, 1, 0), (0, 1))
 
-        def stack(stream: Stream, auxiliary: int, counts: list[int]) -> nn.ModuleList:
-            return nn.ModuleList(
-                nn.ModuleList(
-                    GatedBlock(filters, stream, auxiliary, chosen.dropout, chosen.init_scale)
-                    for _ in range(count)
+        def stack(stream: Stream, auxiliary: int, counts: list[int]) -> Any:
+            return module_list(
+                module_list(
+                    GatedBlock(filters, stream, auxiliary, chosen.dropout, chosen.init_scale) for _ in range(count)
                 )
                 for count in counts
             )
@@ -93,14 +102,14 @@ class PixelCNNPP(nn.Module):
         self.down_upper = stack("upper", filters, down)
         self.down_left = stack("left", 2 * filters, down)
 
-        def between(kind: type[nn.Module], stream: Stream, **options: int) -> nn.ModuleList:
-            return nn.ModuleList(kind(filters, filters, stream, **options) for _ in range(levels - 1))
+        def between(kind: type[nn.Module], stream: Stream, **options: int) -> Any:
+            return module_list(kind(filters, filters, stream, **options) for _ in range(levels - 1))
 
         self.coarser_upper = between(WeightNormConvolution, "upper", stride=2)
         self.coarser_left = between(WeightNormConvolution, "left", stride=2)
         self.finer_upper = between(UpsamplingConvolution, "upper")
         self.finer_left = between(UpsamplingConvolution, "left")
-        self.output = OUTPUTS[chosen.output](image, chosen)
+        self.output: OutputDistribution = OUTPUTS[chosen.output](image, chosen)
         self.readout = WeightNormConvolution(
             filters, self.output.n_parameters, "pointwise", init_scale=self.output.init_scale
         )
@@ -108,13 +117,14 @@ class PixelCNNPP(nn.Module):
         if config.cells:
             self.conditioning = Conditioning(config)
             # The terms of all blocks of a resolution come from one 1x1 convolution: one large product, not many.
-            self.gates = nn.ModuleList(
+            self.gates = module_list(
                 nn.Conv2d(chosen.condition_filters, 4 * filters * (n + m), 1, bias=False)
                 for n, m in zip(up, down, strict=True)
             )
             for gate in self.gates:
-                # Beside pre-activations of standard deviation init_scale the condition must not drown or vanish.
-                nn.init.normal_(gate.weight, std=chosen.init_scale * chosen.condition_filters**-0.5)
+                # Unit scale from the start: with terms as small as init_scale, fits needed twice the steps to find out
+                # what an informative layer knows.
+                nn.init.normal_(gate.weight, std=chosen.condition_filters**-0.5)
 
     def forward(
         self, condition: Conditions = None, null_mask: Tensor | None = None, batch_size: int | None = None
@@ -136,12 +146,9 @@ class PixelCNNPP(nn.Module):
         if condition is not None:
             if self.conditioning is None:
                 raise ValueError("the decoder has no cells, so it cannot take a condition")
-            parts = [condition] if not isinstance(condition, (list, tuple)) else condition
-            sizes.add(sum(len(part if isinstance(part, Tensor) else part.activations) for part in parts))
+            sizes.add(_length(condition))
         if len(sizes) > 1:
-            raise ValueError(
-                f"condition, null_mask and batch_size disagree on the number of images: {sorted(sizes)}"
-            )
+            raise ValueError(f"condition, null_mask and batch_size disagree on the number of images: {sorted(sizes)}")
         terms: list[tuple[Tensor, ...]] | None = None
         if self.conditioning is not None:
             maps = self.conditioning(condition, null_mask)

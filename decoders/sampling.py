@@ -123,9 +123,7 @@ class _LeftLevel:
         """The upward pass at a pixel, from given features (B, 2F) or from the finer resolution."""
         if doubled is None:
             assert self.finer is not None
-            doubled = torch.addmm(
-                self._entry_known[column], self.finer.top.taps[2 * column], self.coarser_here
-            )
+            doubled = torch.addmm(self._entry_known[column], self.finer.top.taps[2 * column], self.coarser_here)
         elu_into(doubled, self.entry.pixels[column])
         for block in self.up:
             doubled = block.pixel(column, doubled, None)
@@ -166,7 +164,7 @@ class _CachedSampler:
         self.readout_weight = weights[network.readout][:, :, 0, 0].t()
         image = network.config.image
         self.size = (image.height, image.width)
-        # Input features: two rows above and the current one, ones in the last channel of what is inside the image.
+        # Input features: two rows above and the current one; the last channel is one inside the image.
         inputs = self.left_weight.shape[1]
         self.features = uniforms.new_zeros(len(uniforms), 3, image.width, inputs)
         shape = (image.height, image.width, len(uniforms), image.channels)
@@ -188,8 +186,9 @@ class _CachedSampler:
             known = self._start_row(row)
             active = sum(row % 2**level == 0 for level in range(depth))
             parities = [(row >> level) % 2 for level in range(depth)]
+            row_uniforms, row_values = uniforms[row].unbind(0), self.x[row].unbind(0)
             for column in range(width):
-                doubled: Tensor | None = known[column]
+                doubled = known[column]
                 if column:
                     doubled = torch.addmm(known[column], current[column - 1], self.left_here)
                 reached = min(active, steps[column])
@@ -198,8 +197,8 @@ class _CachedSampler:
                 for level in reversed(range(reached)):
                     levels[level].go_down(parities[level], column >> level, doubled)
                 parameters = torch.addmm(readout_bias, activated[column], self.readout_weight)
-                drawn = sample(parameters, uniforms[row, column])
-                self.x[row, column] = drawn
+                drawn = sample(parameters, row_uniforms[column])
+                row_values[column].copy_(drawn)
                 written[column].copy_(F.embedding(drawn, table).flatten(1))
         return self.x.permute(2, 3, 0, 1).to(torch.uint8)
 
@@ -218,14 +217,12 @@ class _CachedSampler:
             layer = network.input_upper
             upper = F.conv2d(rows, weights[layer], layer.bias, 1, (0, 1))
             layer = network.input_row_above
-            left = (
-                F.conv2d(rows[:, :, 1:], weights[layer], layer.bias, 1, (0, 1))[:, :, 0]
-                .transpose(1, 2)
-                .clone()
-            )
+            left = F.conv2d(rows[:, :, 1:], weights[layer], layer.bias, 1, (0, 1))[:, :, 0].transpose(1, 2).clone()
         left[:, 1:] += network.input_left.bias + features[:, 1, :-1] @ self.left_weight[0]
         up, down = self.upper.row(row, upper)
         for level in range(len(up)):
-            terms = self.terms and [term[:, :, row >> level] for term in self.terms[level][1::2]]
+            terms = None
+            if self.terms is not None:
+                terms = [term[:, :, row >> level] for term in self.terms[level][1::2]]
             self.levels[level].start_row(up[level], down[level], terms)
         return mirrored(left).transpose(0, 1).contiguous().unbind(0)

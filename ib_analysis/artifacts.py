@@ -210,7 +210,12 @@ class Artifact:
     @property
     def recipe(self) -> dict[str, Any]:
         """Config, inputs and seed as plain data: two artifacts with one recipe have the same content."""
-        return {"kind": self.kind, "config": plain(self.config), "inputs": dict(self.inputs), "seed": self.seed}
+        return {
+            "kind": self.kind,
+            "config": plain(self.config),
+            "inputs": dict(self.inputs),
+            "seed": self.seed,
+        }
 
     def manifest(self) -> dict[str, Any] | None:
         """The record on disk, or None where there is none that can be read."""

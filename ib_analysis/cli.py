@@ -52,8 +52,14 @@ COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
     "train": ("Train the encoders and dump their activations.", _train),
     "estimate-mi": ("Fit decoders and probes (after `train`) and estimate information in bits.", _estimate),
     "figures": ("Run everything that is missing, then draw all figures and print the table.", _figures),
-    "samples": ("Sample images from what each layer still knows, and write a page to look at them.", _samples),
-    "describe": ("Say what an experiment will cost (fits, FLOPs, disk, time) before anything runs.", _describe),
+    "samples": (
+        "Sample images from what each layer still knows, and write a page to look at them.",
+        _samples,
+    ),
+    "describe": (
+        "Say what an experiment will cost (fits, FLOPs, disk, time) before anything runs.",
+        _describe,
+    ),
 }
 COMPARE = "Put two finished experiments side by side."
 

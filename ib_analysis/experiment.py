@@ -238,7 +238,9 @@ def _check(config: ExperimentConfig) -> None:
     known = ("h1", "h2", "h3", "h4")
     for layer in config.layers:
         if layer not in known:
-            raise UserError(f"layers names {layer!r}, which this encoder does not have; choose from {', '.join(known)}.")
+            raise UserError(
+                f"layers names {layer!r}, which this encoder does not have; choose from {', '.join(known)}."
+            )
     if config.threads < 1 or config.workers < 0:
         raise UserError("threads must be at least 1 and workers at least 0 (0: one per core).")
     if config.activations.group_size < 1:

@@ -34,11 +34,9 @@ class Categorical(OutputDistribution):
         self.n_parameters = image.channels * self.features
         pairs = image.channels * (image.channels - 1) // 2
         self.embeddings = nn.ModuleList(nn.Embedding(image.intensities, self.features) for _ in range(pairs))
-        self.readouts = nn.ModuleList(
-            nn.Linear(self.features, image.intensities) for _ in range(image.channels)
-        )
-        for embedding in self.embeddings:
-            nn.init.normal_(embedding.weight, std=0.3)
+        self.readouts = nn.ModuleList(nn.Linear(self.features, image.intensities) for _ in range(image.channels))
+        for weight in self.embeddings.parameters():
+            nn.init.normal_(weight, std=0.3)
 
     def _logits(self, features: Tensor, channel: int, earlier: list[Tensor]) -> Tensor:
         """(..., D) features of a channel and the values (...) of the earlier ones to logits (..., intensities)."""

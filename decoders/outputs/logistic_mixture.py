@@ -95,15 +95,15 @@ class LogisticMixture(OutputDistribution):
         chosen = groups[:, 1:].gather(2, component)[:, :, 0]
         scales = chosen[:, channels : 2 * channels].clamp_min(self.log_scale_min).exp_()
         couplings = chosen[:, 2 * channels :].tanh()
-        drawn = torch.addcmul(chosen[:, :channels], torch.logit(uniforms[:, 1:]), scales)
-        values: list[Tensor] = []
-        for channel in range(channels):
-            value = drawn[:, channel]
+        # In units of bins from here on, so that rounding gives the intensity.
+        drawn = torch.addcmul(chosen[:, :channels], torch.logit(uniforms[:, 1:]), scales).add_(1).mul_(top / 2)
+        centred: list[Tensor] = []
+        for channel, value in enumerate(drawn.unbind(1)):
             for earlier in range(channel):
                 # Couple to what was drawn after rounding: that is what log_prob sees.
                 coupling = couplings[:, channel * (channel - 1) // 2 + earlier]
-                value = torch.addcmul(value, coupling, values[earlier])
-            rounded = ((value + 1) * (top / 2)).round().clamp(0, top)
-            values.append(rounded * (2 / top) - 1)
-            drawn[:, channel] = rounded
+                value.addcmul_(coupling, centred[earlier])
+            value.round_().clamp_(0, top)
+            if channel < channels - 1:
+                centred.append(value - top / 2)
         return drawn.long()

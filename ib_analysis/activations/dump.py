@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +24,7 @@ from ib_analysis.activations.store import (
     restore_length,
     start_hash,
 )
-from ib_analysis.artifacts import Artifact, UserError, plain, sha256_of_plain, versions
+from ib_analysis.artifacts import Artifact, UserError, atomic_path, plain, sha256_of_plain, versions
 
 __all__ = ["activations_artifact", "dump_activations"]
 
@@ -76,12 +76,11 @@ def dump_activations(
     Raises:
         UserError: the disk is full, another config made the file, or activations are not numbers.
     """
-    artifact = activations_artifact(
-        path, config=config, seed=seed, data_sha256=data_sha256, encoders=encoders
-    )
+    artifact = activations_artifact(path, config=config, seed=seed, data_sha256=data_sha256, encoders=encoders)
     artifact.check()
     if artifact.status() == "complete":
         return artifact.identity
+    sound = not (artifact.manifest() or {}).get("complete")
     artifact.begin()
     path.parent.mkdir(parents=True, exist_ok=True)
     shapes = {layer: (source.groups.n_images, *source.shape(layer)) for layer in source.layers}
@@ -96,7 +95,7 @@ def dump_activations(
         "n_evaluation": source.groups.n_evaluation,
         "group_size": source.groups.group_size,
     }
-    intact = _mend(path, expected, shapes, encoders, data_sha256)
+    intact = _mend(path, expected, shapes, encoders, data_sha256, sound)
     with _explained(path), _open_to_write(path) as file:
         file.attrs.update(facts)
         file.attrs["epochs"] = np.array(source.epochs)
@@ -136,9 +135,7 @@ def _write_epoch(
     for layer in layers:
         shape = shapes[layer]
         chunk = min(shape[0], chunk_images(source.groups.group_size, 2 * int(np.prod(shape[1:]))))
-        datasets[layer] = folder.create_dataset(
-            layer, shape, np.float16, chunks=(chunk, *shape[1:]), **COMPRESSION
-        )
+        datasets[layer] = folder.create_dataset(layer, shape, np.float16, chunks=(chunk, *shape[1:]), **COMPRESSION)
         digests[layer] = start_hash(shape)
     for group, (start, stop) in enumerate(source.groups.bounds):
         for layer in layers:
@@ -161,39 +158,52 @@ def _mend(
     shapes: Mapping[str, tuple[int, ...]],
     encoders: Mapping[int, str],
     data_sha256: str,
+    sound: bool,
 ) -> set[str]:
-    """Leave in the file only what is intact and made from the same inputs; return those names."""
+    """Leave in the file only what is intact and made from the same inputs; return those names.
+
+    Arguments:
+        sound: the file was never finished, so that it may be sound; else something in it is known to have
+            changed.
+    """
     if not path.exists():
         return set()
     try:
         if restore_length(path):
+            sound = False
             logger.warning("%s is truncated; what lies beyond the cut is made again.", path)
         with open_to_read(path) as file:
-            outdated = file.attrs.get("data_sha256") not in (None, data_sha256)
+            if file.attrs.get("data_sha256") != data_sha256:
+                raise ValueError("it was only begun, or made from other images")
             present = [name for name in sorted(expected) if name in file]
             intact = {name for name in present if is_intact(file, name)}
             for name in present:
                 if "sha256" in _attributes(file, name) and name not in intact:
                     logger.warning("%s: /%s is damaged and is made again.", path, name)
             intact = {name for name in intact if _same_inputs(file, name, shapes, encoders)}
-        if outdated:
-            intact = set()
-        if not intact:
-            path.unlink()  # deleting datasets would not give their space back
-            return intact
-        with _open_to_write(path) as file:
-            for name in present:
-                if name not in intact:
-                    del file[name]
+            if not sound or len(intact) < len(present):
+                _rescue(file, intact, path)
     except READ_ERRORS as error:
-        logger.warning(
-            "%s cannot be opened (truncated, or cut off while it was written: %s); all of it is made again.",
-            path,
-            " ".join(str(error).split()),
-        )
+        logger.warning("%s is of no use (%s); all of it is made again.", path, " ".join(str(error).split()))
         path.unlink()
         return set()
     return intact
+
+
+def _rescue(file: h5py.File, names: set[str], path: Path) -> None:
+    """Copy datasets into a new file that takes the old one's place.
+
+    Deleting the others would not give their space back, and to write into a damaged file damages it further.
+    """
+    with atomic_path(path) as temporary:
+        temporary.unlink()
+        with _open_to_write(temporary) as rescued:
+            rescued.attrs["data_sha256"] = file.attrs["data_sha256"]
+            for name in sorted(names):
+                folder, layer = name.split("/")
+                target = rescued.require_group(folder)
+                target.attrs.update(dict(file[folder].attrs))
+                file.copy(file[name], target, layer)
 
 
 def _attributes(file: h5py.File, name: str) -> dict[str, Any]:
@@ -219,17 +229,17 @@ def _open_to_write(path: Path) -> h5py.File:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn errors of writing into one sentence."""
+    """Turn what HDF5 says of a failed write into one sentence; errors of other origin pass."""
     try:
         yield
-    except UserError:
-        raise
     except (OSError, RuntimeError) as error:
-        text = str(error)
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text
-        if full:
-            raise UserError(
-                f"The disk is full: {path} could not be written; free some space (or set activations.mode to "
-                "recompute) and run the same command again, everything finished so far is kept."
-            ) from error
-        raise
+        # HDF5 fails again as the file is closed; each message carries the system's reason.
+        reason = re.search(r"error message = '([^']*)'", f"{error} {error.__context__}")
+        if reason is None and not isinstance(error, OSError):
+            raise
+        why = reason.group(1) if reason else str(error)
+        what = "The disk is full" if "No space left" in why or "quota" in why else why
+        raise UserError(
+            f"{what}: {path} could not be written; free some space (or set activations.mode to recompute) "
+            "and run the same command again, everything finished so far is kept."
+        ) from error

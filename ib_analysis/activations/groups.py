@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -71,8 +72,7 @@ class Groups:
     def part(self, part: Part) -> range:
         """Indices of the groups that make up a part."""
         images = self.images(part)
-        inside = [index for index, (start, _) in enumerate(self.bounds) if start in images]
-        return range(inside[0], inside[-1] + 1) if inside else range(0)
+        return range(bisect_left(self.bounds, (images.start,)), bisect_left(self.bounds, (images.stop,)))
 
 
 def groups_of(data: ImageData, group_size: int) -> Groups:

@@ -59,9 +59,7 @@ def to_float16(activations: Tensor) -> tuple[Tensor, int]:
     """
     largest = float(activations.abs().max()) if activations.numel() else 0.0
     if math.isnan(largest):
-        raise UserError(
-            "The encoder's activations are not numbers; its training diverged: lower learning_rate."
-        )
+        raise UserError("The encoder's activations are not numbers; its training diverged: lower learning_rate.")
     if largest <= FLOAT16_MAX:
         return activations.half(), 0
     beyond = int((activations.abs() > FLOAT16_MAX).sum())

@@ -22,9 +22,7 @@ __all__ = ["StoredActivations", "dataset_name", "verify"]
 
 # Bit planes of float16 compress far better than its bytes; Zstd at level 1 was the smallest of the fast ones
 # (1.1 to 1.3 times smaller, read at 500 to 800 MB/s; LZ4 reads at twice that but saves half as much).
-COMPRESSION: dict[str, Any] = dict(
-    hdf5plugin.Blosc2(cname="zstd", clevel=1, filters=hdf5plugin.Blosc2.BITSHUFFLE)
-)
+COMPRESSION: dict[str, Any] = dict(hdf5plugin.Blosc2(cname="zstd", clevel=1, filters=hdf5plugin.Blosc2.BITSHUFFLE))
 # What h5py raises for damaged files depends on what is hit; a damaged block fails in the decompressor.
 READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 # Smaller chunks cost more in overhead than they save in reading.
@@ -67,9 +65,7 @@ class StoredActivations:
         self._process = -1
         try:
             file = self._open()
-            counts = [
-                int(file.attrs[name]) for name in ("n_train", "n_validation", "n_evaluation", "group_size")
-            ]
+            counts = [int(file.attrs[name]) for name in ("n_train", "n_validation", "n_evaluation", "group_size")]
             self.groups = Groups(*counts)
             self.epochs = tuple(int(epoch) for epoch in file.attrs["epochs"])
             self.layers = tuple(str(layer) for layer in file.attrs["layers"])
@@ -140,9 +136,7 @@ def verify(path: Path) -> list[str]:
     """
     try:
         with open_to_read(path) as file:
-            names = {
-                dataset_name(epoch, layer) for epoch in file.attrs["epochs"] for layer in file.attrs["layers"]
-            }
+            names = {dataset_name(epoch, layer) for epoch in file.attrs["epochs"] for layer in file.attrs["layers"]}
             return sorted(name for name in names if not is_intact(file, name))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the dump (ib train) to make it.") from error
@@ -187,9 +181,7 @@ def restore_length(path: Path) -> bool:
         start = file.read(48)
     if start[:8] != b"\x89HDF\r\n\x1a\n" or len(start) < 48:
         return False
-    offset = (
-        40 if start[8] < 2 else 28
-    )  # of the end-of-file address, in version 0 and 1, and in version 2 and 3
+    offset = 40 if start[8] < 2 else 28  # of the end-of-file address, in version 0 and 1, and in version 2 and 3
     (end,) = struct.unpack_from("<Q", start, offset)
     size = path.stat().st_size
     if not size < end < size + (1 << 40):

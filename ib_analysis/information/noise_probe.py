@@ -39,10 +39,9 @@ class _PixelSymbols:
         self.standardisation = Standardisation.of(training)
         self.size, self.levels, self.spatial = size, levels, training.ndim == 4
         channels, device = training.shape[1], training.device
-        if self.spatial:
-            grid, kernel = tuple(training.shape[2:]), (3, 3)
-        else:
-            grid, kernel = (1, 1), ()
+        # A vector is a grid of one position, read without a kernel.
+        grid = tuple(training.shape[2:]) if self.spatial else (1, 1)
+        kernel = (3, 3) if self.spatial else ()
         self.upsampling = (size[0] // grid[0], size[1] // grid[1])
         self.outputs = levels * math.prod(self.upsampling)
         self.inputs = channels * math.prod(kernel)
@@ -118,7 +117,9 @@ def probe_noise(
     config = config or ProbeConfig()
     h, symbols = torch.as_tensor(activations), torch.as_tensor(noise)
     if len(h) != split.total or len(symbols) != split.total:
-        raise ValueError(f"There are {len(h)} activations and {len(symbols)} noise images, the split has {split.total}.")
+        raise ValueError(
+            f"There are {len(h)} activations and {len(symbols)} noise images, the split has {split.total}."
+        )
     if symbols[0].numel() != math.prod(size):
         raise ValueError(f"The noise has {symbols[0].numel()} symbols per image, an image of {size} {math.prod(size)}.")
     symbols = symbols.reshape(len(symbols), *size).to(device).long()

@@ -100,9 +100,9 @@ def probe_targets(
     if not targets:
         raise ValueError("There is no target to probe for.")
     h = torch.as_tensor(activations)
-    for name, values in {"activations": h, **targets}.items():
-        if len(values) != split.total:
-            raise ValueError(f"{name} holds {len(values)} images, the split {split.total}.")
+    for name, images in {"activations": len(h), **{name: len(values) for name, values in targets.items()}}.items():
+        if images != split.total:
+            raise ValueError(f"{name} holds {images} images, the split {split.total}.")
     h = pool_features(h, config.max_features).flatten(1).to(device)
     codes, frequencies = zip(*(_codes(values, split.n_training) for values in targets.values()), strict=True)
     generator = torch.Generator().manual_seed(seed)

@@ -222,7 +222,8 @@ def fit_probes(
         bits[here] = nats[here] / math.log(2)
         accuracy[here] = _accuracies(model, activations, targets, split.evaluation, batch_size)[here]
     fits = [
-        ProbeFit(float(best[p]) / math.log(2), bits[p], float(accuracy[p]), int(best_epoch[p])) for p in range(len(best))
+        ProbeFit(float(best[p]) / math.log(2), bits[p], float(accuracy[p]), int(best_epoch[p]))
+        for p in range(len(best))
     ]
     return [ProbePair(*pair) for pair in zip(fits[: len(targets)], fits[len(targets) :], strict=True)]
 

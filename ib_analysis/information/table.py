@@ -163,9 +163,7 @@ def read_table(path: Path, kind: type[Row]) -> list[Row]:
         raise UserError(f"{path} cannot be read ({error}); delete it and run `ib estimate-mi` again.") from error
     names = [field.name for field in fields(kind)]
     if not lines or lines[0] != names:
-        raise UserError(
-            f"{path} does not have the columns of this version; delete it and run `ib estimate-mi` again."
-        )
+        raise UserError(f"{path} does not have the columns of this version; delete it and run `ib estimate-mi` again.")
     hints = typing.get_type_hints(kind)
     rows = []
     for number, line in enumerate(lines[1:], start=2):

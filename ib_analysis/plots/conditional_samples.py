@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from ib_analysis.information.table import InformationRow
 from ib_analysis.plots.curves import layers_of, panels_of, warnings_note
 from ib_analysis.plots.mosaic import displayable
 from ib_analysis.plots.picture_grid import Column, PictureGrid
-from ib_analysis.plots.saved import InformationRow, Run, SavedExperiment
+from ib_analysis.plots.saved import Run, SavedExperiment
 from ib_analysis.plots.style import framed, task_title
 
 __all__ = ["draw", "varied"]

@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 from matplotlib.axes import Axes
 
-from ib_analysis.plots.saved import InformationRow
+from ib_analysis.information.table import InformationRow
+from ib_analysis.information.warnings import split_warnings
 from ib_analysis.plots.style import WARNED
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Panel",
     "Quantity",
     "draw_curve",
+    "drawn_range",
     "epochs_of",
     "layers_of",
     "panels_of",
@@ -30,11 +32,14 @@ Panel = tuple[str, str]
 Quantity = Literal["i_xh", "i_hy"]
 
 
-class _Placed(Protocol):
+class _Encoded(Protocol):
     @property
     def task(self) -> str: ...
     @property
     def number_format(self) -> str: ...
+
+
+class _Placed(_Encoded, Protocol):
     @property
     def epoch(self) -> int: ...
     @property
@@ -44,7 +49,7 @@ class _Placed(Protocol):
 Row = TypeVar("Row", bound=_Placed)
 
 
-def panels_of(rows: Iterable[_Placed]) -> list[Panel]:
+def panels_of(rows: Iterable[_Encoded]) -> list[Panel]:
     """The panels, in the order in which they first appear."""
     return list(dict.fromkeys((row.task, row.number_format) for row in rows))
 
@@ -69,7 +74,7 @@ class Curve:
     """A quantity of one layer against epochs, in bits; all arrays of shape (n_epochs,).
 
     With several seeds `value` is their mean, and `low` to `high` spans the intervals of all of them. `warned` is
-    true where any of them has a warning.
+    true where any of them has a warning. What is not finite is nan, and is not drawn.
     """
 
     epochs: tuple[int, ...]
@@ -86,7 +91,8 @@ class Curve:
 
         def column(suffix: str, over: Callable[[list[float]], Any]) -> np.ndarray:
             name = f"{quantity}_bits{suffix}"
-            return np.array([over([getattr(row, name) for row in cell]) for cell in cells], dtype=float)
+            values = np.array([over([getattr(row, name) for row in cell]) for cell in cells], dtype=float)
+            return np.where(np.isfinite(values), values, np.nan)
 
         return cls(
             epochs=tuple(epochs),
@@ -99,7 +105,15 @@ class Curve:
     @property
     def peak(self) -> int:
         """Index of the highest point; one without a warning, if there is any."""
-        return int(np.argmax(self.value if self.warned.all() else np.where(self.warned, -np.inf, self.value)))
+        value = np.where(np.isnan(self.value), -np.inf, self.value)
+        return int(np.argmax(value if self.warned.all() else np.where(self.warned, -np.inf, value)))
+
+
+def drawn_range(curves: Iterable[Curve]) -> tuple[float, float]:
+    """The smallest (at most 0) and the largest value that curves and their intervals reach; (0, 1) if there is none."""
+    ends = np.concatenate([[0.0], *(part for curve in curves for part in (curve.low, curve.high, curve.value))])
+    lowest, highest = float(np.nanmin(ends)), float(np.nanmax(ends))
+    return lowest, highest if highest > 0 else 1.0
 
 
 def draw_curve(axes: Axes, places: Sequence[float], curve: Curve, colour: str, marker: str) -> None:
@@ -137,7 +151,7 @@ def warnings_note(rows: Sequence[InformationRow], drawn: str = "Grey, hollow") -
     warned = [row for row in rows if row.warnings]
     if not warned:
         return []
-    names = sorted({name for row in warned for name in row.warnings})
+    names = sorted({name for row in warned for name in split_warnings(row.warnings)})
     return [
         f"{drawn}: {len(warned)} of {len(rows)} cells come with a warning ({', '.join(names).replace('_', ' ')}) "
         "and are not to be relied on."

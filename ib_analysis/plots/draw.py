@@ -40,7 +40,7 @@ _MEASURED = ("data.json", "information.csv")
 _PAGE_NEEDS = (*_MEASURED, "samples.h5")
 
 FIGURES = (
-    FigureKind(training_curves.draw, ("encoders/*/training.csv",)),
+    FigureKind(training_curves.draw, ("encoders/*_seed*/training.csv",)),
     FigureKind(information_plane.draw, _MEASURED),
     FigureKind(information_by_epoch.draw, _MEASURED),
     FigureKind(factors_by_epoch.draw, (*_MEASURED, "factors.csv")),

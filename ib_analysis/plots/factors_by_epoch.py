@@ -16,8 +16,9 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ib_analysis.information.table import FactorRow
 from ib_analysis.plots.curves import Curve, epochs_of, layers_of, panels_of, rows_of, warnings_note
-from ib_analysis.plots.saved import FactorRow, SavedExperiment
+from ib_analysis.plots.saved import SavedExperiment
 from ib_analysis.plots.style import INK, MUTED, WARNED, framed, task_title
 
 __all__ = ["NUISANCE", "draw"]
@@ -54,7 +55,8 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     Raises:
         UserError: ``factors.csv``, ``information.csv`` or ``data.json`` is missing or damaged.
     """
-    rows, cells, h_x_bits = saved.factors, saved.information, saved.data.h_x_bits
+    rows = [row for row in saved.factors if row.true_bits > 0]  # a factor with one value has nothing to keep
+    cells, h_x_bits = saved.information, saved.data.h_x_bits
     panels, layers, epochs = panels_of(rows), layers_of(rows), epochs_of(rows)
     n_lines = len({row.factor for row in rows}) + (h_x_bits is not None) + 2 * _GAP
     figure, body = framed(
@@ -122,10 +124,14 @@ def _draw_panel(axes: Axes, lines: Sequence[_Line], n_epochs: int) -> None:
             colour = line.colours(float(np.clip(share, 0, 1)))
             axes.add_patch(
                 Rectangle(
-                    (at - 0.48, line.place - 0.46), 0.96, 0.92, linewidth=0.8 if warned else 0,
-                    facecolor="white" if warned else colour, edgecolor=WARNED,
+                    (at - 0.48, line.place - 0.46),
+                    0.96,
+                    0.92,
+                    linewidth=0.8 if warned else 0,
+                    facecolor="white" if warned else colour,
+                    edgecolor=WARNED,
                     gid="warned" if warned else "cell",
-                )  # fmt: skip
+                )
             )
             if n_epochs <= _MOST_NUMBERS:
                 axes.text(
@@ -160,7 +166,7 @@ def _bits(value: float) -> str:
 
 
 def _notes(rows: Sequence[FactorRow], h_x_bits: float | None) -> list[str]:
-    margin = 100 * max((row.high - row.low) / 2 / row.true_bits for row in rows)
+    margin = 100 * np.nanmax([(row.high - row.low) / 2 / row.true_bits for row in rows])
     colours = "Blue: meaning. Orange: nuisance."
     if h_x_bits is not None:
         colours += (

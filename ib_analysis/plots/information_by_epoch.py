@@ -10,11 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
+from ib_analysis.information.table import InformationRow
 from ib_analysis.plots.curves import (
     Curve,
     Panel,
     Quantity,
     draw_curve,
+    drawn_range,
     epochs_of,
     layers_of,
     panels_of,
@@ -22,7 +24,7 @@ from ib_analysis.plots.curves import (
     seeds_note,
     warnings_note,
 )
-from ib_analysis.plots.saved import InformationRow, SavedExperiment
+from ib_analysis.plots.saved import SavedExperiment
 from ib_analysis.plots.style import (
     INK,
     WARNED,
@@ -58,9 +60,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     quantities: tuple[Quantity, Quantity] = ("i_xh", "i_hy")
     for line, quantity in zip(grid, quantities, strict=True):
         curves = {panel: _curves(rows, panel, quantity) for panel in panels}
-        every = [curve for found in curves.values() for curve in found.values()]
-        end = max(curve.high.max() for curve in every)
-        start = min(0.0, *(curve.low.min() for curve in every))
+        start, end = drawn_range(curve for found in curves.values() for curve in found.values())
         for axes, panel in zip(line, panels, strict=True):
             axes.set_title(task_title(*panel))
             axes.set_ylim(start, end * 1.08)
@@ -74,9 +74,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
 
 
 def _curves(rows: tuple[InformationRow, ...], panel: Panel, quantity: Quantity) -> dict[str, Curve]:
-    return {
-        layer: Curve.of(found, quantity) for layer in layers_of(rows) if (found := rows_of(rows, panel, layer))
-    }
+    return {layer: Curve.of(found, quantity) for layer in layers_of(rows) if (found := rows_of(rows, panel, layer))}
 
 
 def _draw_panel(axes: Axes, curves: dict[str, Curve], layers: list[str], epochs: list[int]) -> None:
@@ -112,8 +110,8 @@ def _meaning(rows: tuple[InformationRow, ...], h_x_bits: float | None) -> list[s
         notes.append("For a float layer that is injective on the images, Shannon's I(X;H) is H(X) at every epoch.")
         return notes
     sentence = (
-        "For a float layer that is injective on the images, Shannon's I(X;H) is H(X) at every epoch (dashed line): what "
-        "rises and falls is usable information."
+        "For a float layer that is injective on the images, Shannon's I(X;H) is H(X) at every epoch (dashed line): "
+        "what rises and falls is usable information."
     )
     gaps = [row.i_xh_bits - row.lower_bound_bits for row in rows if row.lower_bound_bits is not None]
     if gaps:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, to_rgba
+from matplotlib.colors import BoundaryNorm, Colormap, to_rgba
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from ib_analysis.plots.curves import (
     Curve,
+    drawn_range,
     epochs_of,
     layers_of,
     panels_of,
@@ -75,10 +76,9 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         for layer in layers
         if (found := rows_of(rows, panel, layer))
     }
-    x_end = max(curve.high.max() for curve, _ in curves.values())
-    y_end = max(data.h_y_bits, *(curve.high.max() for _, curve in curves.values()))
-    y_start = min(0.0, *(curve.low.min() for _, curve in curves.values()))
-    x_start = min(0.0, *(curve.low.min() for curve, _ in curves.values()))
+    x_start, x_end = drawn_range(i_xh for i_xh, _ in curves.values())
+    y_start, y_end = drawn_range(i_hy for _, i_hy in curves.values())
+    y_end = max(y_end, data.h_y_bits)
     for axes in grid.flat[len(panels) :]:
         axes.remove()
     for axes, panel in zip(grid.flat, panels, strict=False):
@@ -88,7 +88,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         axes.set_ylim(y_start - 0.02 * y_end, y_end * 1.10)
         for index, layer in enumerate(layers):
             if (panel, layer) in curves:
-                _draw_trajectory(axes, *curves[panel, layer], epochs, colours.colors, layer_marker(index))
+                _draw_trajectory(axes, *curves[panel, layer], epochs, colours, layer_marker(index))
         if data.h_x_bits is not None:
             draw_truth_line(axes, "x", data.h_x_bits, x_end, f"H(X) = {data.h_x_bits:.1f} bits")
         axes.axhline(data.h_y_bits, color=TRUTH, linestyle=(0, (5, 3)), linewidth=1.1, gid="truth")
@@ -102,13 +102,11 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     yield "information_plane", figure
 
 
-def _draw_trajectory(
-    axes: Axes, i_xh: Curve, i_hy: Curve, epochs: list[int], colours: Sequence, marker: str
-) -> None:
+def _draw_trajectory(axes: Axes, i_xh: Curve, i_hy: Curve, epochs: list[int], colours: Colormap, marker: str) -> None:
     axes.plot(i_xh.value, i_hy.value, color=LIGHT, linewidth=0.9, zorder=1)
     for index, epoch in enumerate(i_xh.epochs):
         warned = bool(i_xh.warned[index])
-        colour = WARNED if warned else colours[epochs.index(epoch)]
+        colour = WARNED if warned else colours(epochs.index(epoch))
         x, y = i_xh.value[index], i_hy.value[index]
         axes.errorbar(
             x, y,
@@ -128,8 +126,8 @@ def _name_grey_ends(axes: Axes, i_xh: Curve, i_hy: Curve, epochs: list[int]) -> 
     scale = np.array([np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim())])
     for end, neighbour in ((0, 1), (-1, -2)):
         if i_xh.warned[end] and i_xh.epochs[end] in (epochs[0], epochs[-1]):
-            at = np.array([i_xh.value[end], i_hy.value[end]])
-            outwards = (at - [i_xh.value[neighbour], i_hy.value[neighbour]]) / scale
+            at = float(i_xh.value[end]), float(i_hy.value[end])
+            outwards = (np.array(at) - [i_xh.value[neighbour], i_hy.value[neighbour]]) / scale
             x, y = 10 * outwards / max(float(np.hypot(*outwards)), 1e-9)  # points, away from the neighbour
             axes.annotate(
                 str(i_xh.epochs[end]), at, xytext=(x, y), textcoords="offset points", size=8, color=WARNED,
@@ -145,7 +143,7 @@ def _legends(body: SubFigure, layers: list[str], epochs: list[int], warned: bool
     bar.ax.set_yticklabels([str(epoch) for epoch in epochs[::step]])
     bar.ax.tick_params(length=0)
     bar.minorticks_off()
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     handles: list = [
         Line2D([], [], color=INK, marker=layer_marker(index), linestyle="none", markersize=6, label=layer)
         for index, layer in enumerate(layers)

@@ -10,9 +10,11 @@ import jinja2
 import numpy as np
 
 from ib_analysis.artifacts import write_text
+from ib_analysis.information.table import InformationRow
+from ib_analysis.information.warnings import EXPLANATIONS, split_warnings
 from ib_analysis.plots.curves import layers_of
 from ib_analysis.plots.mosaic import displayable, mosaic, png_data_url
-from ib_analysis.plots.saved import InformationRow, Run, SavedExperiment
+from ib_analysis.plots.saved import Run, SavedExperiment
 from ib_analysis.plots.style import task_title
 
 __all__ = ["write_samples_page"]
@@ -68,7 +70,9 @@ def _payload(saved: SavedExperiment) -> dict[str, Any]:
         "h_x": data.h_x_bits,
         "h_y": data.h_y_bits,
         "runs": [_run(saved, run, draws, several=_seeds(runs, run) > 1) for run in runs],
-        "warnings": {name: _explained(name) for row in saved.information for name in row.warnings},
+        "warnings": {
+            name: EXPLANATIONS.get(name, name) for row in saved.information for name in split_warnings(row.warnings)
+        },
     }
 
 
@@ -108,28 +112,23 @@ def _rows(saved: SavedExperiment, run: Run, epoch: int, layer: str) -> list[Info
 
 
 def _bits(rows: Sequence[InformationRow]) -> dict[str, Any]:
-    """A cell's numbers: means over decoder seeds, intervals spanning those of all."""
-    if not rows:
-        return {"i_xh": None, "warnings": []}
+    """A cell's numbers: means over decoder seeds, intervals spanning those of all; None where one is not finite."""
+    warnings = sorted({name for row in rows for name in split_warnings(row.warnings)})
 
     def spanned(quantity: str) -> list[float]:
         value, low, high = ([getattr(row, quantity + end) for row in rows] for end in ("", "_low", "_high"))
         return [float(np.mean(value)), min(low), max(high)]
 
-    return {
-        "i_xh": spanned("i_xh_bits"),
-        "i_hy": spanned("i_hy_bits"),
-        "code_length": float(np.mean([row.code_length_bits for row in rows])),
-        "null_code_length": float(np.mean([row.null_code_length_bits for row in rows])),
-        "warnings": sorted({name for row in rows for name in row.warnings}),
-    }
+    if not rows:
+        return {"i_xh": None, "warnings": warnings}
+    i_xh, i_hy = spanned("i_xh_bits"), spanned("i_hy_bits")
+    lengths = [float(np.mean([row.code_length_bits for row in rows])), rows[0].null_code_length_bits]
+    if not np.isfinite([*i_xh, *i_hy, *lengths]).all():
+        return {"i_xh": None, "warnings": warnings}
+    return {"i_xh": i_xh, "i_hy": i_hy, "code_length": lengths[0], "null_code_length": lengths[1], "warnings": warnings}
 
 
 def _sprite(images: np.ndarray, intensities: int) -> str:
     """A grid of images (rows, columns, C, H, W) as one PNG without gaps."""
     shown = displayable(images, intensities)
     return png_data_url(mosaic([list(row) for row in shown], gap=0))
-
-
-def _explained(name: str) -> str:
-    return name.replace("_", " ")

@@ -71,6 +71,9 @@ class PictureGrid:
             body.text(*place(0.08, line * _HEAD_LINE + 0.03), caption, size=8, color=MUTED, va="top")
         inches = [self._pixel * pixels for pixels in self._heights]
         tops = [self._head + sum(inches[:row]) + _SPACE * row for row in range(len(inches))]
+        # One pair of axes measured in inches for all pictures: a pair for each would take most of the time.
+        axes = body.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
         for top, tall, label in zip(tops, inches, self.labels, strict=True):
             body.text(*place(0.08, top + tall / 2), label, size=8, va="center", linespacing=1.15)
         left = _LEFT
@@ -83,8 +86,8 @@ class PictureGrid:
                     gid="warned" if column.warned else None,
                 )  # fmt: skip
             for top, picture in zip(tops, pictures, strict=True):
-                tall = picture.shape[0] * self._pixel
-                axes = body.add_axes((*place(left, top + tall), width / WIDTH_INCHES, tall / height))
-                axes.imshow(picture, interpolation="nearest", aspect="auto")
-                axes.set_axis_off()
+                extent = (left, left + width, top + picture.shape[0] * self._pixel, top)
+                axes.imshow(picture, interpolation="nearest", aspect="auto", extent=extent)
             left += width + _SPACE
+        axes.set_xlim(0, WIDTH_INCHES)
+        axes.set_ylim(height, 0)

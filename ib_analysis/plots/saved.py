@@ -15,8 +15,9 @@ import hdf5plugin  # noqa: F401  (registers the filters of compressed data sets)
 import numpy as np
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.information.table import FactorRow, InformationRow, read_table
 
-__all__ = ["DataFacts", "FactorRow", "InformationRow", "Run", "SavedExperiment", "SavedSamples", "TrainingPoint"]
+__all__ = ["DataFacts", "Run", "SavedExperiment", "SavedSamples", "TrainingPoint"]
 
 
 @dataclass(frozen=True, order=True)
@@ -117,7 +118,7 @@ class SavedExperiment:
     @cached_property
     def information(self) -> tuple[InformationRow, ...]:
         """The rows of ``information.csv``, in the file's order; at least one."""
-        rows = tuple(read_information(self._existing("information.csv")))
+        rows = tuple(read_table(self._existing("information.csv"), InformationRow))
         if not rows:
             raise UserError(f"{self.folder / 'information.csv'} has no rows; run `ib estimate-mi {self.name}` again.")
         return rows
@@ -125,14 +126,14 @@ class SavedExperiment:
     @cached_property
     def factors(self) -> tuple[FactorRow, ...]:
         """The rows of ``factors.csv``, in the file's order."""
-        return tuple(read_factors(self._existing("factors.csv")))
+        return tuple(read_table(self._existing("factors.csv"), FactorRow))
 
     @cached_property
     def training(self) -> dict[Run, tuple[TrainingPoint, ...]]:
         """Every run's ``training.csv``."""
-        found = sorted((self.folder / "encoders").glob("*/training.csv"))
+        found = sorted((self.folder / "encoders").glob("*_seed*/training.csv"))
         if not found:
-            self._existing("encoders/*/training.csv")
+            self._existing("encoders/*_seed*/training.csv")
         return {Run.parse(path.parent.name): tuple(_training_points(path)) for path in found}
 
     def checkpoints(self, run: Run) -> tuple[int, ...]:
@@ -202,64 +203,3 @@ def _read_samples(file: h5py.File) -> SavedSamples:
 
 def _epoch(name: str) -> int:
     return int(name.removeprefix("epoch_"))
-
-
-# temporary readers -------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class InformationRow:
-    task: str
-    number_format: str
-    encoder_seed: int
-    decoder_seed: int
-    epoch: int
-    layer: str
-    i_xh_bits: float
-    i_xh_bits_low: float
-    i_xh_bits_high: float
-    code_length_bits: float
-    null_code_length_bits: float
-    h_x_bits: float | None
-    lower_bound_bits: float | None
-    i_hy_bits: float
-    i_hy_bits_low: float
-    i_hy_bits_high: float
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class FactorRow:
-    task: str
-    number_format: str
-    encoder_seed: int
-    epoch: int
-    layer: str
-    factor: str
-    true_bits: float
-    bits: float
-    low: float
-    high: float
-
-
-def _rows(path, kind):
-    import dataclasses
-
-    def convert(name, annotation, text):
-        if annotation == "tuple[str, ...]":
-            return tuple(filter(None, text.split(";")))
-        if annotation == "str":
-            return text
-        if annotation == "int":
-            return int(text)
-        return float(text) if text else None
-
-    with path.open(newline="") as file:
-        for line in csv.DictReader(file):
-            yield kind(**{f.name: convert(f.name, f.type, line[f.name]) for f in dataclasses.fields(kind)})
-
-
-def read_information(path):
-    return _rows(path, InformationRow)
-
-
-def read_factors(path):
-    return _rows(path, FactorRow)

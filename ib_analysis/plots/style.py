@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, ListedColormap
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
@@ -53,7 +54,7 @@ TRUTH = "#1a1a1a"
 LAYER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1a1a1a")
 LAYER_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h")
 
-_RC: dict[str, object] = {
+_RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same letters
     "font.size": 8.5,
     "axes.titlesize": 9.5,
@@ -111,8 +112,8 @@ def framed(title: str, subtitle: str, notes: Sequence[str], body_inches: float) 
     foot = 0.10 + 0.14 * len(below) if below else 0.05
     height = head + body_inches + foot
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
-    top, body, bottom = figure.subfigures(3, 1, height_ratios=(head, body_inches, foot))
-    del top, bottom  # only their room is needed: text is placed in inches below
+    # Only the room above and below is needed: the text there is placed in inches.
+    body = figure.subfigures(3, 1, height_ratios=(head, body_inches, foot), squeeze=False)[1, 0]
     left = 0.08 / WIDTH_INCHES
     figure.text(left, 1 - 0.08 / height, title, size=11, weight="bold", va="top")
     figure.text(left, 1 - 0.30 / height, "\n".join(above), size=8.5, color=MUTED, va="top", linespacing=1.15)
@@ -154,6 +155,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         with write_atomically(path) as file:
             figure.savefig(file, format=suffix, dpi=200, metadata=metadata)
         paths.append(path)
+        figure.set_layout_engine("none")  # it has been laid out; doing it again would only take time
     return paths
 
 
@@ -177,7 +179,7 @@ def layer_marker(index: int) -> str:
     return LAYER_MARKERS[index % len(LAYER_MARKERS)]
 
 
-def epoch_colours(n: int) -> Colormap:
+def epoch_colours(n: int) -> ListedColormap:
     """`n` colours from dark to light for the epochs in their order; viridis without its palest end."""
     viridis = matplotlib.colormaps["viridis"]
     return ListedColormap([viridis(0.93 * index / max(n - 1, 1)) for index in range(n)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -61,19 +62,19 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
             axes.set_xlabel("epoch")
             axes.margins(x=0.02)
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    names = {"train": "training images"}
-    body.legend(
-        handles=[
-            Line2D([], [], color=layer_colour(index), linestyle=_LINES[index % 2], label=names.get(split, "held-out images"))
-            for index, split in enumerate(splits)
-        ]
-        + [Line2D([], [], color=MUTED, marker="^", linestyle="none", markersize=4.5, label="checkpoint")],
-        loc="outside lower center", ncols=4,
-    )  # fmt: skip
+    handles = [_line(index, split) for index, split in enumerate(splits)]
+    handles.append(Line2D([], [], color=MUTED, marker="^", linestyle="none", markersize=4.5, label="checkpoint"))
+    body.legend(handles=handles, loc="outside lower center", ncols=4)
     yield "training_curves", figure
 
 
-_LINES = ("-", (0, (4, 1.5)))
+_LINES: tuple[Any, Any] = ("-", (0, (4, 1.5)))
+
+
+def _line(index: int, split: str) -> Line2D:
+    """The legend's entry for a split."""
+    label = "training images" if split == "train" else "held-out images"
+    return Line2D([], [], color=layer_colour(index), linestyle=_LINES[index % 2], label=label)
 
 
 def _has(points: list[TrainingPoint], name: str) -> bool:

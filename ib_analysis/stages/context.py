@@ -5,12 +5,21 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from ib_analysis.artifacts import Artifact, plain
+from ib_analysis.artifacts import plain
 from ib_analysis.data import DataConfig, ImageData, load_data
 from ib_analysis.encoders import TappedNetwork, build_encoder
 from ib_analysis.experiment import Experiment, Run
+from ib_analysis.training import checkpoint_artifact, load_encoder
 
-__all__ = ["data_section", "encoder_recipe", "images_of", "new_encoder"]
+__all__ = [
+    "data_section",
+    "encoder_artifacts",
+    "encoder_at",
+    "encoder_identities",
+    "encoder_recipe",
+    "images_of",
+    "new_encoder",
+]
 
 
 @lru_cache(maxsize=2)
@@ -50,3 +59,26 @@ def new_encoder(experiment: Experiment, run: Run) -> TappedNetwork:
         len(data.class_names),
         run.encoder_seed,
     )
+
+
+def encoder_artifacts(experiment: Experiment, run: Run) -> dict[int, Artifact]:
+    """The run's checkpoints: epoch -> record."""
+    folder, recipe = experiment.encoder_folder(run), encoder_recipe(experiment, run)
+    sha256 = images_of(experiment).sha256
+    return {
+        epoch: checkpoint_artifact(folder, epoch, recipe, run.encoder_seed, sha256) for epoch in experiment.epochs
+    }
+
+
+def encoder_identities(experiment: Experiment, run: Run) -> dict[int, str]:
+    """The run's checkpoints: epoch -> hash.
+
+    Raises:
+        UserError: the run is not trained yet.
+    """
+    return {epoch: artifact.identity for epoch, artifact in encoder_artifacts(experiment, run).items()}
+
+
+def encoder_at(experiment: Experiment, run: Run, epoch: int) -> TappedNetwork:
+    """The run's network as it was after an epoch, in evaluation mode."""
+    return load_encoder(experiment.encoder_folder(run), epoch, new_encoder(experiment, run))

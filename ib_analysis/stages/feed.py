@@ -121,7 +121,7 @@ class CellFeed:
             for group in self.groups.part("train"):
                 for cell in cells:
                     assert self._activations is not None
-                    values = self._activations.read(*cell, group).double().cpu().flatten(2)
+                    values = self._activations.read(*cell, group).double().cpu()
                     values = values.movedim(1, 0).flatten(1)  # (C, everything else)
                     moments = torch.stack([values.sum(1), values.square().sum(1)])
                     sums[cell] = sums[cell] + moments if cell in sums else moments
@@ -144,7 +144,8 @@ class CellFeed:
         conditions: list[Condition] = []
         run: list[Tensor] = []
         for k, (group, cell) in enumerate(pairs):
-            assert cell is not None and self._activations is not None
+            assert cell is not None
+            assert self._activations is not None
             run.append(self._activations.read(*cell, group))
             if k + 1 == len(pairs) or pairs[k + 1][1] != cell:
                 conditions.append(Condition(torch.cat(run), name_of(cell)))

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig, fit
+from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import (
     Artifact,
     UserError,
@@ -20,13 +21,14 @@ from ib_analysis.artifacts import (
     sha256_of_plain,
     write_text,
 )
-from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, cell_name
-from ib_analysis.stages.context import data_section, images_of
-from ib_analysis.stages.feed import CellFeed
-from ib_analysis.stages.train import encoder_identities
+from ib_analysis.encoders import tap_shapes
+from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
+from ib_analysis.stages.context import data_section, encoder_identities, images_of, new_encoder
+from ib_analysis.stages.dump import open_activations
+from ib_analysis.stages.feed import CellFeed, images_in_order
 from ib_analysis.stages.workers import Progress, Unit
 
-__all__ = ["decoder_artifact", "fit_units", "load_decoder"]
+__all__ = ["decoder_artifact", "feed_for", "fit_units", "layer_shapes", "load_decoder"]
 
 
 def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
@@ -71,20 +73,20 @@ def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         decoder = PixelCNNPP(_network(experiment, unit))
-    with CellFeed(experiment, unit.run, unit.cells) as feed:
-        for name, (mean, deviation) in feed.channel_statistics().items():
-            decoder.standardise(name, mean, deviation)
-        started = _start_from(experiment, unit, decoder)
-        unfinished = _Unfinished(artifact.path.with_name("resume.pt"), sha256_of_plain(artifact.recipe))
-        record = fit(
-            decoder,
-            feed,
-            config.fitting,
-            seed=seed,
-            checkpoint=unfinished,
-            progress=progress,
-            initialise=not started,
-        )
+    feed = feed_for(experiment, unit)
+    for name, (mean, deviation) in feed.channel_statistics().items():
+        decoder.standardise(name, mean, deviation)
+    started = _start_from(experiment, unit, decoder)
+    unfinished = _Unfinished(artifact.path.with_name("resume.pt"), sha256_of_plain(artifact.recipe))
+    record = fit(
+        decoder,
+        feed,
+        config.fitting,
+        seed=seed,
+        checkpoint=unfinished,
+        progress=progress,
+        initialise=not started,
+    )
     points = [dataclasses.asdict(point) for point in record.curve]
     write_text(artifact.path.with_name("curve.csv"), _csv(points))
     save_tensors(artifact.path, {name: tensor.cpu() for name, tensor in decoder.state_dict().items()})
@@ -99,18 +101,27 @@ def _network(experiment: Experiment, fit: Fit) -> PixelCNNPPConfig:
     image = ImageSpace(*data.image_shape, data.intensities)
     cells: tuple[Cell, ...] = ()
     if fit.run is not None:
-        shapes = feed_shapes(experiment, fit)
+        shapes = layer_shapes(experiment, fit.run)
         cells = tuple(Cell(cell_name(epoch, layer), layer, shapes[layer]) for epoch, layer in fit.cells)
     return PixelCNNPPConfig(image, experiment.config.decoder, cells)
 
 
-def feed_shapes(experiment: Experiment, fit: Fit) -> dict[str, tuple[int, ...]]:
+def layer_shapes(experiment: Experiment, run: Run) -> dict[str, tuple[int, ...]]:
     """Shapes of one image's activations by layer."""
-    from ib_analysis.encoders import tap_shapes
-    from ib_analysis.stages.context import new_encoder
+    return tap_shapes(new_encoder(experiment, run), images_of(experiment).image_shape)
 
-    assert fit.run is not None
-    return tap_shapes(new_encoder(experiment, fit.run), images_of(experiment).image_shape)
+
+def feed_for(experiment: Experiment, fit: Fit) -> CellFeed:
+    """The images, and the activations of the cells that a decoder is conditioned on."""
+    config, data = experiment.config, images_of(experiment)
+    return CellFeed(
+        images_in_order(data),
+        groups_of(data, config.activations.group_size),
+        open_activations(experiment, fit.run) if fit.run is not None else None,
+        fit.cells,
+        config.fitting.batch_size,
+        config.fitting.validation_images,
+    )
 
 
 def _start_from(experiment: Experiment, fit: Fit, decoder: PixelCNNPP) -> bool:

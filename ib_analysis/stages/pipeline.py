@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from ib_analysis.artifacts import Artifact
 from ib_analysis.experiment import Experiment
 from ib_analysis.stages.collate import collate
 from ib_analysis.stages.draw import draw, print_table

@@ -29,7 +29,8 @@ def prepare(experiment: Experiment) -> None:
             "another name (--name NEW_NAME), put the data back, or remove the old one (make clean EXPERIMENT=...)."
         )
     write_text(
-        experiment.folder / "config.yaml", yaml.safe_dump(plain(experiment.config), sort_keys=False, width=110)
+        experiment.folder / "config.yaml",
+        yaml.safe_dump(plain(experiment.config), sort_keys=False, width=110),
     )
     if known is None or not (experiment.folder / "splits.h5").exists():
         save_splits(data, experiment.folder / "splits.h5")

@@ -11,7 +11,6 @@ from ib_analysis.artifacts import Artifact, atomic_path
 from ib_analysis.encoders import reconstruct
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
 from ib_analysis.stages.context import data_section, encoder_at, encoder_identities, images_of
-from ib_analysis.stages.feed import CellFeed
 from ib_analysis.stages.fit import decoder_artifact, feed_for, load_decoder
 from ib_analysis.stages.measure import load_arrays, save_arrays
 from ib_analysis.stages.workers import Progress, Unit

@@ -96,7 +96,7 @@ def cost(experiment: Experiment) -> Cost:
         checkpoint_bytes=4 * (2 * parameters * len(epochs) * len(experiment.runs))
         + 4 * decoder_parameters * (len(experiment.fits) + 6 * side_by_side),
         free_bytes=shutil.disk_usage(_existing(experiment.folder)).free,
-        training_seconds=_time_encoder(encoder, device) * trained / min(side_by_side, len(experiment.runs)),
+        training_seconds=_time_encoder(encoder, space.image_shape, device) * trained / min(side_by_side, len(experiment.runs)),
         fitting_seconds=step_seconds * fitted / side_by_side,
         measuring_seconds=forward_seconds * measured / side_by_side,
     )
@@ -161,7 +161,7 @@ def _decoder_flops(decoder: PixelCNNPP) -> int:
     """FLOPs of one image's code length, by torch's own counter."""
     device = next(decoder.parameters()).device
     images, condition = _batch(decoder, 1, device)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:
         decoder(condition).log_prob(images)
     return counter.get_total_flops()
 
@@ -181,14 +181,9 @@ def _time_decoder(decoder: PixelCNNPP, device: torch.device) -> tuple[float, flo
     return _seconds(step, device) / count, _seconds(forward, device) / count
 
 
-def _time_encoder(encoder: TappedNetwork, device: torch.device) -> float:
-    shape = (32, *_image_shape(encoder))
-    images = torch.zeros(shape, dtype=torch.uint8, device=device)
+def _time_encoder(encoder: TappedNetwork, image_shape: tuple[int, ...], device: torch.device) -> float:
+    images = torch.zeros((32, *image_shape), dtype=torch.uint8, device=device)
     return _seconds(lambda: encoder(images).float().square().mean().backward(), device) / 32
-
-
-def _image_shape(encoder: nn.Module) -> tuple[int, ...]:
-    return tuple(encoder.image_shape)  # type: ignore[arg-type]
 
 
 def _is_large(decoder: nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""A decoder whose best code lengths are known in closed form, and data for it: the oracles of the fitting tests."""
+"""A decoder whose best code lengths are known in closed form, and data for it: oracles of the fitting tests."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ CELLS = (Cell("epoch_0000/h3", "h3", (2,)), Cell("epoch_0001/h3", "h3", (3,)))
 class IndependentPixels(nn.Module):
     """Every pixel has a categorical distribution of its own, linear in the activations of a cell.
 
-    Given one-hot activations its best mean code length is the sum of the pixels' empirical entropies given the class;
-    under the null condition it is the sum of their empirical entropies.
+    Given one-hot activations its best mean code length is the sum of the pixels' empirical entropies given the
+    class; under the null condition it is the sum of their empirical entropies.
     """
 
     def __init__(self, cells: tuple[Cell, ...] = (), dropout: float = 0.0, limit: int | None = None) -> None:
@@ -32,7 +32,9 @@ class IndependentPixels(nn.Module):
         self.outputs = IMAGE.channels * IMAGE.height * IMAGE.width * IMAGE.intensities
         self.limit = limit
         self.null = nn.Parameter(torch.zeros(self.outputs))
-        self.linear = nn.ModuleDict({cell.name.replace("/", "_"): nn.Linear(cell.shape[0], self.outputs) for cell in cells})
+        self.linear = nn.ModuleDict(
+            {cell.name.replace("/", "_"): nn.Linear(cell.shape[0], self.outputs) for cell in cells}
+        )
         self.dropout = nn.Sequential(Dropout(dropout), Dropout(dropout))
         self.largest_batch = 0
         self.initialised_with: list[int] = []
@@ -66,9 +68,12 @@ class ToyData:
     Arguments:
         cells: the first half of every minibatch has a condition of the first cell, the rest of the second.
         batch_size: None takes all images each time, which makes the empirical entropy the exact optimum.
+        n_training: train on so many of the images only, so that the fit gets worse on the others.
     """
 
-    def __init__(self, cells: tuple[Cell, ...] = (), batch_size: int | None = None, n: int = 48) -> None:
+    def __init__(self, cells: tuple[Cell, ...] = (), batch_size: int | None = None, n_training: int = 48) -> None:
+        n = 48
+        self.n_training = n_training
         rng = np.random.default_rng(5)
         self.labels = np.stack([rng.integers(2, size=n), rng.integers(3, size=n)])
         noise = rng.random((n, 1, 2, 2)) < 0.3
@@ -88,7 +93,7 @@ class ToyData:
         return Minibatch(self.images[index], tuple(conditions))
 
     def minibatch(self, rng: np.random.Generator) -> Minibatch:
-        everything = np.arange(len(self.images))
+        everything = np.arange(self.n_training)
         return self.take(everything if self.batch_size is None else rng.choice(everything, self.batch_size, False))
 
     def validation(self) -> list[Minibatch]:

@@ -33,7 +33,9 @@ def test_gain_and_error_are_those_of_ordinary_regression():
     assert error == pytest.approx(np.sqrt(covariance[1, 1]) * 1000)
 
 
-@pytest.mark.parametrize(("fall", "level", "warned"), [(0.6, 20, True), (0.4, 20, False), (6, 1000, True), (4, 1000, False)])
+@pytest.mark.parametrize(
+    ("fall", "level", "warned"), [(0.6, 20, True), (0.4, 20, False), (6, 1000, True), (4, 1000, False)]
+)
 def test_threshold_is_half_a_bit_or_half_a_percent(fall, level, warned):
     bits = level + fall * (30 - np.arange(1, 31)) / 10  # falls by `fall` in each third
     assert (VALIDATION_CODE_LENGTH_STILL_FALLING in curve_warnings(STEPS, bits)) is warned
@@ -66,5 +68,9 @@ def test_few_points_are_too_few():
 
 
 def test_every_warning_is_explained_in_one_sentence():
-    assert set(EXPLANATIONS) == {NAN_RECOVERED, TRAINING_TOO_SHORT_TO_TELL, VALIDATION_CODE_LENGTH_STILL_FALLING}
+    assert set(EXPLANATIONS) == {
+        NAN_RECOVERED,
+        TRAINING_TOO_SHORT_TO_TELL,
+        VALIDATION_CODE_LENGTH_STILL_FALLING,
+    }
     assert all(text.endswith(".") and text.count(".") == 1 for text in EXPLANATIONS.values())

@@ -15,23 +15,15 @@ import h5py
 import numpy as np
 import pytest
 
+from ib_analysis.information.table import FactorRow, InformationRow, write_table
+
 EPOCHS = (0, 1, 2, 5, 10, 20, 50, 100)
 LAYERS = {"h1": (16, 16, 16), "h2": (32, 8, 8), "h3": (64, 4, 4), "h4": (64,)}
 FACTORS = {"shape": math.log2(10), "row": 3.0, "column": 3.0, "scale": 1.0, "intensity": 2.0, "noise": 256.0}
 TASKS = ("classification", "autoencoding")
-STILL_FALLING = "validation_still_falling"
+STILL_FALLING = "validation_code_length_still_falling"
 
 MakeExperiment = Callable[..., Path]
-
-
-def _information_columns() -> list[str]:
-    return (
-        "experiment task number_format encoder_seed decoder_seed epoch layer channels height width n_images "
-        "i_xh_bits i_xh_bits_low i_xh_bits_high i_xh_bits_per_dim code_length_bits null_code_length_bits "
-        "own_null_code_length_bits h_x_bits lower_bound_bits i_hy_linear_bits i_hy_mlp_bits "
-        "i_hy_bits i_hy_bits_low i_hy_bits_high probe_accuracy decoder decoder_steps condition seconds warnings "
-        "encoder_sha256 decoder_sha256"
-    ).split()
 
 
 def _progress(epoch: int) -> float:
@@ -74,16 +66,19 @@ def _write_information(
                     i_xh = _i_xh(task, index, epoch, truth) * (1 + 0.03 * seed)
                     i_hy = _i_hy(task, index, epoch, h_y) * (1 - 0.02 * seed)
                     null = truth + 3.4
-                    spatial = shape if len(shape) == 3 else (*shape, "", "")
+                    spatial = shape if len(shape) == 3 else (*shape, 1, 1)
                     rows.append(
-                        dict(
+                        InformationRow(
                             experiment=folder.name, task=task, number_format="float32", encoder_seed=seed,
                             decoder_seed=0, epoch=epoch, layer=layer, channels=spatial[0], height=spatial[1],
                             width=spatial[2], n_images=1000, i_xh_bits=i_xh, i_xh_bits_low=i_xh - 0.02 * truth / 2,
                             i_xh_bits_high=i_xh + 0.02 * truth / 2, i_xh_bits_per_dim=i_xh / 256,
                             code_length_bits=null - i_xh, null_code_length_bits=null,
-                            own_null_code_length_bits=null + 1.1, h_x_bits="" if h_x is None else h_x,
-                            lower_bound_bits="" if h_x is None else h_x - null + i_xh, i_hy_linear_bits=i_hy - 0.2,
+                            own_null_code_length_bits=null + 1.1, h_x_bits=h_x,
+                            lower_bound_bits=None if h_x is None else h_x - null + i_xh,
+                            lower_bound_bits_low=None if h_x is None else h_x - null + 0.99 * i_xh,
+                            lower_bound_bits_high=None if h_x is None else h_x - null + 1.01 * i_xh,
+                            i_hy_linear_bits=i_hy - 0.2,
                             i_hy_mlp_bits=i_hy, i_hy_bits=i_hy, i_hy_bits_low=i_hy - 0.09, i_hy_bits_high=i_hy + 0.09,
                             probe_accuracy=min(0.99, 0.1 + i_hy / 4), decoder="shared", decoder_steps=1200,
                             condition="standardised", seconds=12.5,
@@ -91,13 +86,10 @@ def _write_information(
                             encoder_sha256="a" * 64, decoder_sha256="b" * 64,
                         )
                     )  # fmt: skip
-    write_csv(folder / "information.csv", _information_columns(), rows)
+    write_table(folder / "information.csv", InformationRow, rows)
 
 
 def _write_factors(folder: Path, seeds: Sequence[int]) -> None:
-    columns = (
-        "experiment task number_format encoder_seed epoch layer factor true_bits linear_bits mlp_bits bits low high"
-    ).split()
     rows = []
     for task in TASKS:
         for seed in seeds:
@@ -114,13 +106,13 @@ def _write_factors(folder: Path, seeds: Sequence[int]) -> None:
                             share = 0.95 - 0.03 * place - 0.22 * index * fade - 0.06 * index
                         found = bits * min(max(share, -0.01), 1.0)
                         rows.append(
-                            dict(
+                            FactorRow(
                                 experiment=folder.name, task=task, number_format="float32", encoder_seed=seed,
                                 epoch=epoch, layer=layer, factor=factor, true_bits=bits, linear_bits=0.9 * found,
                                 mlp_bits=found, bits=found, low=found - 0.02 * bits, high=found + 0.02 * bits,
                             )
                         )  # fmt: skip
-    write_csv(folder / "factors.csv", columns, rows)
+    write_table(folder / "factors.csv", FactorRow, rows)
 
 
 def _write_training(folder: Path, seeds: Sequence[int]) -> None:

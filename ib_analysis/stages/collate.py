@@ -1,0 +1,284 @@
+"""From the small files of all cells to `code_lengths.h5`, `information.csv` and `factors.csv`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ib_analysis.artifacts import Artifact, UserError, atomic_path
+from ib_analysis.data import ImageData
+from ib_analysis.experiment import Experiment, Fit, cell_name
+from ib_analysis.information.estimates import (
+    bits_per_dim,
+    information_from_probes,
+    lower_bound,
+    usable_information,
+)
+from ib_analysis.information.intervals import Bootstrap, Interval
+from ib_analysis.information.table import FactorRow, InformationRow, write_table
+from ib_analysis.information.warnings import (
+    information_above_upper_bound,
+    join_warnings,
+    not_finite,
+    own_null_much_worse_than_common,
+)
+from ib_analysis.stages.context import encoder_identities, images_of
+from ib_analysis.stages.fit import decoder_artifact, layer_shapes
+from ib_analysis.stages.measure import (
+    NULL,
+    NULL_VALIDATION,
+    best_kind,
+    code_length_artifact,
+    load_arrays,
+    probe_artifact,
+)
+
+__all__ = ["collate"]
+
+
+@dataclass(frozen=True)
+class Null:
+    """An unconditional model's code lengths.
+
+    Arguments:
+        source: the decoder's key (and, from elsewhere, the experiment).
+        sha256: the decoder's hash.
+        validation_bits: mean on the validation slice, by which it is chosen.
+        bits: shape (N,), of the evaluation images.
+    """
+
+    source: str
+    sha256: str
+    validation_bits: float
+    bits: np.ndarray
+
+
+def collate(experiment: Experiment) -> None:
+    """Choose the common L0, keep all code lengths in one file, and write the tables."""
+    artifact = _artifact(experiment)
+    tables = [experiment.folder / "information.csv"]
+    if images_of(experiment).factor_bits:
+        tables.append(experiment.folder / "factors.csv")
+    if artifact.status() == "complete" and all(path.exists() for path in tables):
+        return
+    artifact.begin()
+    null = _common_null(experiment)
+    bootstrap = Bootstrap(experiment.config.estimation.confidence, experiment.config.estimation.resamples)
+    with atomic_path(artifact.path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update(
+            {
+                "null_source": null.source,
+                "null_sha256": null.sha256,
+                "null_validation_bits": null.validation_bits,
+                "data_sha256": images_of(experiment).sha256,
+            }
+        )
+        file["null"] = null.bits
+        for fit in experiment.fits:
+            file[f"{fit.key}/own_null"] = _bits(experiment, fit, NULL)
+            for cell in fit.cells:
+                file[f"{fit.key}/{cell_name(*cell)}"] = _bits(experiment, fit, cell_name(*cell))
+    write_table(tables[0], InformationRow, _information_rows(experiment, null, bootstrap))
+    if len(tables) == 2:
+        write_table(tables[1], FactorRow, _factor_rows(experiment, bootstrap))
+    artifact.finish()
+
+
+def _artifact(experiment: Experiment) -> Artifact:
+    inputs = {}
+    for fit in experiment.fits:
+        for name in (NULL, NULL_VALIDATION, *(cell_name(*cell) for cell in fit.cells)):
+            inputs[f"{fit.key}/{name}"] = code_length_artifact(experiment, fit, name).identity
+    for run in experiment.runs:
+        for cell in experiment.cells:
+            inputs[f"{run.key}/{cell_name(*cell)}"] = probe_artifact(experiment, run, cell).identity
+    config = experiment.section("estimation", "name")
+    return Artifact(experiment.folder / "code_lengths.h5", "code_lengths", config, inputs)
+
+
+def _bits(experiment: Experiment, fit: Fit, what: str) -> np.ndarray:
+    return load_arrays(code_length_artifact(experiment, fit, what))["bits"]
+
+
+# ---------------------------------------------------------------------------------------------- the common null
+
+
+def _common_null(experiment: Experiment) -> Null:
+    """The unconditional model with the best validation length: of this experiment, or of `null_from`."""
+    candidates = [
+        Null(
+            fit.key,
+            decoder_artifact(experiment, fit).identity,
+            float(_bits(experiment, fit, NULL_VALIDATION).mean()),
+            _bits(experiment, fit, NULL),
+        )
+        for fit in experiment.fits
+    ]
+    if experiment.config.estimation.null_from is not None:
+        candidates.append(_null_from(experiment, experiment.config.estimation.null_from))
+    return min(candidates, key=lambda null: null.validation_bits)
+
+
+def _null_from(experiment: Experiment, other: str) -> Null:
+    path = Path(experiment.config.checkpoints) / other / "code_lengths.h5"
+    if not path.exists():
+        raise UserError(f"estimation.null_from names {other!r}, but {path} does not exist; finish it first.")
+    with h5py.File(path, "r") as file:
+        if file.attrs["data_sha256"] != images_of(experiment).sha256:
+            raise UserError(
+                f"estimation.null_from names {other!r}, which was measured on other images (or other splits of "
+                "them); a null model can only serve for the data it was measured on."
+            )
+        return Null(
+            f"{other}/{file.attrs['null_source']}",
+            str(file.attrs["null_sha256"]),
+            float(file.attrs["null_validation_bits"]),
+            file["null"][:],
+        )
+
+
+# ---------------------------------------------------------------------------------------------- information.csv
+
+
+def _information_rows(experiment: Experiment, null: Null, bootstrap: Bootstrap) -> list[InformationRow]:
+    rows = []
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    for fit in experiment.fits:
+        if fit.run is None:
+            continue
+        if fit.run.task not in shapes:
+            shapes[fit.run.task] = layer_shapes(experiment, fit.run)
+        for cell in fit.cells:
+            rows.append(_information_row(experiment, fit, cell, shapes[fit.run.task][cell[1]], null, bootstrap))
+    return rows
+
+
+def _information_row(
+    experiment: Experiment,
+    fit: Fit,
+    cell: tuple[int, str],
+    shape: tuple[int, ...],
+    null: Null,
+    bootstrap: Bootstrap,
+) -> InformationRow:
+    assert fit.run is not None
+    data, run, (epoch, layer) = images_of(experiment), fit.run, cell
+    lengths = _bits(experiment, fit, cell_name(*cell))
+    own_null = _bits(experiment, fit, NULL) if experiment.config.fitting.null_share > 0 else None
+    usable = usable_information(null.bits, lengths, bootstrap)
+    bound = lower_bound(data.h_x_bits, lengths, bootstrap) if data.h_x_bits is not None else None
+    probes = load_arrays(probe_artifact(experiment, run, cell))
+    label = _from_probes(probes, "label", data.h_y_bits, bootstrap)
+    best = best_kind(probes, "label")
+    manifest = _manifest(decoder_artifact(experiment, fit))
+    estimates = [usable, *([bound] if bound is not None else [])]
+    return InformationRow(
+        experiment=experiment.config.name,
+        task=run.task,
+        number_format=run.number_format,
+        encoder_seed=run.encoder_seed,
+        decoder_seed=fit.decoder_seed,
+        epoch=epoch,
+        layer=layer,
+        channels=shape[0],
+        height=shape[1] if len(shape) == 3 else 1,
+        width=shape[2] if len(shape) == 3 else 1,
+        n_images=len(lengths),
+        i_xh_bits=usable.estimate,
+        i_xh_bits_low=usable.low,
+        i_xh_bits_high=usable.high,
+        i_xh_bits_per_dim=bits_per_dim(usable.estimate, data.image_shape),
+        code_length_bits=float(lengths.mean()),
+        null_code_length_bits=float(null.bits.mean()),
+        own_null_code_length_bits=None if own_null is None else float(own_null.mean()),
+        h_x_bits=data.h_x_bits,
+        lower_bound_bits=None if bound is None else bound.estimate,
+        lower_bound_bits_low=None if bound is None else bound.low,
+        lower_bound_bits_high=None if bound is None else bound.high,
+        i_hy_linear_bits=data.h_y_bits - float(probes["label/linear"].mean()),
+        i_hy_mlp_bits=data.h_y_bits - float(probes["label/network"].mean()),
+        i_hy_bits=label.estimate,
+        i_hy_bits_low=label.low,
+        i_hy_bits_high=label.high,
+        probe_accuracy=float(probes[f"label/{best}/accuracy"]),
+        decoder=fit.key,
+        decoder_steps=int(manifest["steps_done"]),
+        condition="activations",
+        seconds=_seconds(experiment, fit, cell, float(manifest["seconds"])),
+        warnings=_warnings(manifest["warnings"], estimates, label, own_null, null, data, bootstrap),
+        encoder_sha256=encoder_identities(experiment, run)[epoch],
+        decoder_sha256=decoder_artifact(experiment, fit).identity,
+    )
+
+
+def _warnings(
+    fitted: list[str],
+    estimates: list[Interval],
+    label: Interval,
+    own_null: np.ndarray | None,
+    null: Null,
+    data: ImageData,
+    bootstrap: Bootstrap,
+) -> str:
+    found = list(fitted)
+    if not_finite([*estimates, label]):
+        found.append("not_finite")
+    if own_null is not None and own_null_much_worse_than_common(null.bits, own_null, bootstrap):
+        found.append("own_null_much_worse_than_common")
+    if data.h_x_bits is not None and information_above_upper_bound(estimates, {"H(X)": data.h_x_bits}):
+        found.append("information_above_upper_bound")
+    return join_warnings(found)
+
+
+def _seconds(experiment: Experiment, fit: Fit, cell: tuple[int, str], fitting: float) -> float:
+    """The cell's share of its decoder's fit, its measurement and its probes."""
+    assert fit.run is not None
+    measured = _manifest(code_length_artifact(experiment, fit, cell_name(*cell)))["seconds"]
+    probed = _manifest(probe_artifact(experiment, fit.run, cell))["seconds"]
+    return fitting / len(fit.cells) + float(measured) + float(probed)
+
+
+def _manifest(artifact: Artifact) -> dict[str, Any]:
+    return json.loads(artifact.manifest_path.read_text())
+
+
+# ---------------------------------------------------------------------------------------------- factors.csv
+
+
+def _factor_rows(experiment: Experiment, bootstrap: Bootstrap) -> list[FactorRow]:
+    data = images_of(experiment)
+    rows = []
+    for run in experiment.runs:
+        for cell in experiment.cells:
+            probes = load_arrays(probe_artifact(experiment, run, cell))
+            for factor, true_bits in data.factor_bits.items():
+                name = f"factor:{factor}"
+                found = _from_probes(probes, name, true_bits, bootstrap)
+                rows.append(
+                    FactorRow(
+                        experiment=experiment.config.name,
+                        task=run.task,
+                        number_format=run.number_format,
+                        encoder_seed=run.encoder_seed,
+                        epoch=cell[0],
+                        layer=cell[1],
+                        factor=factor,
+                        true_bits=true_bits,
+                        linear_bits=true_bits - float(probes[f"{name}/linear"].mean()),
+                        mlp_bits=true_bits - float(probes[f"{name}/network"].mean()),
+                        bits=found.estimate,
+                        low=found.low,
+                        high=found.high,
+                    )
+                )
+    return rows
+
+
+def _from_probes(probes: dict[str, np.ndarray], name: str, entropy: float, bootstrap: Bootstrap) -> Interval:
+    chosen = probes[f"{name}/{best_kind(probes, name)}"]
+    return information_from_probes({name: entropy}, {name: chosen}, bootstrap)[name]

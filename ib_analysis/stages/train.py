@@ -1,0 +1,33 @@
+"""Train the encoders: one per task and seed."""
+
+from __future__ import annotations
+
+from ib_analysis.experiment import Experiment, ExperimentConfig, Run
+from ib_analysis.stages.context import encoder_artifacts, encoder_recipe, images_of, new_encoder
+from ib_analysis.stages.workers import Progress, Unit
+from ib_analysis.training import train
+
+__all__ = ["train_units"]
+
+
+def train_units(experiment: Experiment) -> list[Unit]:
+    """One unit per encoder of which a checkpoint is missing."""
+    return [
+        Unit(run.key, _train, (experiment.config, run))
+        for run in experiment.runs
+        if any(artifact.status() != "complete" for artifact in encoder_artifacts(experiment, run).values())
+    ]
+
+
+def _train(config: ExperimentConfig, run: Run, progress: Progress) -> None:
+    experiment = Experiment(config)
+    train(
+        new_encoder(experiment, run),
+        run.task,
+        images_of(experiment),
+        config.training,
+        seed=run.encoder_seed,
+        folder=experiment.encoder_folder(run),
+        recipe=encoder_recipe(experiment, run),
+        progress=progress,
+    )

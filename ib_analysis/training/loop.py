@@ -1,0 +1,299 @@
+"""Train an encoder: resumable, bit-identical however often it is interrupted."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from ib_analysis.artifacts import UserError
+from ib_analysis.data.interface import ImageData, Split
+from ib_analysis.encoders import TappedNetwork, Task
+from ib_analysis.training.batches import Batches
+from ib_analysis.training.checkpoints import Checkpoints
+from ib_analysis.training.config import TrainingConfig, checkpoint_epochs, learning_rate
+from ib_analysis.training.history import write_history
+from ib_analysis.training.objectives import Objective, objective_for
+
+__all__ = ["make_accelerator", "train"]
+
+logger = logging.getLogger(__name__)
+Progress = Callable[[int, int, dict[str, float]], None]
+
+EVALUATION_BATCH = 500
+# Batches from which a fresh network's batch normalisation learns its statistics.
+CALIBRATION_STEPS = 8
+
+
+def make_accelerator(config: TrainingConfig) -> Accelerator:
+    """Devices and precision: mixed precision on a GPU only, several processes where they were launched so."""
+    if not torch.cuda.is_available() or config.precision == "float32":
+        return Accelerator(mixed_precision="no")
+    modes: dict[str, Literal["bf16", "fp16"]] = {"bfloat16": "bf16", "float16": "fp16"}
+    automatic: Literal["bf16", "fp16"] = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return Accelerator(mixed_precision=modes.get(config.precision, automatic))
+
+
+def train(
+    encoder: TappedNetwork,
+    task: Task,
+    data: ImageData,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    folder: Path,
+    recipe: Mapping[str, Any],
+    progress: Progress | None = None,
+    accelerator: Accelerator | None = None,
+) -> list[int]:
+    """Train on the encoder split and keep the listed epochs as ``epoch_0010.pt``; write ``training.csv``.
+
+    Batches and augmentation follow from (seed, epoch, step) alone and the whole state is kept after every epoch
+    (``resume.pt``), so that on a CPU with a fixed number of threads a run that was interrupted ends with the same
+    bits as one that was not. A checkpoint that is missing or damaged is named in the log and made again from the
+    last intact state before it. Where all is complete nothing is done. The evaluation split is only reported on.
+
+    Arguments:
+        encoder: at its initialisation; it holds some later state afterwards (see `load_encoder`).
+        task: what it is trained for.
+        data: the images.
+        config: see `TrainingConfig`.
+        seed: of the order of images and of augmentation.
+        folder: where the run is kept.
+        recipe: plain data: everything chosen by the user that the weights depend on, kept with each checkpoint.
+        progress: called with (steps done, steps in all, {"epoch", "loss", "accuracy" or "psnr_db", and the held-out
+            quality of the last epoch}).
+        accelerator: devices and precision; by default `make_accelerator`.
+
+    Returns:
+        The epochs that are kept.
+
+    Raises:
+        UserError: the loss became infinite or not a number, another config made the folder, or the disk is full.
+    """
+    epochs = checkpoint_epochs(config)
+    checkpoints = Checkpoints(folder, epochs, recipe=recipe, data_sha256=data.sha256, seed=seed)
+    if checkpoints.missing:
+        accelerator = accelerator or make_accelerator(config)
+        run = _Run(encoder, objective_for(task, data), data, config, seed, folder, accelerator)
+        accelerator.wait_for_everyone()  # all have seen what is there before the first of them writes
+        _complete(run, checkpoints, progress)
+    if accelerator is None or accelerator.is_main_process:
+        last = checkpoints.latest(config.epochs)
+        assert last is not None
+        write_history(folder / "training.csv", last["history"])
+        checkpoints.close()
+    return epochs
+
+
+def _complete(run: _Run, checkpoints: Checkpoints, progress: Progress | None) -> None:
+    """Make every missing checkpoint, each from the last intact state before it."""
+    for target in list(checkpoints.missing):
+        state = checkpoints.latest(target)
+        run.accelerator.wait_for_everyone()
+        if state is not None and not run.epoch <= target:
+            raise AssertionError("checkpoints are made in order")
+        if state is not None and state["epoch"] > run.epoch:
+            run.load(state)
+        elif run.epoch < 0:
+            run.initialise()
+        while run.epoch < target:
+            run.train_epoch(progress)
+            if run.accelerator.is_main_process:
+                checkpoints.save_resume(run.state())
+                if run.epoch > max(set(checkpoints.epochs) - set(checkpoints.missing), default=-1):
+                    write_history(run.folder / "training.csv", run.history)
+        if run.accelerator.is_main_process:
+            checkpoints.save(run.state())
+        else:
+            checkpoints.missing.remove(target)
+        run.accelerator.wait_for_everyone()
+
+
+class _Run:
+    """Network, optimizer and history at the end of an epoch (-1: nothing done yet)."""
+
+    def __init__(
+        self,
+        network: TappedNetwork,
+        objective: Objective,
+        data: ImageData,
+        config: TrainingConfig,
+        seed: int,
+        folder: Path,
+        accelerator: Accelerator,
+    ) -> None:
+        self.network = network.to(accelerator.device)
+        self.objective, self.config, self.accelerator, self.folder = objective, config, accelerator, folder
+        self.optimizer = _optimizer(self.network, config)
+        self.model, self.stepper = accelerator.prepare(self.network, self.optimizer)
+        self.epoch = -1
+        self.history: list[dict[str, Any]] = []
+        self.held_out: dict[str, float] = {}
+        self.batches = _batches(data.encoder, config, seed, data.augment, accelerator.device)
+        self.evaluation = _batches(data.evaluation, config, seed, False, accelerator.device)
+
+    # ------------------------------------------------------------------ state
+
+    def initialise(self) -> None:
+        """Epoch 0: set what is learned from the images without training, and report."""
+        self.network.fit_preprocessing(self.batches.images)
+        self._calibrate()
+        self.epoch = 0
+        self._record("train", self._evaluate(self.batches))
+        self._record("evaluation", self._evaluate(self.evaluation))
+
+    def state(self) -> dict[str, Any]:
+        """Everything that is needed to go on, as plain tensors and numbers."""
+        scaler = self.accelerator.scaler
+        return {
+            "epoch": self.epoch,
+            "state_dict": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else {},
+            "history": [dict(row) for row in self.history],
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go to a kept state."""
+        self.network.load_state_dict(state["state_dict"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.accelerator.scaler is not None and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.epoch, self.history = state["epoch"], [dict(row) for row in state["history"]]
+        self.held_out = {"held_out": self.history[-1][self.objective.quality]}
+
+    # ------------------------------------------------------------------ work
+
+    def train_epoch(self, progress: Progress | None) -> None:
+        """One pass over the encoder images."""
+        self.model.train()
+        steps = len(self.batches)
+        share, shares = self.accelerator.process_index, self.accelerator.num_processes
+        sums: Tensor | float = 0.0
+        count = 0
+        for step in range(steps):
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(self.config, self.epoch + (step + 1) / steps)
+            images, labels = self.batches.batch(self.epoch, step, share, shares)
+            scores = self.objective.scores(self.model(images), images, labels)
+            self.stepper.zero_grad()
+            self.accelerator.backward(self.objective.minimised(scores[:, 0].mean()))
+            self.stepper.step()
+            sums = sums + scores.detach().double().sum(0)
+            count += len(labels)
+            # Reading the loss waits for the GPU: only now and then.
+            if progress is not None and (step + 1) % max(1, steps // 10) == 0 and step + 1 < steps:
+                self._tell(progress, step + 1, self._report(sums, count))
+        assert isinstance(sums, Tensor)
+        totals = self.accelerator.reduce(torch.cat([sums, sums.new_tensor([count])]))
+        figures = self._report(totals[:-1], int(totals[-1]))
+        self.epoch += 1
+        self._record("train", figures)
+        held_out = self._evaluate(self.evaluation)
+        self._record("evaluation", held_out)
+        self.held_out = {"held_out": held_out[self.objective.quality]}
+        if progress is not None:
+            self._tell(progress, 0, figures)
+
+    @torch.no_grad()
+    def _evaluate(self, batches: Batches) -> dict[str, float]:
+        """Mean scores in evaluation mode, without augmentation; data-parallel like training."""
+        self.model.eval()
+        share, shares = self.accelerator.process_index, self.accelerator.num_processes
+        sums: Tensor | float = 0.0
+        count = 0
+        for index, start in enumerate(range(0, len(batches.images), EVALUATION_BATCH)):
+            if index % shares != share:
+                continue
+            images = batches.images[start : start + EVALUATION_BATCH]
+            labels = batches.labels[start : start + EVALUATION_BATCH]
+            with self.accelerator.autocast():
+                output = self.network(images)
+            sums = sums + self.objective.scores(output, images, labels).double().sum(0)
+            count += len(labels)
+        if not isinstance(sums, Tensor):  # this process had no batch
+            n_scores = self.objective.scores(self.network(batches.images[:1]), batches.images[:1], batches.labels[:1])
+            sums = torch.zeros(n_scores.shape[1], dtype=torch.float64, device=self.accelerator.device)
+        totals = self.accelerator.reduce(torch.cat([sums, sums.new_tensor([count])]))
+        return self._report(totals[:-1], int(totals[-1]))
+
+    @torch.no_grad()
+    def _calibrate(self) -> None:
+        """Give fresh batch normalisations the statistics of the images.
+
+        They begin with mean 0 and variance 1: in evaluation mode a residual network would then double its variance
+        with every block, and a deep one would leave the range of float16 before it is trained at all.
+        """
+        fresh = [
+            module
+            for module in self.network.modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)
+            and module.num_batches_tracked is not None
+            and module.num_batches_tracked == 0
+        ]
+        if not fresh:
+            return
+        momenta = [module.momentum for module in fresh]
+        for module in fresh:
+            module.momentum = None  # the plain mean over batches
+        self.network.eval()
+        for module in fresh:
+            module.train()
+        for step in range(min(CALIBRATION_STEPS, len(self.batches))):
+            self.network(self.batches.batch(0, step)[0])
+        for module, momentum in zip(fresh, momenta, strict=True):
+            module.momentum = momentum
+            assert module.num_batches_tracked is not None
+            module.num_batches_tracked.zero_()
+
+    def _report(self, sums: Tensor | float, count: int) -> dict[str, float]:
+        assert isinstance(sums, Tensor)
+        means = (sums / count).tolist()
+        if not all(math.isfinite(mean) for mean in means):
+            raise UserError(
+                f"Training in {self.folder} diverged in epoch {self.epoch + 1} (the loss is {means[0]}): lower "
+                f"training.learning_rate (now {self.config.learning_rate}) or raise training.warmup_epochs, and give "
+                "the experiment another name."
+            )
+        return self.objective.report(means)
+
+    def _record(self, split: str, figures: Mapping[str, float]) -> None:
+        self.history.append({"epoch": self.epoch, "split": split, **figures})
+
+    def _tell(self, progress: Progress, step: int, figures: Mapping[str, float]) -> None:
+        steps = len(self.batches)
+        shown = {"epoch": self.epoch + (step > 0), **figures, **self.held_out}
+        progress(self.epoch * steps + step, self.config.epochs * steps, shown)
+
+
+def _optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.SGD:
+    """SGD with Nesterov momentum; only parameters of more than one dimension decay."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=True,
+    )
+
+
+def _batches(split: Split, config: TrainingConfig, seed: int, augment: bool, device: torch.device) -> Batches:
+    return Batches(
+        torch.as_tensor(split.images),
+        torch.as_tensor(split.labels),
+        batch_size=config.batch_size,
+        seed=seed,
+        augment=augment,
+        device=device,
+    )

@@ -1,0 +1,35 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)  # the suite runs beside other work, and numbers must not depend on it
+
+TINY = """
+    layers: [h1, h3, h4]
+    data:
+      factors: {n_encoder: 64, n_decoder: 80, n_evaluation: 24}
+    encoder: {depth: 8, width: 4}
+    training: {epochs: 2, batch_size: 32, checkpoints: [0, 2]}
+    activations: {group_size: 8}
+    decoder: {blocks: 1, filters: 4, output: categorical, dropout: 0.2, condition_filters: 4}
+    fitting: {steps: 12, batch_size: 16, learning_rate: 0.003, validate_every: 3, validation_images: 16, save_every: 3}
+    probe: {epochs: 2, hidden_units: 8}
+    estimation: {resamples: 50}
+    sampling: {images: 2, draws: 2}
+    workers: 1
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An experiment of seconds, as ``tiny.yaml`` in an empty folder that is made the current one."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(textwrap.dedent(TINY))
+    return path

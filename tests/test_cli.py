@@ -1,0 +1,102 @@
+"""The command line: what it says to a user's mistakes, and that it says it in one sentence."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from ib_analysis import artifacts
+from ib_analysis.cli import main
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["frobnicate"], "no command 'frobnicate'"),
+        (["train"], "needs the name of an experiment"),
+        (["train", "nowhere"], "experiments/nowhere.yaml does not exist"),
+        (["train", "tiny.yaml", "--encoder.widht", "3"], "widht"),
+        (["train", "tiny.yaml", "--encoder.width", "wide"], "encoder.width"),
+        (["train", "tiny.yaml", "--encoder.depth", "19"], "6n+2"),
+        (["train", "tiny.yaml", "--layers", "[h7]"], "h7"),
+        (["train", "tiny.yaml", "--fitting.batch_size", "12"], "multiple of activations.group_size"),
+        (["train", "tiny.yaml", "--fitting.steps", "0"], "steps"),
+        (["train", "tiny.yaml", "--data.source", "nothing"], "data.source"),
+        (["train", "tiny.yaml", "--data.bits", "9"], "bits"),
+        (["train", "tiny.yaml", "--name", "a/b"], "name"),
+        (["compare", "one", "other"], "one"),
+        (["estimate-mi", "tiny.yaml", "--data.source", "cifar10", "--data.root", "no/such/folder"], "no/such/folder"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_exit_code_2(
+    tiny: Path, capsys: pytest.CaptureFixture, words: list[str], expected: str
+) -> None:
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert said.startswith("ib: ")
+    assert said.count("\n") == 1
+    assert "Traceback" not in said
+
+
+def test_an_unknown_key_in_the_file_is_named(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    tiny.write_text(tiny.read_text() + "\nencodr: {width: 3}\n")
+    assert main(["train", "tiny.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert "tiny.yaml" in said
+    assert "encodr" in said
+
+
+def test_a_file_that_is_no_yaml(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    tiny.write_text("data: [unclosed")
+    assert main(["train", "tiny.yaml"]) == 2
+    assert "is not a YAML file" in capsys.readouterr().err
+
+
+def test_a_changed_config_is_refused_and_nothing_is_lost(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["train", "tiny.yaml"]) == 0
+    before = {path: path.read_bytes() for path in Path("checkpoints").rglob("*.*") if path.is_file()}
+    capsys.readouterr()
+    assert main(["train", "tiny.yaml", "--encoder.width", "8"]) == 2
+    said = capsys.readouterr().err
+    assert "encoder.width was 4, now 8" in said
+    assert "--name" in said
+    after = {path: path.read_bytes() for path in before}
+    assert after == before
+
+
+def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(
+    tiny: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = artifacts.os.replace
+    count = 0
+
+    def full(source: str, target: str) -> None:
+        nonlocal count
+        count += 1
+        if count > 12:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts.os, "replace", full)
+        assert main(["train", "tiny.yaml"]) == 2
+    assert "The disk is full" in capsys.readouterr().err
+    assert main(["train", "tiny.yaml"]) == 0
+
+
+def test_help_explains_every_field(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["figures", "--help"])
+    assert stopped.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for field in ("--encoder.width", "--fitting.steps", "--sharing", "--data.factors.size", "--decoder.blocks"):
+        assert field in text
+    assert "Filters of the first stage" in text
+
+
+def test_overview(capsys: pytest.CaptureFixture) -> None:
+    assert main(["--help"]) == 0
+    assert "estimate-mi" in capsys.readouterr().out
