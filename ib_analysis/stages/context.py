@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from ib_analysis.artifacts import plain
+from ib_analysis.artifacts import Artifact, plain
 from ib_analysis.data import DataConfig, ImageData, load_data
 from ib_analysis.encoders import TappedNetwork, build_encoder
 from ib_analysis.experiment import Experiment, Run
@@ -66,7 +66,7 @@ def encoder_artifacts(experiment: Experiment, run: Run) -> dict[int, Artifact]:
     folder, recipe = experiment.encoder_folder(run), encoder_recipe(experiment, run)
     sha256 = images_of(experiment).sha256
     return {
-        epoch: checkpoint_artifact(folder, epoch, recipe, run.encoder_seed, sha256) for epoch in experiment.epochs
+        epoch: checkpoint_artifact(folder, epoch, recipe=recipe, data_sha256=sha256, seed=run.encoder_seed) for epoch in experiment.epochs
     }
 
 

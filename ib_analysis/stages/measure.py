@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from decoders import code_lengths_bits
+from ib_analysis.activations import Part
 from ib_analysis.artifacts import Artifact, atomic_path
 from ib_analysis.data import ImageData
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
@@ -79,7 +80,7 @@ def _measure(config: ExperimentConfig, fit: Fit, progress: Progress) -> None:
         if artifact.status() != "complete":
             artifact.begin()
             start = time.perf_counter()
-            part = "validation" if name == NULL_VALIDATION else "evaluation"
+            part: Part = "validation" if name == NULL_VALIDATION else "evaluation"
             bits = code_lengths_bits(decoder, feed.part(part, cells.get(name)))
             save_arrays(artifact, {"bits": bits}, seconds=time.perf_counter() - start)
         progress(done, len(artifacts), {"bits": float(load_arrays(artifact)["bits"].mean())})
@@ -134,7 +135,7 @@ def _probe_cell(
     data: ImageData, feed: CellFeed, cell: tuple[int, str], config: ExperimentConfig
 ) -> dict[str, np.ndarray]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    parts = ("train", "validation", "evaluation")
+    parts: tuple[Part, ...] = ("train", "validation", "evaluation")
     activations = torch.cat([feed.activations(part, cell) for part in parts])
     split = ProbeSplit(len(data.fitting), len(data.validation), len(data.evaluation))
     targets = {"label": np.concatenate([data.decoder.labels, data.evaluation.labels])}

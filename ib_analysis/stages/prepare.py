@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import yaml
 
@@ -37,7 +38,7 @@ def prepare(experiment: Experiment) -> None:
         write_text(path, json.dumps(facts(data), indent=1) + "\n")
 
 
-def _known(path) -> dict | None:
+def _known(path: Path) -> dict | None:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):

@@ -8,7 +8,7 @@ import torch
 
 from decoders import Condition, PixelCNNPP
 from ib_analysis.artifacts import Artifact, atomic_path
-from ib_analysis.encoders import reconstruct
+from ib_analysis.encoders import ResNetAutoencoder, reconstruct
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
 from ib_analysis.stages.context import data_section, encoder_at, encoder_identities, images_of
 from ib_analysis.stages.fit import decoder_artifact, feed_for, load_decoder
@@ -126,7 +126,9 @@ def merge_samples(experiment: Experiment) -> None:
         for run in _autoencoders(experiment):
             for epoch in experiment.epochs:
                 encoder = encoder_at(experiment, run, epoch)
-                pictures = reconstruct(encoder, torch.from_numpy(data.evaluation.images[chosen]))
+                assert isinstance(encoder, ResNetAutoencoder)
+                with torch.no_grad():
+                    pictures = reconstruct(encoder, torch.from_numpy(data.evaluation.images[chosen]))
                 file[f"reconstructions/{run.key}/epoch_{epoch:04d}"] = pictures.numpy()
     artifact.finish()
 

@@ -142,9 +142,9 @@ def _encoder(experiment: Experiment, run: Run, space: tuple) -> TappedNetwork:
 
 
 def _decoder(experiment: Experiment, fit: Fit, space: tuple, shapes: dict[str, tuple[int, ...]]) -> PixelCNNPP:
-    image_shape, intensities, _ = space
+    (channels, height, width), intensities, _ = space
     cells = tuple(Cell(cell_name(epoch, layer), layer, shapes[layer]) for epoch, layer in fit.cells)
-    config = PixelCNNPPConfig(ImageSpace(*image_shape, intensities), experiment.config.decoder, cells)
+    config = PixelCNNPPConfig(ImageSpace(channels, height, width, intensities), experiment.config.decoder, cells)
     return PixelCNNPP(config)
 
 

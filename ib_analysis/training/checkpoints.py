@@ -118,7 +118,7 @@ class Checkpoints:
             state = load_tensors(self._resume)
         except UserError:
             logger.warning("%s is damaged; training goes on from the checkpoint before it.", self._resume)
-            self._resume.unlink()
+            self._resume.unlink(missing_ok=True)
             return None
         if state.get("recipe") != self._recipe:
             return None  # of another config or other images; the next epoch replaces it
