@@ -131,7 +131,7 @@ def parse_experiment(command: str, words: Sequence[str]) -> ExperimentConfig:
         raise UserError(f"{path}: {_one_line(str(error))}") from error
     chosen = parser.parse_args(list(words), namespace=base)
     try:
-        values = parser.instantiate_classes(chosen)
+        values = parser.instantiate(chosen)
     except ValueError as error:
         raise UserError(str(error)) from error
     return ExperimentConfig(**{name: values[name] for name in ExperimentConfig.__dataclass_fields__})

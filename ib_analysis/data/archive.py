@@ -90,8 +90,7 @@ class Tree:
                         status = os.stat(os.path.join(directory, name))
                     except OSError as error:
                         raise UserError(
-                            f"{os.path.join(directory, name)} cannot be read ({error.strerror}); replace or "
-                            "remove it."
+                            f"{os.path.join(directory, name)} cannot be read ({error.strerror}); replace or remove it."
                         ) from error
                     files.append(((relative / name).as_posix(), status.st_size, status.st_mtime_ns))
         files.sort()

@@ -159,9 +159,7 @@ def divide(collection: Collection, config: DataConfig) -> ImageData:
     )
 
 
-def _gather(
-    collection: Collection, config: DataConfig, space: Space, chosen: list[np.ndarray]
-) -> list[np.ndarray]:
+def _gather(collection: Collection, config: DataConfig, space: Space, chosen: list[np.ndarray]) -> list[np.ndarray]:
     """Read all blocks once and put each image where it belongs."""
     gathered = [np.empty((len(positions), *space.image_shape), dtype=np.uint8) for positions in chosen]
     split_of = np.full(len(collection.labels), -1)

@@ -105,7 +105,6 @@ class DataConfig:
         )
         require(
             0 < self.validation_share < 1,
-            f"data.validation_share is {self.validation_share}; choose a share between 0 and 1, for "
-            "instance 0.1.",
+            f"data.validation_share is {self.validation_share}; choose a share between 0 and 1, for instance 0.1.",
         )
         require(self.seed >= 0, f"data.seed is {self.seed}; choose a whole number from 0 on.")

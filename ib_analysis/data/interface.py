@@ -60,9 +60,7 @@ class Split:
     def sha256(self) -> str:
         """Hash of pixels and labels, in order. The source's numbering does not enter: copies of a data set
         agree."""
-        return hashlib.sha256(
-            (sha256_of_array(self.images) + sha256_of_array(self.labels)).encode()
-        ).hexdigest()
+        return hashlib.sha256((sha256_of_array(self.images) + sha256_of_array(self.labels)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -121,9 +119,7 @@ class ImageData:
     def sha256(self) -> str:
         """Hash of all pixels and labels and of which image serves which purpose."""
         parts = [split.sha256 for split in self.splits.values()]
-        return hashlib.sha256(
-            "".join([*parts, f"{self.n_validation},{self.intensities}"]).encode()
-        ).hexdigest()
+        return hashlib.sha256("".join([*parts, f"{self.n_validation},{self.intensities}"]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,7 @@ def read_layout(listing: Listing, where: str) -> Layout:
     tops = {name[0] for name in files}
     if depth == 2 and tops <= set(SPLIT_FOLDERS) and len(tops) > 1:
         raise UserError(
-            f"{where}: the folders {', '.join(sorted(tops))} hold images but no class folders; expected "
-            f"{EXPECTED}."
+            f"{where}: the folders {', '.join(sorted(tops))} hold images but no class folders; expected {EXPECTED}."
         )
     parts = _parts(files, tops, where) if depth == 3 else None
     class_names = tuple(sorted({name[-2] for name in files}))
@@ -95,9 +94,7 @@ def _parts(files: Sequence[tuple[str, ...]], tops: set[str], where: str) -> np.n
     meanings = [SPLIT_FOLDERS.get(top) for top in tops]
     known = ({"train", "test"}, {"train", "valid"}, {"train", "valid", "test"})
     if set(meanings) not in known or len(meanings) != len(set(meanings)):
-        raise UserError(
-            f"{where} has the folders {', '.join(sorted(tops))} above its classes; expected {EXPECTED}."
-        )
+        raise UserError(f"{where} has the folders {', '.join(sorted(tops))} above its classes; expected {EXPECTED}.")
     valid = 1 if "test" in meanings else 2
     part = {"train": 0, "valid": valid, "test": 2}
     return np.array([part[SPLIT_FOLDERS[name[0]]] for name in files], dtype=np.int64)
@@ -111,9 +108,7 @@ def _refuse_empty_classes(
 ) -> None:
     depth = len(files[0]) - 1
     filled = {name[:-1] for name in files}
-    expected = (
-        {(top, name) for top in {name[0] for name in files} for name in class_names} if depth == 2 else set()
-    )
+    expected = {(top, name) for top in {name[0] for name in files} for name in class_names} if depth == 2 else set()
     for folder in sorted({name for name in folders if len(name) == depth} | expected):
         if folder not in filled:
             raise UserError(

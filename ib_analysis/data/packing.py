@@ -80,9 +80,7 @@ def decode(name: str, content: IO[bytes]) -> tuple[np.ndarray, bool]:
             return np.ascontiguousarray(pixels), image.mode in GREY_MODES
     except UserError:
         raise
-    except (
-        Exception
-    ) as error:  # PIL raises many kinds for broken files: OSError, SyntaxError, ValueError, ...
+    except Exception as error:  # PIL raises many kinds for broken files: OSError, SyntaxError, ValueError, ...
         raise UserError(
             f"The image {name} cannot be read as PNG or JPEG ({error}); replace it or remove it."
         ) from error

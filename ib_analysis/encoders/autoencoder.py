@@ -36,9 +36,7 @@ class UpsamplingBlock(nn.Module):
         shortcut: A keeps the first channels (the transpose of padding with zero channels), B projects.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, size: tuple[int, int], shortcut: Literal["A", "B"]
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, size: tuple[int, int], shortcut: Literal["A", "B"]) -> None:
         super().__init__()
         self.size, self.out_channels = size, out_channels
         self.residual = nn.Sequential(
@@ -88,9 +86,7 @@ class Mirror(nn.Module):
             same = config.blocks_per_stage - (1 if index > 0 else 0)
             blocks += [ResidualBlock(widths[index], widths[index], 1, config.shortcut) for _ in range(same)]
             if index > 0:
-                blocks.append(
-                    UpsamplingBlock(widths[index], widths[index - 1], sizes[index - 1], config.shortcut)
-                )
+                blocks.append(UpsamplingBlock(widths[index], widths[index - 1], sizes[index - 1], config.shortcut))
         self.blocks = nn.Sequential(*blocks)
         self.pixels = nn.Conv2d(config.width, channels, 3, padding=1)
 
@@ -115,9 +111,7 @@ class ResNetAutoencoder(TappedNetwork):
 
     layers = LAYERS
 
-    def __init__(
-        self, config: EncoderConfig, image_shape: Sequence[int], intensities: int, seed: int
-    ) -> None:
+    def __init__(self, config: EncoderConfig, image_shape: Sequence[int], intensities: int, seed: int) -> None:
         super().__init__()
         self.bottleneck, self.intensities = config.bottleneck, intensities
         self.normalisation = Normalisation(image_shape[0], intensities)

@@ -50,13 +50,10 @@ def build_encoder(
     """
     if min(image_shape[1:]) < 4:
         raise UserError(
-            f"Images of {image_shape[1]}x{image_shape[2]} pixels are too small for three stages; "
-            "use 4x4 at least."
+            f"Images of {image_shape[1]}x{image_shape[2]} pixels are too small for three stages; use 4x4 at least."
         )
     if (config.architecture, task) not in BUILDERS:
         known = ", ".join(f"{architecture} for {kind}" for architecture, kind in BUILDERS)
-        raise UserError(
-            f"There is no encoder {config.architecture!r} for the task {task!r}; there is {known}."
-        )
+        raise UserError(f"There is no encoder {config.architecture!r} for the task {task!r}; there is {known}.")
     with torch.random.fork_rng(devices=[]):
         return BUILDERS[config.architecture, task](config, image_shape, intensities, n_classes, seed)

@@ -42,9 +42,7 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         if self.depth < 8 or (self.depth - 2) % 6:
-            raise UserError(
-                f"encoder.depth is {self.depth}; a CIFAR ResNet needs 6n+2: 8, 14, 20, 26, 32, 44, 56, ..."
-            )
+            raise UserError(f"encoder.depth is {self.depth}; a CIFAR ResNet needs 6n+2: 8, 14, 20, 26, 32, 44, 56, ...")
         if self.width < 1:
             raise UserError(f"encoder.width is {self.width}; it needs at least 1 filter.")
 

@@ -27,13 +27,7 @@ def multiply_accumulates(network: nn.Module, image_shape: Sequence[int]) -> int:
         nonlocal total
         if isinstance(module, nn.Conv2d):
             pixels = math.prod(output.shape[2:])
-            total += (
-                pixels
-                * module.out_channels
-                * module.in_channels
-                // module.groups
-                * math.prod(module.kernel_size)
-            )
+            total += pixels * module.out_channels * module.in_channels // module.groups * math.prod(module.kernel_size)
         elif isinstance(module, nn.Linear):
             total += output.numel() // output.shape[0] * module.in_features
 

@@ -42,9 +42,7 @@ class NamedTaps(TappedNetwork):
     {'early': (2, 64, 16, 16), 'pooled': (2, 512)}
     """
 
-    def __init__(
-        self, network: nn.Module, taps: Mapping[str, str], preprocess: Callable[[Tensor], Tensor]
-    ) -> None:
+    def __init__(self, network: nn.Module, taps: Mapping[str, str], preprocess: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         if not taps:
             raise UserError("NamedTaps needs at least one tap, for instance {'h1': 'layer1'}.")

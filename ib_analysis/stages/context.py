@@ -63,10 +63,11 @@ def new_encoder(experiment: Experiment, run: Run) -> TappedNetwork:
 
 def encoder_artifacts(experiment: Experiment, run: Run) -> dict[int, Artifact]:
     """The run's checkpoints: epoch -> record."""
-    folder, recipe = experiment.encoder_folder(run), encoder_recipe(experiment, run)
-    sha256 = images_of(experiment).sha256
+    folder, made_from = experiment.encoder_folder(run), encoder_recipe(experiment, run)
+    sha256, seed = images_of(experiment).sha256, run.encoder_seed
     return {
-        epoch: checkpoint_artifact(folder, epoch, recipe=recipe, data_sha256=sha256, seed=run.encoder_seed) for epoch in experiment.epochs
+        epoch: checkpoint_artifact(folder, epoch, recipe=made_from, data_sha256=sha256, seed=seed)
+        for epoch in experiment.epochs
     }
 
 

@@ -26,6 +26,7 @@ from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_
 from ib_analysis.stages.context import data_section, encoder_identities, images_of, new_encoder
 from ib_analysis.stages.dump import open_activations
 from ib_analysis.stages.feed import CellFeed, images_in_order
+from ib_analysis.stages.launch import Launch
 from ib_analysis.stages.workers import Progress, Unit
 
 __all__ = ["decoder_artifact", "feed_for", "fit_units", "layer_shapes", "load_decoder"]
@@ -67,7 +68,9 @@ def load_decoder(experiment: Experiment, fit: Fit, device: torch.device) -> Pixe
 def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
     experiment = Experiment(config)
     artifact = decoder_artifact(experiment, unit)
-    artifact.begin()
+    main = Launch().is_main
+    if main:
+        artifact.begin()
     # What distinguishes decoders of one experiment enters the seed, else all would see the same random numbers.
     seed = int(sha256_of_plain([unit.key, unit.decoder_seed])[:8], 16)
     with torch.random.fork_rng(devices=[]):
@@ -87,6 +90,8 @@ def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
         progress=progress,
         initialise=not started,
     )
+    if not main:
+        return
     points = [dataclasses.asdict(point) for point in record.curve]
     write_text(artifact.path.with_name("curve.csv"), _csv(points))
     save_tensors(artifact.path, {name: tensor.cpu() for name, tensor in decoder.state_dict().items()})

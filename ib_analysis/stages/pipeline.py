@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Literal
 
@@ -10,46 +11,70 @@ from ib_analysis.stages.collate import collate
 from ib_analysis.stages.draw import draw, print_table
 from ib_analysis.stages.dump import dump_units
 from ib_analysis.stages.fit import fit_units
+from ib_analysis.stages.launch import SHARED_STAGES, Launch
 from ib_analysis.stages.measure import code_length_units, probe_units
-from ib_analysis.stages.prepare import prepare
+from ib_analysis.stages.prepare import prepare, record_config
 from ib_analysis.stages.sample import merge_samples, sample_units
 from ib_analysis.stages.train import train_units
 from ib_analysis.stages.workers import Unit, Workers, exclusive
 
-__all__ = ["Stage", "run_until"]
+__all__ = ["Goal", "run_until"]
 
-Stage = Literal["dump", "measure", "sample", "draw"]
+Goal = Literal["dump", "measure", "sample", "draw"]
 
-# name -> units that are not complete; a stage starts when the one before is whole
-STAGES: dict[str, Callable[[Experiment], list[Unit]]] = {
-    "train": train_units,
-    "dump": dump_units,
-    "probe": probe_units,
-    "fit": fit_units,
-    "measure": code_length_units,
-    "sample": sample_units,
-}
-LAST: dict[Stage, str] = {"dump": "dump", "measure": "measure", "sample": "sample", "draw": "sample"}
+# name -> units that are not complete, and what is made of all of them together; a stage starts when the one before is
+# whole
+STAGES: tuple[tuple[str, Callable[[Experiment], list[Unit]], Callable[[Experiment], None] | None], ...] = (
+    ("train", train_units, None),
+    ("dump", dump_units, None),
+    ("probe", probe_units, None),
+    ("fit", fit_units, None),
+    ("measure", code_length_units, collate),
+    ("sample", sample_units, merge_samples),
+)
 
 
-def run_until(experiment: Experiment, last: Stage) -> None:
+def run_until(experiment: Experiment, goal: Goal) -> None:
     """Run whatever is missing up to a stage, and say what came out.
 
     Raises:
         UserError: a user's mistake (other config, full disk, another process at work); nothing computed is lost.
     """
-    with exclusive(experiment.folder / ".lock", str(experiment.folder)):
-        prepare(experiment)
-        with Workers(experiment.workers, experiment.config.threads, experiment.folder) as workers:
-            for name, units in STAGES.items():
-                workers.run(name, units(experiment))
-                if name == "measure":
-                    collate(experiment)
-                if name == "sample":
-                    merge_samples(experiment)
-                if name == LAST[last]:
+    launch = Launch()
+    lock = (
+        exclusive(experiment.folder / ".lock", str(experiment.folder)) if launch.is_main else contextlib.nullcontext()
+    )
+    with lock:
+        if launch.is_main:
+            prepare(experiment)
+        count = 1 if launch.count > 1 else experiment.workers
+        with Workers(count, experiment.config.threads, experiment.folder, quiet=not launch.is_main) as workers:
+            for name, units, together in STAGES:
+                _run_stage(experiment, launch, workers, name, units, together)
+                if name == ("sample" if goal == "draw" else goal):
                     break
-        if last in ("sample", "draw"):
-            draw(experiment, page_only=last == "sample")
-        if last in ("measure", "draw"):
+        if not launch.is_main:
+            return
+        record_config(experiment)
+        if goal in ("sample", "draw"):
+            draw(experiment, page_only=goal == "sample")
+        if goal in ("measure", "draw"):
             print_table(experiment)
+
+
+def _run_stage(
+    experiment: Experiment,
+    launch: Launch,
+    workers: Workers,
+    name: str,
+    units: Callable[[Experiment], list[Unit]],
+    together: Callable[[Experiment], None] | None,
+) -> None:
+    launch.wait()
+    if launch.is_main or name in SHARED_STAGES:
+        missing = units(experiment)
+        if name in SHARED_STAGES:
+            launch.wait()  # all have seen what is missing before the first of them writes
+        workers.run(name, missing)
+        if together is not None:
+            together(experiment)

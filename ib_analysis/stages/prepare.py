@@ -12,7 +12,7 @@ from ib_analysis.data import facts, save_splits
 from ib_analysis.experiment import Experiment
 from ib_analysis.stages.context import images_of
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "record_config"]
 
 
 def prepare(experiment: Experiment) -> None:
@@ -29,13 +29,20 @@ def prepare(experiment: Experiment) -> None:
             f"{experiment.folder} was begun with other images (its data.json tells which); give this experiment "
             "another name (--name NEW_NAME), put the data back, or remove the old one (make clean EXPERIMENT=...)."
         )
-    write_text(
-        experiment.folder / "config.yaml",
-        yaml.safe_dump(plain(experiment.config), sort_keys=False, width=110),
-    )
+    if not (experiment.folder / "config.yaml").exists():
+        record_config(experiment)
     if known is None or not (experiment.folder / "splits.h5").exists():
         save_splits(data, experiment.folder / "splits.h5")
         write_text(path, json.dumps(facts(data), indent=1) + "\n")
+
+
+def record_config(experiment: Experiment) -> None:
+    """Write the effective config; again at the end of a command, since a further seed, say, is no other experiment.
+
+    Not at its start: a config that the artifacts refuse must not replace the one that made them.
+    """
+    text = yaml.safe_dump(plain(experiment.config), sort_keys=False, width=110)
+    write_text(experiment.folder / "config.yaml", text)
 
 
 def _known(path: Path) -> dict | None:

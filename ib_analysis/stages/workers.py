@@ -71,10 +71,11 @@ class Workers:
         threads: threads of each process, fixed so that numbers do not depend on the machine's load.
         locks: folder for the workers' lock files: a worker that outlives a killed parent by a moment holds off its
             successor until it is gone.
+        quiet: show no progress bars.
     """
 
-    def __init__(self, count: int, threads: int, locks: Path) -> None:
-        self.count, self.threads, self.locks = count, threads, locks
+    def __init__(self, count: int, threads: int, locks: Path, quiet: bool = False) -> None:
+        self.count, self.threads, self.locks, self.quiet = count, threads, locks, quiet
         self._processes: list[tuple[BaseProcess, Connection]] = []
 
     def __enter__(self) -> Workers:
@@ -103,7 +104,7 @@ class Workers:
         return self._schedule(stage, units)
 
     def _run_here(self, stage: str, unit: Unit) -> Any:
-        with _Bars(stage, [unit]) as bars:
+        with _Bars(stage, [unit], self.quiet) as bars:
             return unit.function(*unit.arguments, progress=lambda *news: bars.show(0, *news))
 
     def _start(self, count: int) -> None:
@@ -121,7 +122,7 @@ class Workers:
         waiting = list(range(len(units)))[::-1]
         idle = [connection for _, connection in self._processes]
         busy: set[Connection] = set()
-        with _Bars(stage, units) as bars:
+        with _Bars(stage, units, self.quiet) as bars:
             while waiting or busy:
                 while idle and waiting:
                     index = waiting.pop()
@@ -189,8 +190,8 @@ def _die_with(parent: int) -> None:
 class _Bars:
     """One progress bar per unit that has begun."""
 
-    def __init__(self, stage: str, units: Sequence[Unit]) -> None:
-        self.stage, self.units = stage, units
+    def __init__(self, stage: str, units: Sequence[Unit], quiet: bool) -> None:
+        self.stage, self.units, self.quiet = stage, units, quiet
         self.bars: dict[int, tqdm] = {}
         # A log file gets a line every half minute, a terminal ten a second.
         self.interval = 0.1 if sys.stderr.isatty() else 30.0
@@ -205,7 +206,9 @@ class _Bars:
     def show(self, index: int, done: int, total: int, figures: dict[str, float]) -> None:
         if index not in self.bars:
             label = f"{self.stage:8s} {self.units[index].label}"
-            self.bars[index] = tqdm(desc=label, total=total, mininterval=self.interval, initial=done, leave=True)
+            self.bars[index] = tqdm(
+                desc=label, total=total, mininterval=self.interval, initial=done, disable=self.quiet
+            )
         bar = self.bars[index]
         bar.total = total
         bar.set_postfix({name: f"{value:.4g}" for name, value in figures.items()}, refresh=False)

@@ -80,6 +80,7 @@ def cost(experiment: Experiment) -> Cost:
     values = sum(math.prod(shape) for shape in shapes.values())
     dumped = values * FLOAT16_BYTES * n_images * len(epochs) * len(experiment.runs)
     step_seconds, forward_seconds = _time_decoder(decoder, device)
+    encoder_seconds = _time_encoder(encoder, space.image_shape, device)
     return Cost(
         n_cells=len(experiment.cells) * len(experiment.runs),
         n_encoders=len(experiment.runs),
@@ -96,7 +97,7 @@ def cost(experiment: Experiment) -> Cost:
         checkpoint_bytes=4 * (2 * parameters * len(epochs) * len(experiment.runs))
         + 4 * decoder_parameters * (len(experiment.fits) + 6 * side_by_side),
         free_bytes=shutil.disk_usage(_existing(experiment.folder)).free,
-        training_seconds=_time_encoder(encoder, space.image_shape, device) * trained / min(side_by_side, len(experiment.runs)),
+        training_seconds=encoder_seconds * trained / min(side_by_side, len(experiment.runs)),
         fitting_seconds=step_seconds * fitted / side_by_side,
         measuring_seconds=forward_seconds * measured / side_by_side,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ def load_encoder(folder: Path, epoch: int, encoder: TappedNetwork) -> TappedNetw
         encoder.load_state_dict(load_tensors(path)["state_dict"])
     except (RuntimeError, KeyError) as error:
         raise UserError(
-            f"{path} holds the weights of another network; give this experiment another name, or remove the file "
-            "to train it again."
+            f"{path} holds the weights of another network; give this experiment another name, or remove "
+            "the file to train it again."
         ) from error
     return encoder.eval()
 
@@ -96,14 +97,14 @@ class Checkpoints:
     def save_resume(self, state: Mapping[str, Any]) -> None:
         """Keep a state to go on from, unless a later one is kept already."""
         if state["epoch"] > self._resume_epoch:
-            save_tensors(self._resume, {**state, "recipe": self._recipe})
+            save_tensors(self._resume, canonical({**state, "recipe": self._recipe}))
             self._resume_epoch = state["epoch"]
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Keep a listed epoch."""
         artifact = self._artifacts[state["epoch"]]
         artifact.begin()
-        save_tensors(artifact.path, {**state, "config": artifact.recipe})
+        save_tensors(artifact.path, canonical({**state, "config": artifact.recipe}))
         artifact.finish(identity=hash_of_weights(state["state_dict"]), epoch=state["epoch"])
         self.missing.remove(state["epoch"])
 
@@ -124,6 +125,19 @@ class Checkpoints:
             return None  # of another config or other images; the next epoch replaces it
         self._resume_epoch = state["epoch"]
         return state
+
+
+def canonical(value: Any) -> Any:
+    """Copy nested containers so that equal states are saved as equal bytes.
+
+    Pickle writes a string that it has met before as a reference, but knows it only by its identity: a state
+    that was loaded and one that was computed would differ.
+    """
+    if isinstance(value, Mapping):
+        return {canonical(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    return sys.intern(value) if isinstance(value, str) else value
 
 
 def hash_of_weights(state_dict: Mapping[str, Tensor]) -> str:

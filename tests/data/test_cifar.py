@@ -70,9 +70,7 @@ def test_test_images_are_evaluated_and_training_images_halved(published: Path) -
     for split in (data.encoder, data.decoder):
         assert np.bincount(split.labels).tolist() == [10] * 10
     pixels = np.concatenate([batch(seed, "labels", 10, PER_BATCH)["data"] for seed in range(1, 6)])
-    np.testing.assert_array_equal(
-        data.decoder.images, pixels.reshape(-1, 3, 32, 32)[data.decoder.source_index]
-    )
+    np.testing.assert_array_equal(data.decoder.images, pixels.reshape(-1, 3, 32, 32)[data.decoder.source_index])
 
 
 def test_cifar100_uses_the_fine_classes(published: Path) -> None:
@@ -92,9 +90,7 @@ def test_description_needs_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_network(published: Path) -> None:
     (published / CIFAR10.base_folder / "test_batch").unlink()
-    expected = (
-        r"CIFAR10 could not be downloaded \(.*no network.*\); download https://\S+ and put it at \S+gz, "
-    )
+    expected = r"CIFAR10 could not be downloaded \(.*no network.*\); download https://\S+ and put it at \S+gz, "
     with pytest.raises(UserError, match=expected):
         load_data(DataConfig(source="cifar10", root=str(published)))
 
@@ -107,12 +103,8 @@ def test_altered_batches_are_never_unpickled(published: Path, monkeypatch: pytes
         load_data(DataConfig(source="cifar10", root=str(published)))
 
 
-@pytest.mark.parametrize(
-    "error", [RuntimeError("File not found or corrupted."), urllib.error.URLError("offline")]
-)
-def test_wrong_checksum_of_the_archive(
-    published: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("File not found or corrupted."), urllib.error.URLError("offline")])
+def test_wrong_checksum_of_the_archive(published: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     (published / CIFAR10.base_folder / "test_batch").unlink()
     archive = published / CIFAR10.filename
     with tarfile.open(archive, "w:gz") as tar:
@@ -137,9 +129,7 @@ def test_missing_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name
         monkeypatch.setenv("IB_DATA_ROOT", missing)
     config = DataConfig(source="cifar10", root=missing if named_by == "config" else None)
     origin = "data.root" if named_by == "config" else "the environment variable IB_DATA_ROOT"
-    with pytest.raises(
-        UserError, match=rf"The data root {missing} \(from {origin}\) is not a folder; make it"
-    ):
+    with pytest.raises(UserError, match=rf"The data root {missing} \(from {origin}\) is not a folder; make it"):
         load_data(config)
 
 

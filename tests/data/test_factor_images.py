@@ -63,9 +63,7 @@ def test_image_splits_into_clean_part_and_noise(noise_levels: int) -> None:
         assert split.images.dtype == np.uint8
         assert split.images.max() < data.intensities
         np.testing.assert_array_equal(split.images[:, 0] // noise_levels, render(split.factors, 12))
-        np.testing.assert_array_equal(
-            (split.images % noise_levels).reshape(len(split), -1), split.factors["noise"]
-        )
+        np.testing.assert_array_equal((split.images % noise_levels).reshape(len(split), -1), split.factors["noise"])
         np.testing.assert_array_equal(split.labels, split.factors["shape"])
 
 

@@ -129,9 +129,7 @@ def test_cinic10_is_found_in_its_place_or_where_it_is_missed(tmp_path: Path) -> 
 
 def test_space_and_sizes(tmp_path: Path) -> None:
     tree(tmp_path, n=10)
-    config = DataConfig(
-        source="image_folder", root=str(tmp_path), folder="set", resolution=4, bits=2, per_class=3
-    )
+    config = DataConfig(source="image_folder", root=str(tmp_path), folder="set", resolution=4, bits=2, per_class=3)
     data = load_data(config)
     assert image_space(config) == (data.image_shape, data.intensities, 3) == ((3, 4, 4), 4, 3)
     assert split_sizes(config) == {name: len(split) for name, split in data.splits.items()}
@@ -141,9 +139,7 @@ def test_grey_files_give_one_channel_and_mixed_ones_three(tmp_path: Path) -> Non
     tree(tmp_path, size=(8, 8))
     data = load(tmp_path)
     assert data.image_shape == (1, 8, 8)
-    assert {image.tobytes() for image in data.encoder.images} <= {
-        pixels(i, (8, 8)).tobytes() for i in range(30)
-    }
+    assert {image.tobytes() for image in data.encoder.images} <= {pixels(i, (8, 8)).tobytes() for i in range(30)}
     put(tmp_path / "set" / "cat" / "0.png", pixels(99))
     assert load(tmp_path).image_shape == (3, 8, 8)
     assert load(tmp_path, greyscale=True).image_shape == (1, 8, 8)
@@ -259,9 +255,7 @@ def spoil_link(folder: Path) -> None:
         (spoil_link, r"gone.png cannot be read \(No such file"),
     ],
 )
-def test_a_spoiled_tree_is_refused_by_name(
-    tmp_path: Path, spoil: Callable[[Path], None], sentence: str
-) -> None:
+def test_a_spoiled_tree_is_refused_by_name(tmp_path: Path, spoil: Callable[[Path], None], sentence: str) -> None:
     spoil(tree(tmp_path))
     with pytest.raises(UserError, match=sentence):
         load(tmp_path)

@@ -47,9 +47,7 @@ def test_taps_are_what_forward_hooks_see(network, images):
     seen, handles = {}, []
     for layer, path in paths.items():
         module = network.get_submodule(path)
-        handles.append(
-            module.register_forward_hook(lambda *a, layer=layer: seen.update({layer: a[2].clone()}))
-        )
+        handles.append(module.register_forward_hook(lambda *a, layer=layer: seen.update({layer: a[2].clone()})))
     expected = network(preprocess(images))
     for handle in handles:
         handle.remove()

@@ -51,7 +51,8 @@ def test_a_killed_command_goes_on_and_ends_with_the_same_table(tiny: Path, worke
         for pattern in MOMENTS:
             process = subprocess.Popen(command("killed", workers), stdout=log, stderr=log)
             killed += kill_when(process, "killed", pattern)
-        assert subprocess.run(command("killed", workers), stdout=log, stderr=log).returncode == 0, Path("log").read_text()
+        finished = subprocess.run(command("killed", workers), stdout=log, stderr=log)
+    assert finished.returncode == 0, Path("log").read_text()
     assert killed >= 4
     assert table("killed") == table("whole")
     left = [path.name for path in Path("checkpoints/killed").rglob("*.part*")]

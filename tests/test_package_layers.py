@@ -71,5 +71,6 @@ def test_a_package_imports_only_what_stands_below_it(part: str) -> None:
 
 
 def test_every_part_has_its_rule() -> None:
-    parts = {path.stem for path in (ROOT / "ib_analysis").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    found = (ROOT / "ib_analysis").iterdir()
+    parts = {path.stem for path in found if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert parts - {"__init__"} == set(ALLOWED) - {"decoders"}
