@@ -31,6 +31,8 @@ class CurvePoint:
     """Of the validation images under the null condition, with the averaged weights."""
     learning_rate: float
     """Of the last step."""
+    cell_bits: dict[str, float] = field(default_factory=dict)
+    """Of the validation images given their conditions, for the images of each cell by themselves."""
 
 
 @dataclass
@@ -46,7 +48,12 @@ class Fit:
     early_stopped: bool
     """Whether it ended because of ``patience``."""
     warnings: tuple[str, ...]
-    """Names from `fit_warnings`: numbers from a fit with a warning are not to be published."""
+    """Names from `fit_warnings`, judged by the mean of all validation images: numbers from a fit with a warning are not
+    to be published."""
+    cell_warnings: dict[str, tuple[str, ...]]
+    """The same for each cell by itself: a decoder may have learned to read one layer and still be learning another."""
+    null_warnings: tuple[str, ...]
+    """The same for the null condition, which is what matters where it serves as L0."""
     seconds: float
     """Wall-clock time of all sittings together; nothing depends on it."""
     micro_batch: int | None

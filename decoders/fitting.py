@@ -27,7 +27,7 @@ from .flat_parameters import FlatParameters
 from .gradients import StepDraw, StepGradient, draw_step, uses_bfloat16
 from .initialisation import initialise_from_minibatch
 from .schedule import FittingConfig, cooldown_start, learning_rate
-from .validation import mean_code_lengths_bits
+from .validation import validation_bits
 
 if TYPE_CHECKING:
     from .pixelcnnpp import PixelCNNPP
@@ -162,22 +162,24 @@ class _Loop:
             )
         self._flat.weights.data.copy_(self._state.best)
         self._decoder.eval()
-        warnings = curve_warnings(
-            [point.step for point in numbers.curve],
-            [point.validation_bits for point in numbers.curve],
-            cooldown_start(self._config),
-        )
-        if numbers.recoveries:
-            warnings += (NAN_RECOVERED,)
+        recovered = (NAN_RECOVERED,) if numbers.recoveries else ()
+        curve = numbers.curve
+        by_cell = {cell: [point.cell_bits[cell] for point in curve] for cell in curve[-1].cell_bits}
         return Fit(
-            curve=numbers.curve,
+            curve=curve,
             best_step=numbers.best_step,
             steps_done=numbers.step,
             early_stopped=self._early_stopped,
-            warnings=warnings,
+            warnings=self._judge([point.validation_bits for point in curve]) + recovered,
+            cell_warnings={cell: self._judge(bits) + recovered for cell, bits in by_cell.items()},
+            null_warnings=self._judge([point.validation_null_bits for point in curve]) + recovered,
             seconds=numbers.seconds,
             micro_batch=numbers.micro_batch,
         )
+
+    def _judge(self, bits: list[float]) -> tuple[str, ...]:
+        steps = [point.step for point in self._state.numbers.curve]
+        return curve_warnings(steps, bits, cooldown_start(self._config))
 
     def release(self) -> None:
         """Leave an ordinary module, also after an error."""
@@ -239,13 +241,14 @@ class _Loop:
 
     def _validate(self, rate: float) -> None:
         with self._flat.holding(self._state.average):
-            bits, null_bits = mean_code_lengths_bits(self._decoder, self._data.validation(), self._accelerator)
+            found = validation_bits(self._decoder, self._data.validation(), self._accelerator)
         numbers = self._state.numbers
         training_bits = numbers.training_bits_sum / numbers.training_steps
-        numbers.curve.append(CurvePoint(numbers.step, training_bits, bits, null_bits, rate))
+        point = CurvePoint(numbers.step, training_bits, found.conditional, found.null, rate, found.cells)
+        numbers.curve.append(point)
         numbers.training_bits_sum, numbers.training_steps = 0.0, 0
-        if bits < numbers.best_bits:
-            numbers.best_bits, numbers.best_step, numbers.validations_since_best = bits, numbers.step, 0
+        if found.conditional < numbers.best_bits:
+            numbers.best_bits, numbers.best_step, numbers.validations_since_best = found.conditional, numbers.step, 0
             self._state.best = self._state.average.clone()
         else:
             numbers.validations_since_best += 1

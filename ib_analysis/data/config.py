@@ -29,7 +29,10 @@ class FactorsConfig:
     size: int = 12
     """Side of the image in pixels, 11 to 64; at 12 the larger glyphs (8 pixels) fit at offsets 0..4."""
     noise_levels: int = 2
-    """K: noise is uniform in 0..K-1 at every pixel and adds exactly log2 K bits per pixel; 1 is no noise."""
+    """K: noise is uniform in 0..K-1 and adds exactly log2 K bits per symbol; 1 is no noise."""
+    noise_grain: int = 1
+    """Side in pixels of the squares that share one noise symbol; it must divide the size. 2 has a quarter of the bits
+    of noise in every pixel."""
     n_encoder: int = 6000
     """Images that train the encoder."""
     n_decoder: int = 6000
@@ -46,6 +49,10 @@ class FactorsConfig:
             1 <= self.noise_levels <= 32,
             f"data.factors.noise_levels is {self.noise_levels}; choose 1 (no noise) to 32, so that the 8 "
             "clean levels times the noise levels fit in 256 intensities.",
+        )
+        require(
+            1 <= self.noise_grain <= self.size and self.size % self.noise_grain == 0,
+            f"data.factors.noise_grain is {self.noise_grain}; choose a divisor of data.factors.size ({self.size}).",
         )
         for name, least in (("n_encoder", 1), ("n_decoder", 2), ("n_evaluation", 1)):
             found = getattr(self, name)

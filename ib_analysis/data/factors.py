@@ -1,12 +1,12 @@
 """Procedural images whose every bit is accounted for: independent uniform factors plus noise of known
 entropy.
 
-An image is ``x = K * clean + noise`` with K noise levels and noise independent and uniform in 0..K-1 at every
-pixel, so ``x // K`` and ``x % K`` give both back. The clean image shows one glyph (the class) at one of 4 x 4
-positions, at one of 2 scales, in one of 4 foreground intensities on one of 4 background intensities. Every
+An image is ``x = K * clean + noise`` with noise independent and uniform in 0..K-1 at every pixel, or in every square of
+``noise_grain`` pixels, so ``x // K`` and ``x % K`` give both back. The clean image shows one glyph (the class) at one
+of 4 x 4 positions, at one of 2 scales, in one of 4 foreground intensities on one of 4 background intensities. Every
 factor is uniform and independent of the others and the renderer is injective, so the entropies are exact::
 
-    H(X) = log2(10 * 4 * 4 * 2 * 4 * 4) + size^2 * log2(K)        H(Y) = log2(10)        (bits)
+    H(X) = log2(10 * 4 * 4 * 2 * 4 * 4) + (size / noise_grain)^2 * log2(K)        H(Y) = log2(10)        (bits)
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def factor_bits(config: FactorsConfig) -> dict[str, float]:
     (1.0, 144.0, 156.322)
     """
     bits = {name: math.log2(levels) for name, levels in FACTOR_LEVELS.items()}
-    return {**bits, "noise": config.size**2 * math.log2(config.noise_levels)}
+    return {**bits, "noise": (config.size // config.noise_grain) ** 2 * math.log2(config.noise_levels)}
 
 
 def draw(n: int, config: FactorsConfig, rng: np.random.Generator) -> Split:
@@ -118,14 +118,15 @@ def draw(n: int, config: FactorsConfig, rng: np.random.Generator) -> Split:
     ((5, 1, 12, 12), True)
     """
     factors = {name: rng.integers(levels, size=n) for name, levels in FACTOR_LEVELS.items()}
-    noise = rng.integers(config.noise_levels, size=(n, config.size**2), dtype=np.uint8)
-    clean = render(factors, config.size)
-    images = config.noise_levels * clean + noise.reshape(clean.shape)
+    side = config.size // config.noise_grain
+    noise = rng.integers(config.noise_levels, size=(n, side, side), dtype=np.uint8)
+    spread = noise.repeat(config.noise_grain, axis=1).repeat(config.noise_grain, axis=2)
+    images = config.noise_levels * render(factors, config.size) + spread
     return Split(
         images=images[:, None].astype(np.uint8),
         labels=factors["shape"].astype(np.int64),
         source_index=np.arange(n, dtype=np.int64),
-        factors={**factors, "noise": noise},
+        factors={**factors, "noise": noise.reshape(n, -1)},
     )
 
 

@@ -40,7 +40,7 @@ class Split:
             a folder; in the source's own order, training before test, for CIFAR; the number of the draw for
             `factors`).
         factors: name -> integers of shape (N,), the true value of each factor; the nuisance is `noise`, shape
-            (N, H*W). Empty unless the source knows them.
+            (N, symbols), a square grid in rows. Empty unless the source knows them.
     """
 
     images: np.ndarray

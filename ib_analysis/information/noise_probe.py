@@ -103,7 +103,7 @@ def probe_noise(
             order. A grid that does not divide the image is flattened (and first average-pooled to
             ``config.max_features``).
         noise: shape (N, H*W) or (N, H, W), integers 0..K-1.
-        size: (H, W).
+        size: (H, W) of the noise; activations on a grid that is a multiple of it are folded into channels.
         split, config, seed, device: as in `ib_analysis.information.probe.probe_targets`.
 
     Returns:
@@ -123,6 +123,7 @@ def probe_noise(
     if symbols[0].numel() != math.prod(size):
         raise ValueError(f"The noise has {symbols[0].numel()} symbols per image, an image of {size} {math.prod(size)}.")
     symbols = symbols.reshape(len(symbols), *size).to(device).long()
+    h = _fold(h, size)
     spatial = h.ndim == 4 and size[0] % h.shape[2] == 0 and size[1] % h.shape[3] == 0
     if not spatial:
         h = pool_features(h, config.max_features).flatten(1)
@@ -144,3 +145,13 @@ def probe_noise(
         images_per_epoch=config.noise_images_per_epoch if spatial else None,
     )
     return pair
+
+
+def _fold(h: Tensor, size: tuple[int, int]) -> Tensor:
+    """Space to depth where the activations are finer than the noise: (B, C, H r, W r) to (B, C r r, H, W)."""
+    if h.ndim != 4:
+        return h
+    fold = h.shape[2] // size[0]
+    if fold < 2 or tuple(h.shape[2:]) != (size[0] * fold, size[1] * fold):
+        return h
+    return functional.pixel_unshuffle(h, fold)

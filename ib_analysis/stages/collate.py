@@ -210,7 +210,9 @@ def _information_row(
         decoder_steps=int(manifest["steps_done"]),
         condition="activations",
         seconds=_seconds(experiment, fit, cell, float(manifest["seconds"])),
-        warnings=_warnings(manifest["warnings"], estimates, label, own_null, null, data, bootstrap),
+        warnings=_warnings(
+            manifest["cell_warnings"][cell_name(*cell)], estimates, label, own_null, null, data, bootstrap
+        ),
         encoder_sha256=encoder_identities(experiment, run)[epoch],
         decoder_sha256=decoder_artifact(experiment, fit).identity,
     )

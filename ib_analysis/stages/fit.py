@@ -92,7 +92,9 @@ def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
     )
     if not main:
         return
-    points = [dataclasses.asdict(point) for point in record.curve]
+    points = [{**dataclasses.asdict(point), **point.cell_bits} for point in record.curve]
+    for point in points:
+        del point["cell_bits"]
     write_text(artifact.path.with_name("curve.csv"), _csv(points))
     save_tensors(artifact.path, {name: tensor.cpu() for name, tensor in decoder.state_dict().items()})
     facts = dataclasses.asdict(record)

@@ -6,6 +6,7 @@ HDF5 file and the tables of them.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -146,8 +147,10 @@ def _probe_cell(
     targets |= {f"factor:{name}": values for name, values in factors.items()}
     pairs: dict[str, ProbePair] = probe_targets(activations, targets, split, config.probe, seed=cell[0], device=device)
     if noise is not None:
-        size = data.image_shape[1:]
-        pairs["factor:noise"] = probe_noise(activations, noise, size, split, config.probe, seed=cell[0], device=device)
+        side = math.isqrt(noise.shape[1])
+        pairs["factor:noise"] = probe_noise(
+            activations, noise, (side, side), split, config.probe, seed=cell[0], device=device
+        )
     arrays: dict[str, np.ndarray] = {}
     for name, pair in pairs.items():
         for kind, probe in (("linear", pair.linear), ("network", pair.network)):

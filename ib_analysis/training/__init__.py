@@ -3,7 +3,8 @@
 from ib_analysis.training.batches import Batches
 from ib_analysis.training.checkpoints import checkpoint_artifact, load_encoder
 from ib_analysis.training.config import TrainingConfig, checkpoint_epochs, learning_rate
-from ib_analysis.training.loop import make_accelerator, train
+from ib_analysis.training.devices import make_accelerator
+from ib_analysis.training.loop import train
 
 __all__ = [
     "Batches",

@@ -80,10 +80,10 @@ class Checkpoints:
         self._resume_epoch = -1
         states = {epoch: artifact.status() for epoch, artifact in self._artifacts.items()}
         self.missing = [epoch for epoch, state in states.items() if state != "complete"]
-        some_intact = len(self.missing) < len(epochs)
+        last_intact = max(set(epochs) - set(self.missing), default=-1)
         for epoch in self.missing:
-            if states[epoch] == "damaged" or (some_intact and epoch < max(set(epochs) - set(self.missing))):
-                logger.warning("%s is missing or damaged and is made again.", _path(folder, epoch))
+            if epoch < last_intact or _path(folder, epoch).exists():
+                logger.warning("%s is missing, unfinished or damaged and is made again.", _path(folder, epoch))
 
     def latest(self, up_to: int) -> dict[str, Any] | None:
         """The intact state of the highest epoch that is at most ``up_to``, or None."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -18,26 +17,17 @@ from ib_analysis.encoders import TappedNetwork, Task
 from ib_analysis.training.batches import Batches
 from ib_analysis.training.checkpoints import Checkpoints
 from ib_analysis.training.config import TrainingConfig, checkpoint_epochs, learning_rate
+from ib_analysis.training.devices import make_accelerator
 from ib_analysis.training.history import write_history
 from ib_analysis.training.objectives import Objective, objective_for
 
-__all__ = ["make_accelerator", "train"]
+__all__ = ["train"]
 
-logger = logging.getLogger(__name__)
 Progress = Callable[[int, int, dict[str, float]], None]
 
 EVALUATION_BATCH = 500
 # Batches from which a fresh network's batch normalisation learns its statistics.
 CALIBRATION_STEPS = 8
-
-
-def make_accelerator(config: TrainingConfig) -> Accelerator:
-    """Devices and precision: mixed precision on a GPU only, several processes where they were launched so."""
-    if not torch.cuda.is_available() or config.precision == "float32":
-        return Accelerator(mixed_precision="no")
-    modes: dict[str, Literal["bf16", "fp16"]] = {"bfloat16": "bf16", "float16": "fp16"}
-    automatic: Literal["bf16", "fp16"] = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return Accelerator(mixed_precision=modes.get(config.precision, automatic))
 
 
 def train(
@@ -83,7 +73,10 @@ def train(
         accelerator = accelerator or make_accelerator(config)
         run = _Run(encoder, objective_for(task, data), data, config, seed, folder, accelerator)
         accelerator.wait_for_everyone()  # all have seen what is there before the first of them writes
-        _complete(run, checkpoints, progress)
+        try:
+            _complete(run, checkpoints, progress)
+        finally:
+            run.close()
     if accelerator is None or accelerator.is_main_process:
         last = checkpoints.latest(config.epochs)
         assert last is not None
@@ -166,6 +159,11 @@ class _Run:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.epoch, self.history = state["epoch"], [dict(row) for row in state["history"]]
         self.held_out = {"held_out": self.history[-1][self.objective.quality]}
+
+    def close(self) -> None:
+        """Take off the network what accelerate put on it for mixed precision."""
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        self.network.__dict__.pop("forward", None)
 
     # ------------------------------------------------------------------ work
 

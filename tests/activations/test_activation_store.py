@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from activation_toys import read_all
 
 from ib_analysis.activations import StoredActivations, verify
 from ib_analysis.activations.store import COMPRESSION
@@ -63,24 +64,17 @@ def test_the_compression_of_the_dump_loses_nothing_and_saves_space(tmp_path):
         assert (file["x"][:].view(np.uint16) == values.view(np.uint16)).all()
 
 
-def read_all(stored, queue):
-    groups = range(len(stored.groups))
-    queue.put(float(sum(stored.read(2, "h3", group).double().sum() for group in groups)))
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_several_processes_read_one_file(dump, method):
-    if method not in multiprocessing.get_all_start_methods():
-        method = "spawn"
+@pytest.mark.parametrize(("method", "count"), [("fork", 3), ("spawn", 1)])
+def test_several_processes_read_one_file(dump, method, count):
     dump.run()
     stored = StoredActivations(dump.path)
     expected = float(sum(stored.read(2, "h3", group).double().sum() for group in range(len(stored.groups))))
     context = multiprocessing.get_context(method)
     queue = context.Queue()
-    processes = [context.Process(target=read_all, args=(stored, queue)) for _ in range(2)]
+    processes = [context.Process(target=read_all, args=(stored, queue)) for _ in range(count)]
     for process in processes:
         process.start()
-    assert [queue.get(timeout=60), queue.get(timeout=60)] == [expected, expected]
+    assert [queue.get(timeout=60) for _ in processes] == [expected] * count
     for process in processes:
         process.join()
 

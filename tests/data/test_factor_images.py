@@ -53,6 +53,24 @@ def test_the_glyph_shows_all_factors() -> None:
         assert set(np.unique(image)) == {factors["background"][i], 4 + factors["foreground"][i]}
 
 
+@pytest.mark.parametrize(("size", "grain"), [(12, 2), (12, 3), (16, 4), (11, 11)])
+def test_coarse_noise_shares_a_symbol_and_has_fewer_bits(size: int, grain: int) -> None:
+    config = FactorsConfig(size=size, noise_levels=2, noise_grain=grain, n_encoder=50, n_decoder=20, n_evaluation=10)
+    data = load_data(DataConfig(factors=config))
+    side = size // grain
+    assert data.factor_bits["noise"] == side**2
+    assert data.h_x_bits == pytest.approx(math.log2(5120) + side**2)
+    for split in data.splits.values():
+        noise = (split.images[:, 0] % 2).reshape(len(split), side, grain, side, grain)
+        assert (noise == noise[:, :, :1, :, :1]).all()
+        np.testing.assert_array_equal(noise[:, :, 0, :, 0].reshape(len(split), -1), split.factors["noise"])
+
+
+def test_a_grain_that_does_not_divide_the_size_is_refused() -> None:
+    with pytest.raises(UserError, match="divisor"):
+        FactorsConfig(size=12, noise_grain=5)
+
+
 @pytest.mark.parametrize("noise_levels", [1, 2, 3, 32])
 def test_image_splits_into_clean_part_and_noise(noise_levels: int) -> None:
     config = FactorsConfig(noise_levels=noise_levels, n_encoder=200, n_decoder=50, n_evaluation=40)

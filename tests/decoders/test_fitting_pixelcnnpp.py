@@ -61,6 +61,10 @@ def test_bits_fall_and_the_condition_helps_where_it_can():
     assert gain[3:8].mean() > gain[:3].mean() + 1
     assert by_image[0].mean() == pytest.approx(result.curve[-1].validation_bits, rel=1e-5)
     assert by_image[1].mean() == pytest.approx(result.curve[-1].validation_null_bits, rel=1e-5)
+    cells = {CELLS[0].name: slice(0, 3), CELLS[1].name: slice(3, 8), CELLS[2].name: slice(8, 12)}
+    for name, images in cells.items():
+        assert result.curve[-1].cell_bits[name] == pytest.approx(by_image[0][:, images].mean(), rel=1e-5)
+    assert set(result.cell_warnings) == set(cells)
 
 
 def test_killed_fit_with_dropout_ends_bit_for_bit_alike():

@@ -172,6 +172,15 @@ def test_each_pixel_of_a_patch_is_found_at_its_place():
     assert evaluation_bits(found.better) < 0.03 * PIXELS
 
 
+def test_coarse_noise_is_found_in_a_finer_layer():
+    # One of the 2x2 positions of each symbol holds it: the probe must look at all four, each for itself.
+    noise = noise_of(2).reshape(-1, 1, *SIZE)
+    h = np.zeros((len(noise), 1, 2 * SIZE[0], 2 * SIZE[1]), dtype=np.float32)
+    h[:, :, ::2, 1::2] = noise
+    found = probe_noise(h, noise.reshape(len(noise), -1), SIZE, SPLIT, CONFIG)
+    assert evaluation_bits(found.better) < 0.03 * PIXELS
+
+
 def test_noise_in_a_vector_is_found():
     noise = noise_of(2)
     found = probe_noise(noise.astype(np.float32), noise.reshape(-1, *SIZE), SIZE, SPLIT, CONFIG)

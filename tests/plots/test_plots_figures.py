@@ -14,7 +14,6 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from conftest import EPOCHS, FACTORS, LAYERS, TASKS, MakeExperiment
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -22,6 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
+from saved_experiments import EPOCHS, FACTORS, LAYERS, TASKS, MakeExperiment
 
 from ib_analysis.artifacts import UserError, sha256_of_file
 from ib_analysis.information.table import InformationRow, read_table, write_table

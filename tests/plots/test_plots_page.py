@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeExperiment
+from saved_experiments import MakeExperiment
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.plots import write_samples_page

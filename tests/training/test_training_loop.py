@@ -1,18 +1,26 @@
 import csv
 import math
-import os
 import socket
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import nn
-from training_toys import CONFIG, contents, make_data, make_encoder, make_linear, run
+from training_toys import CONFIG, contents, data_parallel, make_data, make_encoder, make_linear, run
 
 from ib_analysis.artifacts import UserError, load_tensors
 from ib_analysis.encoders import EncoderConfig, build_encoder
-from ib_analysis.training import Batches, TrainingConfig, checkpoint_artifact, learning_rate, load_encoder
+from ib_analysis.training import (
+    Batches,
+    TrainingConfig,
+    checkpoint_artifact,
+    learning_rate,
+    load_encoder,
+    make_accelerator,
+)
 
 
 def table(folder):
@@ -129,13 +137,13 @@ def test_fresh_batch_normalisation_takes_its_statistics_from_the_images(tmp_path
 
 def test_deep_networks_stay_in_the_range_of_float16_at_epoch_0(tmp_path):
     def deep():
-        return build_encoder(EncoderConfig(depth=110, width=2), "classification", (1, 8, 8), 16, 3, 0)
+        return build_encoder(EncoderConfig(depth=110, width=8), "classification", (1, 8, 8), 16, 3, 0)
 
     images = torch.from_numpy(make_data().evaluation.images)
+    config = TrainingConfig(epochs=1, checkpoints=(0,), batch_size=30)
+    run(tmp_path, encoder=deep(), config=config, data=make_data(n_encoder=30))
     with torch.no_grad():
         assert deep().eval().taps(images)["h3"].abs().max() > 65504, "what would happen without calibration"
-        config = TrainingConfig(epochs=1, checkpoints=(0,), batch_size=30)
-        run(tmp_path, encoder=deep(), config=config, data=make_data(n_encoder=30))
         assert load_encoder(tmp_path, 0, deep()).taps(images)["h3"].abs().max() < 65504
 
 
@@ -193,21 +201,25 @@ def test_the_callers_random_state_does_not_matter(tmp_path):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def data_parallel(rank, port, folder):
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "ACCELERATE_USE_CPU": "true",
-    }
-    from accelerate import Accelerator
-
-    accelerator = Accelerator(cpu=True)
-    assert accelerator.num_processes == 2
-    run(folder, data=make_data(n_encoder=64), encoder=make_linear(), accelerator=accelerator)
-    accelerator.end_training()
+def test_mixed_precision_trains_float32_weights_and_leaves_the_network_as_it_was(tmp_path):
+    """On a GPU this is the default; here the same code runs with bfloat16 on the CPU."""
+    AcceleratorState._reset_state()
+    try:
+        encoder = make_encoder()
+        run(tmp_path / "mixed", encoder=encoder, accelerator=Accelerator(mixed_precision="bf16", cpu=True))
+        assert "forward" not in encoder.__dict__
+        kept = load_encoder(tmp_path / "mixed", 5, make_encoder())
+        assert {value.dtype for value in kept.parameters()} == {torch.float32}
+        images = torch.from_numpy(make_data().evaluation.images)
+        assert torch.equal(encoder.eval()(images), kept(images))
+        assert float(table(tmp_path / "mixed")[-1]["accuracy"]) > 0.9
+        # Accelerate's state of the process is now bfloat16: the next run must not inherit it.
+        assert make_accelerator(CONFIG).mixed_precision == "no"
+    finally:
+        AcceleratorState._reset_state()
+    run(tmp_path / "full")
+    full = load_encoder(tmp_path / "full", 5, make_encoder())
+    assert not torch.equal(kept.head.weight, full.head.weight)
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
 import hashlib
+import os
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import nn
 
 from ib_analysis.data.interface import ImageData, Split
@@ -63,3 +65,19 @@ def run(folder, task="classification", config=CONFIG, data=None, encoder=None, *
 def contents(folder):
     """File name -> hash of its bytes."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def data_parallel(rank, port, folder):
+    """One of two processes that train together."""
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": "true",
+    }
+    accelerator = Accelerator(cpu=True)
+    assert accelerator.num_processes == 2
+    run(folder, data=make_data(n_encoder=64), encoder=make_linear(), accelerator=accelerator)
+    accelerator.end_training()

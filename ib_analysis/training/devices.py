@@ -1,0 +1,25 @@
+"""Where encoders are trained, and in which precision."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from ib_analysis.training.config import TrainingConfig
+
+__all__ = ["make_accelerator"]
+
+
+def make_accelerator(config: TrainingConfig) -> Accelerator:
+    """Devices and precision: mixed precision on a GPU only, several processes where they were launched so."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    if torch.cuda.is_available() and config.precision != "float32":
+        brain = config.precision == "bfloat16" or (config.precision == "auto" and torch.cuda.is_bf16_supported())
+        precision = "bf16" if brain else "fp16"
+    # Accelerate keeps one state per process and refuses another precision than its first.
+    if AcceleratorState._shared_state and AcceleratorState().mixed_precision != precision:
+        AcceleratorState._reset_state()
+    return Accelerator(mixed_precision=precision)
