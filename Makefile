@@ -1,9 +1,12 @@
 # Thin fronts of the `ib` command. EXPERIMENT names a file in experiments/, ARGS are further options of `ib`:
 #   make figures EXPERIMENT=digits ARGS="--encoder.width 32"
+# `make bench` runs every script in benchmarks/ as it is; BENCH names one of them, which ARGS are for:
+#   make bench BENCH=sampler ARGS="--size 16"
 PYTHON ?= python3
 VENV ?= .venv
 EXPERIMENT ?= default
 ARGS ?=
+BENCH ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -17,7 +20,8 @@ help:
 	@echo "make estimate-mi  fit the decoders and measure information"
 	@echo "make samples      sample images from what the layers know, and write the page"
 	@echo "make describe     what an experiment will cost, before anything runs"
-	@echo "make test         the tests; make test-slow: the long ones; make lint; make bench"
+	@echo "make test         the tests; make test-slow: the long ones; make lint"
+	@echo "make bench        the benchmarks; BENCH=sampler ARGS=...: one of them with options"
 	@echo "make clean        remove what EXPERIMENT has made"
 
 install: $(INSTALLED)
@@ -40,7 +44,14 @@ test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
 
 bench: $(INSTALLED)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+ifeq ($(strip $(BENCH)),)
+	@test -z "$(ARGS)" || { echo "ARGS are for one benchmark: name it, BENCH=sampler for instance." >&2; exit 2; }
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+else
+	@test -f "benchmarks/$(BENCH).py" || { echo "There is no benchmark $(BENCH); BENCH is one of:" \
+		$(basename $(notdir $(wildcard benchmarks/*.py))) >&2; exit 2; }
+	$(BIN)/python benchmarks/$(BENCH).py $(ARGS)
+endif
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -51,5 +62,10 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The name goes through the environment, so that no character in it means anything to the shell.
+clean: export NAME := $(EXPERIMENT)
 clean:
-	rm -rf "checkpoints/$(EXPERIMENT)" "figures/$(EXPERIMENT)"
+	@case "$$NAME" in *[![:space:]]*) ;; *) NAME=/ ;; esac; case "$$NAME" in \
+		*/*|*\\*|.*|*..*) echo "make clean needs the name of one experiment, without '/' and '..':" \
+			"make clean EXPERIMENT=digits, for instance." >&2; exit 2 ;; esac
+	rm -rf -- "checkpoints/$$NAME" "figures/$$NAME"

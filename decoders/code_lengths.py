@@ -11,6 +11,7 @@ import torch
 
 from .batches import Minibatch, on_device, rows
 from .micro_batches import with_fitting_micro_batch
+from .precision import full_precision
 
 if TYPE_CHECKING:
     from .pixelcnnpp import PixelCNNPP
@@ -21,8 +22,8 @@ __all__ = ["code_lengths_bits"]
 def code_lengths_bits(decoder: PixelCNNPP, minibatches: Iterable[Minibatch], null: bool = False) -> np.ndarray:
     """Code length -log2 q(x | h) of every image.
 
-    Computed in evaluation mode where the decoder is, in the precision of its parameters. What does not fit on
-    a GPU is computed in smaller parts. The decoder is left in the mode that it was in.
+    Computed in evaluation mode where the decoder is, in the precision of its parameters, never in TF32. What does
+    not fit on a GPU is computed in smaller parts. The decoder is left in the mode that it was in.
 
     Args:
         decoder: a conditional density model of images.
@@ -57,6 +58,7 @@ def code_lengths_bits(decoder: PixelCNNPP, minibatches: Iterable[Minibatch], nul
     return np.concatenate(lengths) if lengths else np.empty(0)
 
 
+@full_precision()
 @torch.inference_mode()
 def _bits(decoder: PixelCNNPP, minibatch: Minibatch, micro_batch: int, device: torch.device) -> np.ndarray:
     parts = []

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from decoders.cached_features import Buffer, LeftBlock, LeftConvolution, UpperStream, elu_into, mirrored
+from decoders.precision import full_precision
 
 if TYPE_CHECKING:
     from decoders.pixelcnnpp import ImageDistribution, PixelCNNPP
@@ -31,7 +32,7 @@ def sample_naive(
     training = network.training
     network.eval()
     try:
-        with torch.inference_mode(), torch.autocast(uniforms.device.type, enabled=False):
+        with torch.inference_mode(), torch.autocast(uniforms.device.type, enabled=False), full_precision():
             for row in range(image.height):
                 for column in range(image.width):
                     parameters = network.output_parameters(network.input_features(x), distribution.terms)
@@ -48,7 +49,7 @@ def sample_cached(
     """Draw images; arguments and result are those of `ImageDistribution.sample`."""
     uniforms = _draw_uniforms(distribution, generator, uniforms)
     terms = distribution.terms
-    with torch.inference_mode(), torch.autocast(uniforms.device.type, enabled=False):
+    with torch.inference_mode(), torch.autocast(uniforms.device.type, enabled=False), full_precision():
         if terms is not None:
             terms = [tuple(term.to(uniforms.dtype) for term in blocks) for blocks in terms]
         drawn = _CachedSampler(distribution.network, terms, uniforms).run()

@@ -34,6 +34,7 @@ from decoders import (
     code_lengths_bits,
     fit,
 )
+from decoders.fit_warnings import EXPLANATIONS
 from ib_analysis.activations import RecomputedActivations, StoredActivations, dataset_name, dump_activations
 from ib_analysis.data import DataConfig, load_data
 from ib_analysis.encoders import NamedTaps
@@ -44,6 +45,7 @@ from ib_analysis.stages.feed import CellFeed, images_in_order
 TAPS = {"layer1": "layer1", "layer2": "layer2", "layer3": "layer3", "layer4": "layer4", "pooled": "flatten"}
 INTENSITIES = 17  # the digits' pixels are integers 0..16
 EPOCH = 0  # a network without a training history has one epoch
+COOLDOWN_SHARE = 0.3  # of the steps, at the end
 GROUP_SIZE = 16  # images that are always evaluated together
 
 
@@ -95,11 +97,15 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
         )
         for cell, (mean, deviation) in feed.channel_statistics().items():
             decoder.standardise(cell, mean, deviation)
+        # Whether a fit has converged is told from at least five validations before the learning rate cools down.
         config = FittingConfig(
-            steps=options.steps, batch_size=32, validate_every=max(1, options.steps // 5), cooldown_share=0.3
+            steps=options.steps,
+            batch_size=32,
+            validate_every=max(1, int(options.steps * (1 - COOLDOWN_SHARE)) // 6),
+            cooldown_share=COOLDOWN_SHARE,
         )
         with tqdm(desc="decoder") as bar:
-            fit(decoder, feed, config, seed=0, progress=partial(_show, bar))
+            fitted = fit(decoder, feed, config, seed=0, progress=partial(_show, bar))
 
         null = code_lengths_bits(decoder, feed.part("evaluation", (EPOCH, "layer1")), null=True)
         found = {}
@@ -112,6 +118,8 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
             shape = "x".join(map(str, stored.shape(tap)))
             interval = f"({bits.low:.1f} to {bits.high:.1f})"
             print(f"{tap:9} {shape:14} {lengths.mean():8.1f}      {bits.estimate:6.1f} {interval}")
+        for warning in fitted.warnings:
+            print(f"WARNING {warning}: {EXPLANATIONS[warning]}")
         return found
 
 

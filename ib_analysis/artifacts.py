@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import errno
 import hashlib
+import io
 import json
 import os
 import platform
@@ -27,6 +28,7 @@ __all__ = [
     "Artifact",
     "UserError",
     "atomic_path",
+    "explained",
     "load_tensors",
     "plain",
     "save_tensors",
@@ -124,19 +126,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
-        raise _explain(error, path) from error
+        raise explained(error, path) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-def _explain(error: OSError, path: Path) -> Exception:
+def explained(error: OSError, path: Path) -> Exception:
+    """An error of writing as a sentence for the user, where it is one that the user can mend."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
         return UserError(
             f"The disk is full: {path} could not be written; free some space and run the same command again, "
             "everything finished so far is kept."
         )
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.EEXIST):
         return UserError(f"{path} cannot be written ({error.strerror}); choose a folder that you may write to.")
     return error
 
@@ -157,10 +160,16 @@ def write_text(path: Path, text: str) -> None:
 def save_tensors(path: Path, state: Mapping[str, Any]) -> None:
     """Save tensors, numbers, strings and containers of them, atomically.
 
-    Written through a file handle, so that the bytes do not depend on the file's name.
+    Put together in memory: torch's own writer turns a full disk into an error that does not say so, and the bytes
+    would depend on the file's name.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
     """
+    content = io.BytesIO()
+    torch.save(dict(state), content)
     with write_atomically(path) as file:
-        torch.save(dict(state), file)
+        file.write(content.getbuffer())
 
 
 def load_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:

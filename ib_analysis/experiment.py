@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import torch
 
-from decoders.config import Architecture
+from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
 from decoders.fitting import FittingConfig
 from ib_analysis.artifacts import UserError, plain
-from ib_analysis.data import DataConfig
+from ib_analysis.data import DataConfig, image_space
 from ib_analysis.encoders import EncoderConfig
 from ib_analysis.information.probe import ProbeConfig
 from ib_analysis.training import TrainingConfig, checkpoint_epochs
@@ -55,6 +55,12 @@ class EstimationConfig:
     """Another finished experiment on the same data whose common null code lengths may serve as L0; the better one on
     the validation slice is taken."""
 
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence < 1:
+            raise UserError(f"estimation.confidence is {self.confidence}; choose a level between 0 and 1.")
+        if self.resamples < 1:
+            raise UserError(f"estimation.resamples is {self.resamples}; it must be at least 1.")
+
 
 @dataclass(frozen=True)
 class SamplingConfig:
@@ -67,6 +73,11 @@ class SamplingConfig:
     from cell to cell is the layer's knowledge alone."""
     batch_size: int = 512
     """Images sampled at once."""
+
+    def __post_init__(self) -> None:
+        for name in ("images", "draws", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"sampling.{name} is {getattr(self, name)}; it must be at least 1.")
 
 
 @dataclass(frozen=True)
@@ -241,12 +252,35 @@ def _check(config: ExperimentConfig) -> None:
             raise UserError(
                 f"layers names {layer!r}, which this encoder does not have; choose from {', '.join(known)}."
             )
+    for field_name in ("encoder_seeds", "decoder_seeds"):
+        if min(getattr(config, field_name)) < 0:
+            raise UserError(f"{field_name} is {list(getattr(config, field_name))}; seeds are whole numbers from 0 on.")
     if config.threads < 1 or config.workers < 0:
         raise UserError("threads must be at least 1 and workers at least 0 (0: one per core).")
     if config.activations.group_size < 1:
         raise UserError("activations.group_size must be at least 1.")
-    if config.fitting.batch_size % config.activations.group_size:
+    _check_fitting(config)
+
+
+def _check_fitting(config: ExperimentConfig) -> None:
+    fitting = config.fitting
+    if fitting.batch_size % config.activations.group_size:
         raise UserError(
-            f"fitting.batch_size ({config.fitting.batch_size}) must be a multiple of activations.group_size "
+            f"fitting.batch_size ({fitting.batch_size}) must be a multiple of activations.group_size "
             f"({config.activations.group_size}): a minibatch is made of whole groups."
         )
+    if fitting.null_share >= 1:
+        raise UserError("fitting.null_share is 1: no image would be fitted with its condition; choose less than 1.")
+    if config.sharing == "shared" and fitting.null_share == 0 and config.estimation.null_from is None:
+        raise UserError(
+            "fitting.null_share is 0, so that no unconditional model would be fitted and there is no L0; choose a "
+            "share above 0, --sharing dedicated, or an experiment for estimation.null_from."
+        )
+    if fitting.precision == "bfloat16" and not torch.cuda.is_available():
+        raise UserError("fitting.precision is bfloat16, which needs a GPU, and there is none; use auto or float32.")
+    space = image_space(config.data)
+    (channels, height, width), intensities, _ = space
+    try:
+        PixelCNNPPConfig(ImageSpace(channels, height, width, intensities), config.decoder)
+    except ValueError as error:
+        raise UserError(f"The decoder does not fit the images: {error}.") from error

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ib_analysis import artifacts
-from ib_analysis.cli import main
+from ib_analysis.cli import main, parse_experiment
+from ib_analysis.experiment import Experiment
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,12 @@ from ib_analysis.cli import main
         (["train", "tiny.yaml", "--data.source", "nothing"], "data.source"),
         (["train", "tiny.yaml", "--data.bits", "9"], "bits"),
         (["train", "tiny.yaml", "--name", "a/b"], "name"),
+        (["train", "tiny.yaml", "--estimation.confidence", "2"], "estimation.confidence"),
+        (["train", "tiny.yaml", "--sampling.draws", "0"], "sampling.draws"),
+        (["train", "tiny.yaml", "--encoder_seeds", "[-1]"], "encoder_seeds"),
+        (["train", "tiny.yaml", "--fitting.null_share", "0"], "no unconditional model"),
+        (["describe", "tiny.yaml", "--decoder.resolutions", "9"], "cannot be halved"),
+        (["train", "tiny.yaml", "--checkpoints", "tiny.yaml/folder"], "cannot be written"),
         (["compare", "one", "other"], "one"),
         (["estimate-mi", "tiny.yaml", "--data.source", "cifar10", "--data.root", "no/such/folder"], "no/such/folder"),
     ],
@@ -100,3 +107,15 @@ def test_help_explains_every_field(capsys: pytest.CaptureFixture) -> None:
 def test_overview(capsys: pytest.CaptureFixture) -> None:
     assert main(["--help"]) == 0
     assert "estimate-mi" in capsys.readouterr().out
+
+
+EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in EXPERIMENTS if path.stem != "calibration"], ids=lambda path: path.stem
+)
+def test_every_experiment_that_is_shipped_is_valid(path: Path) -> None:
+    experiment = Experiment(parse_experiment("figures", [str(path)]))
+    assert experiment.config.name == path.stem
+    assert experiment.cells

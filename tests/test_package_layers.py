@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent
 ALLOWED: dict[str, set[str]] = {
     "decoders": set(),
     "artifacts": set(),
-    "data": {"artifacts"},
+    "hdf5": {"artifacts"},
+    "data": {"artifacts", "hdf5"},
     "information": {"artifacts"},
     "encoders": {"artifacts", "data"},
     "training": {"artifacts", "data", "encoders"},
@@ -23,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"artifacts", "information", "results"},
     "stages": {
         "artifacts",
+        "hdf5",
         "data",
         "encoders",
         "training",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ib_analysis.activations.groups import Groups, groups_of
+from ib_analysis.activations.precision import full_precision
 from ib_analysis.artifacts import UserError
 from ib_analysis.data.interface import ImageData
 from ib_analysis.encoders.interface import TappedNetwork, tap_shapes
@@ -147,7 +148,7 @@ class RecomputedActivations:
             encoder = self._encoder(epoch)
             device = next((tensor.device for tensor in encoder.parameters()), torch.device("cpu"))
             # Whatever surrounds the call: the same arithmetic as in the dump.
-            with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            with torch.no_grad(), torch.autocast(device.type, enabled=False), full_precision():
                 taps = encoder.taps(self.images(group).to(device))
             self._taps = {layer: to_float16(taps[layer]) for layer in self.layers}
             self._latest = (epoch, group)

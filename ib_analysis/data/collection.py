@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ib_analysis.data.splits import (
     SPLIT_NAMES,
     canonical_order,
     cap_per_class,
+    not_among,
     pixel_digests,
     three_splits,
     validation_last,
@@ -22,6 +24,7 @@ from ib_analysis.data.transforms import transform, transformed_space
 
 __all__ = [
     "BLOCK",
+    "Choice",
     "Collection",
     "choose",
     "collection_of_arrays",
@@ -96,8 +99,19 @@ def plug_in_entropy_bits(labels: np.ndarray) -> float:
     return float(-(shares * np.log2(shares)).sum())
 
 
-def choose(collection: Collection, config: DataConfig) -> tuple[dict[str, np.ndarray], int]:
-    """The positions of the images of each split, in their final order, and the size of the validation slice.
+class Choice(NamedTuple):
+    """Which images serve which purpose."""
+
+    positions: dict[str, np.ndarray]
+    """Split -> positions of its images, in their final order."""
+    n_validation: int
+    """Size of the validation slice, the last images of the decoder split."""
+    n_dropped: int
+    """Images left out as duplicates of images they would be judged on."""
+
+
+def choose(collection: Collection, config: DataConfig) -> Choice:
+    """Choose the images of each split, without duplicates of what they are judged on.
 
     Raises:
         UserError: only one class, or a class too small for three splits.
@@ -110,17 +124,26 @@ def choose(collection: Collection, config: DataConfig) -> tuple[dict[str, np.nda
     labels = collection.labels
     order = canonical_order(collection.digests, labels, config.seed)
     splits = three_splits(order, labels, collection.digests, collection.parts, collection.class_names)
+    n_dropped = len(order) - sum(map(len, splits))
     chosen = {
         name: positions[cap_per_class(labels[positions], config.per_class)]
         for name, positions in zip(SPLIT_NAMES, splits, strict=True)
     }
     last, n_validation = validation_last(labels[chosen["decoder"]], config.validation_share)
-    chosen["decoder"] = chosen["decoder"][last]
-    return chosen, n_validation
+    decoder = chosen["decoder"][last]
+    fitting, validation = decoder[: len(decoder) - n_validation], decoder[len(decoder) - n_validation :]
+    kept = not_among(fitting, validation, collection.digests)
+    if not len(kept):
+        raise UserError(
+            f"{collection.name!r}: every decoder image is a copy of one of the validation slice, so nothing is left to "
+            "fit decoders on; add different images."
+        )
+    chosen["decoder"] = np.concatenate([kept, validation])
+    return Choice(chosen, n_validation, n_dropped + len(fitting) - len(kept))
 
 
 def nominal_sizes(published: dict[str, int], n_classes: int, config: DataConfig) -> dict[str, int]:
-    """Sizes of the splits of a published data set with equally many images per class.
+    """Sizes of the splits of a published data set with equally many images per class, duplicates included.
 
     >>> nominal_sizes({"encoder": 50, "evaluation": 20}, 10, DataConfig(per_class=3))
     {'encoder': 30, 'evaluation': 20}
@@ -139,7 +162,7 @@ def divide(collection: Collection, config: DataConfig) -> ImageData:
         UserError: only one class, a class too small for three splits, or more bits than the images have.
     """
     space = transformed_space(collection.native, config)
-    chosen, n_validation = choose(collection, config)
+    chosen, n_validation, n_dropped = choose(collection, config)
     images = _gather(collection, config, space, list(chosen.values()))
     splits = {
         name: Split(pixels, collection.labels[positions], collection.source_index[positions])
@@ -156,6 +179,7 @@ def divide(collection: Collection, config: DataConfig) -> ImageData:
         h_x_bits=None,
         h_y_bits=plug_in_entropy_bits(splits["evaluation"].labels),
         augment=collection.augment if config.augment is None else config.augment,
+        n_duplicates_dropped=n_dropped,
     )
 
 

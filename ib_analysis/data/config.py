@@ -26,8 +26,8 @@ class FactorsConfig:
         UserError: a field is out of its range.
     """
 
-    size: int = 12
-    """Side of the image in pixels, 11 to 64; at 12 the larger glyphs (8 pixels) fit at offsets 0..4."""
+    size: int = 8
+    """Side of the image in pixels, 8 to 64; at 8 the larger glyphs (6 pixels) stand at offsets 0, 1 and 2."""
     noise_levels: int = 2
     """K: noise is uniform in 0..K-1 and adds exactly log2 K bits per symbol; 1 is no noise."""
     noise_grain: int = 1
@@ -42,8 +42,8 @@ class FactorsConfig:
 
     def __post_init__(self) -> None:
         require(
-            11 <= self.size <= 64,
-            f"data.factors.size is {self.size}; choose a side between 11 and 64 pixels.",
+            8 <= self.size <= 64,
+            f"data.factors.size is {self.size}; choose a side between 8 and 64 pixels.",
         )
         require(
             1 <= self.noise_levels <= 32,
@@ -84,7 +84,8 @@ class DataConfig:
     bits: int | None = None
     """Bits per channel, 1 to 8: x becomes floor(x 2^bits / intensities); null keeps all intensities."""
     per_class: int | None = None
-    """At most so many images per class in each of the three splits; by default all."""
+    """At most so many images per class in each of the three splits; by default all. Not for `factors`, which has
+    numbers of its own."""
     validation_share: float = 0.1
     """Share of the decoders' images that is kept from fitting, for early stopping and model choice."""
     augment: bool | None = None

@@ -3,10 +3,10 @@ entropy.
 
 An image is ``x = K * clean + noise`` with noise independent and uniform in 0..K-1 at every pixel, or in every square of
 ``noise_grain`` pixels, so ``x // K`` and ``x % K`` give both back. The clean image shows one glyph (the class) at one
-of 4 x 4 positions, at one of 2 scales, in one of 4 foreground intensities on one of 4 background intensities. Every
+of 3 x 3 positions, at one of 2 scales, in one of 4 foreground intensities on one of 4 background intensities. Every
 factor is uniform and independent of the others and the renderer is injective, so the entropies are exact::
 
-    H(X) = log2(10 * 4 * 4 * 2 * 4 * 4) + (size / noise_grain)^2 * log2(K)        H(Y) = log2(10)        (bits)
+    H(X) = log2(10 * 3 * 3 * 2 * 4 * 4) + (size / noise_grain)^2 * log2(K)        H(Y) = log2(10)        (bits)
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ import numpy as np
 from ib_analysis.artifacts import UserError
 from ib_analysis.data.config import DataConfig, FactorsConfig
 from ib_analysis.data.interface import ImageData, Progress, Source, Space, Split
-from ib_analysis.data.splits import cap_per_class, validation_size
+from ib_analysis.data.splits import validation_size
 
 __all__ = ["CLASS_NAMES", "FACTOR_LEVELS", "SOURCE", "draw", "factor_bits", "render"]
 
 # Every glyph touches all four sides of its box: the box then tells position and scale, and the renderer is
 # injective as soon as the glyphs differ.
 GLYPHS = {
-    "square": "#### #### #### ####",
-    "ring": ".##. #..# #..# .##.",
-    "saltire": "#..# .##. .##. #..#",
-    "triangle": "#... ##.. ###. ####",
-    "cross": ".#.. #### .#.. .#..",
-    "L": "#... #... #... ####",
-    "T": "#### .##. .##. .##.",
-    "U": "#..# #..# #..# ####",
-    "H": "#..# #### #### #..#",
-    "Z": "#### ..#. .#.. ####",
+    "square": "### ### ###",
+    "ring": "### #.# ###",
+    "saltire": "#.# .#. #.#",
+    "triangle": "#.. ##. ###",
+    "cross": ".#. ### .#.",
+    "L": "#.. #.. ###",
+    "T": "### .#. .#.",
+    "U": "#.# #.# ###",
+    "H": "#.# ### #.#",
+    "Z": "##. .#. .##",
 }
 CLASS_NAMES = tuple(GLYPHS)
-GLYPH_SIZE = 4
+GLYPH_SIZE = 3
 SCALES = (1, 2)
-N_POSITIONS = 4
+N_POSITIONS = 3
 N_BACKGROUNDS = 4
 CLEAN_LEVELS = 8
 
@@ -65,8 +65,7 @@ def _masks(size: int) -> np.ndarray:
         for scale, factor in enumerate(SCALES):
             drawn = np.kron(glyph, np.ones((factor, factor), dtype=bool))
             side = GLYPH_SIZE * factor
-            # Positions are spread over all the room that this scale leaves: 0, 1, 3, 4 and 0, 3, 5, 8 at size
-            # 12.
+            # Positions are spread over all the room that this scale leaves: 0, 2, 5 and 0, 1, 2 at size 8.
             offsets = np.rint(np.linspace(0, size - side, N_POSITIONS)).astype(int)
             for y, top in enumerate(offsets):
                 for x, left in enumerate(offsets):
@@ -75,23 +74,22 @@ def _masks(size: int) -> np.ndarray:
     return masks
 
 
-def render(factors: Mapping[str, np.ndarray], size: int = 12) -> np.ndarray:
+def render(factors: Mapping[str, np.ndarray], size: int = 8) -> np.ndarray:
     """Draw clean images; injective in the factors.
 
     Arguments:
         factors: the names of `FACTOR_LEVELS` -> integers, shape (N,).
-        size: side in pixels, at least 11.
+        size: side in pixels, at least 8.
 
     Returns:
         shape (N, size, size), uint8: background 0..3, foreground 4..7.
 
     >>> zero = {name: np.array([0]) for name in FACTOR_LEVELS}
-    >>> render({**zero, "shape": np.array([CLASS_NAMES.index("L")])})[0, :5, :5]
-    array([[4, 0, 0, 0, 0],
-           [4, 0, 0, 0, 0],
-           [4, 0, 0, 0, 0],
-           [4, 4, 4, 4, 0],
-           [0, 0, 0, 0, 0]], dtype=uint8)
+    >>> render({**zero, "shape": np.array([CLASS_NAMES.index("L")])})[0, :4, :4]
+    array([[4, 0, 0, 0],
+           [4, 0, 0, 0],
+           [4, 4, 4, 0],
+           [0, 0, 0, 0]], dtype=uint8)
     """
     mask = _masks(size)[factors["shape"], factors["scale"], factors["y"], factors["x"]]
     foreground = (np.asarray(factors["foreground"]) + N_BACKGROUNDS).astype(np.uint8)
@@ -104,7 +102,7 @@ def factor_bits(config: FactorsConfig) -> dict[str, float]:
 
     >>> bits = factor_bits(FactorsConfig())
     >>> bits["scale"], bits["noise"], round(sum(bits.values()), 3)
-    (1.0, 144.0, 156.322)
+    (1.0, 64.0, 75.492)
     """
     bits = {name: math.log2(levels) for name, levels in FACTOR_LEVELS.items()}
     return {**bits, "noise": (config.size // config.noise_grain) ** 2 * math.log2(config.noise_levels)}
@@ -115,7 +113,7 @@ def draw(n: int, config: FactorsConfig, rng: np.random.Generator) -> Split:
 
     >>> split = draw(5, FactorsConfig(noise_levels=3), np.random.default_rng(0))
     >>> split.images.shape, bool((split.images[:, 0] // 3 == render(split.factors)).all())
-    ((5, 1, 12, 12), True)
+    ((5, 1, 8, 8), True)
     """
     factors = {name: rng.integers(levels, size=n) for name, levels in FACTOR_LEVELS.items()}
     side = config.size // config.noise_grain
@@ -131,11 +129,18 @@ def draw(n: int, config: FactorsConfig, rng: np.random.Generator) -> Split:
 
 
 def _check(config: DataConfig) -> None:
-    for name, off in (("resolution", None), ("greyscale", False), ("bits", None)):
+    size_and_levels = "data.factors.size and data.factors.noise_levels"
+    numbers = "data.factors.n_encoder, n_decoder and n_evaluation"
+    for name, off, instead in (
+        ("resolution", None, size_and_levels),
+        ("greyscale", False, size_and_levels),
+        ("bits", None, size_and_levels),
+        ("per_class", None, numbers),
+    ):
         if getattr(config, name) != off:
             raise UserError(
                 f"data.{name} cannot be set for the source 'factors', whose entropies are exact only as "
-                "drawn; use data.factors.size and data.factors.noise_levels instead."
+                f"drawn; use {instead} instead."
             )
 
 
@@ -149,8 +154,7 @@ def load(config: DataConfig, progress: Progress | None = None) -> ImageData:
     settings = config.factors
     splits = []
     for stream, n in enumerate((settings.n_encoder, settings.n_decoder, settings.n_evaluation)):
-        split = draw(n, settings, np.random.default_rng([config.seed, stream]))
-        splits.append(split[cap_per_class(split.labels, config.per_class)])
+        splits.append(draw(n, settings, np.random.default_rng([config.seed, stream])))
     bits = factor_bits(settings)
     return ImageData(
         name="factors",
@@ -175,16 +179,14 @@ def space(config: DataConfig) -> Space:
 
 
 def sizes(config: DataConfig) -> dict[str, int]:
-    """As configured; with `per_class` at most that many per class."""
+    """As configured."""
+    _check(config)
     settings = config.factors
-    wanted = {
+    return {
         "encoder": settings.n_encoder,
         "decoder": settings.n_decoder,
         "evaluation": settings.n_evaluation,
     }
-    if config.per_class is None:
-        return wanted
-    return {name: len(split) for name, split in load(config).splits.items()}
 
 
 SOURCE = Source(load=load, space=space, sizes=sizes)

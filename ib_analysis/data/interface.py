@@ -80,6 +80,8 @@ class ImageData:
             labels.
         factor_bits: entropy of each factor; empty unless the factors are known.
         augment: whether shifts and mirror images keep the meaning of an image.
+        n_duplicates_dropped: images of a finite data set that were left out of the encoder and decoder splits
+            because their pixels, as published, also occur among the images they would be judged on.
     """
 
     name: str
@@ -93,6 +95,7 @@ class ImageData:
     h_y_bits: float
     factor_bits: dict[str, float] = field(default_factory=dict)
     augment: bool = False
+    n_duplicates_dropped: int = 0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
-
-from ib_analysis.artifacts import atomic_path
 from ib_analysis.data.interface import ImageData
+from ib_analysis.hdf5 import write_hdf5
 
 __all__ = ["facts", "save_splits"]
 
@@ -23,7 +21,7 @@ def save_splits(data: ImageData, path: Path) -> None:
     Raises:
         UserError: the disk is full, or the folder cannot be written.
     """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with write_hdf5(path) as file:
         file.attrs.update({"name": data.name, "sha256": data.sha256, "n_validation": data.n_validation})
         for name, split in data.splits.items():
             group = file.create_group(name)
@@ -46,5 +44,6 @@ def facts(data: ImageData) -> dict[str, Any]:
         "n_decoder": len(data.decoder),
         "n_validation": data.n_validation,
         "n_evaluation": len(data.evaluation),
+        "n_duplicates_dropped": data.n_duplicates_dropped,
         "sha256": data.sha256,
     }

@@ -2,7 +2,12 @@
 
 Images are put in a canonical order by a seeded SHA-256 of their pixels (ties by label), and every choice is a
 cut in that order within a class. So each copy of a data set splits alike, splits are stratified, and
-identical images, which are neighbours in that order, stay together.
+identical images of a class, which are neighbours in that order, stay together where the splits are cut.
+
+Official parts and copies under several labels can still bring an image into two splits. What is evaluated must
+not have been learned: an image whose pixels also occur in the evaluation split is dropped from the other two, and
+one that also occurs in the validation slice is dropped from the fitting part (see `not_among`). The encoder and
+the decoder split may share images.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ __all__ = [
     "canonical_order",
     "cap_per_class",
     "cut_within_classes",
+    "not_among",
     "pixel_digests",
     "three_splits",
     "validation_last",
@@ -94,6 +100,21 @@ def cut_within_classes(
     return [order[part == i] for i in range(len(shares))]
 
 
+def not_among(positions: np.ndarray, others: np.ndarray, digests: np.ndarray) -> np.ndarray:
+    """Those of some images whose pixels do not occur among other images, in the given order.
+
+    Arguments:
+        positions, others: shapes (M,), (K,): positions of images.
+        digests: shape (N, 32), uint8: of all images.
+
+    >>> digests = np.array([[1], [2], [1], [3]], dtype=np.uint8)
+    >>> not_among(np.array([3, 2, 1]), np.array([0]), digests).tolist()
+    [3, 1]
+    """
+    taken = {digest.tobytes() for digest in digests[others]}
+    return positions[[digest.tobytes() not in taken for digest in digests[positions]]]
+
+
 def three_splits(
     order: np.ndarray,
     labels: np.ndarray,
@@ -112,7 +133,8 @@ def three_splits(
         class_names: for messages.
 
     Returns:
-        three arrays of positions, each in the canonical order.
+        three arrays of positions, each in the canonical order; no image of the first two has the pixels of one of
+        the third.
 
     Raises:
         UserError: a class has no image in one of the splits.
@@ -124,6 +146,7 @@ def three_splits(
     else:
         halves = cut_within_classes(order[parts[order] == 0], labels, digests, [0.5, 0.5])
         splits = [*halves, order[parts[order] == 2]]
+    splits = [*(not_among(split, splits[2], digests) for split in splits[:2]), splits[2]]
     for split, name in zip(splits, SPLIT_NAMES, strict=True):
         counts = np.bincount(labels[split], minlength=len(class_names))
         if counts.min() == 0:

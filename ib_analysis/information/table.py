@@ -9,9 +9,12 @@ import typing
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ib_analysis.artifacts import UserError, write_text
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 __all__ = ["FactorRow", "InformationRow", "read_table", "table_text", "write_table"]
 
@@ -127,7 +130,7 @@ class FactorRow:
     """Upper end of its interval."""
 
 
-Row = TypeVar("Row", InformationRow, FactorRow)
+Row = TypeVar("Row", bound="DataclassInstance")
 
 
 def table_text(kind: type[Row], rows: Iterable[Row]) -> str:
@@ -184,6 +187,6 @@ def _print(value: str | int | float | None) -> str:
 
 
 def _parse(cell: str, hint: Any) -> Any:
-    if isinstance(hint, types.UnionType):  # float | None: an empty cell is None
-        return float(cell) if cell else None
+    if isinstance(hint, types.UnionType):  # float | None, int | None: an empty cell is None
+        return typing.get_args(hint)[0](cell) if cell else None
     return hint(cell)

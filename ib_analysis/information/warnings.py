@@ -32,9 +32,13 @@ EXPLANATIONS: dict[str, str] = {
         "A training step of the decoder gave values that are not finite; it was taken back and training went on with "
         "a smaller step."
     ),
+    "common_null_not_converged": (
+        "The data set's common unconditional model was still improving when its fit ended (or its fit is in doubt): "
+        "its code lengths are too long, and the information is overstated; differences of cells are not touched."
+    ),
     "own_null_much_worse_than_common": (
-        "The decoder codes images without a condition much worse than the data set's best unconditional model: it has "
-        "learned the images themselves less well, so that its information is understated."
+        "The decoder codes images without a condition much worse than the data set's best unconditional model: it may "
+        "have learned the images themselves less well, so that its information may be understated."
     ),
     "information_above_upper_bound": (
         "The estimate lies above a known upper bound on I(X;H), such as H(X) or the bits that the activations can "

@@ -14,6 +14,7 @@ from ib_analysis.plots import (
     factors_by_epoch,
     information_by_epoch,
     information_plane,
+    phases,
     reconstructions,
     training_curves,
 )
@@ -44,6 +45,7 @@ FIGURES = (
     FigureKind(information_plane.draw, _MEASURED),
     FigureKind(information_by_epoch.draw, _MEASURED),
     FigureKind(factors_by_epoch.draw, (*_MEASURED, "factors.csv")),
+    FigureKind(phases.draw, ("data.json", "phases.csv")),
     FigureKind(reconstructions.draw, ("samples.h5",)),
     FigureKind(conditional_samples.draw, (*_MEASURED, "samples.h5")),
 )

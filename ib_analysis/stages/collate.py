@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ib_analysis.artifacts import Artifact, UserError, atomic_path
+from ib_analysis.artifacts import Artifact, UserError, sha256_of_file, sha256_of_plain
 from ib_analysis.data import ImageData
 from ib_analysis.experiment import Experiment, Fit, cell_name
+from ib_analysis.hdf5 import write_hdf5
 from ib_analysis.information.estimates import (
     bits_per_dim,
     information_from_probes,
@@ -26,6 +28,7 @@ from ib_analysis.information.warnings import (
     join_warnings,
     not_finite,
     own_null_much_worse_than_common,
+    split_warnings,
 )
 from ib_analysis.stages.context import encoder_identities, images_of
 from ib_analysis.stages.fit import decoder_artifact, layer_shapes
@@ -38,7 +41,9 @@ from ib_analysis.stages.measure import (
     probe_artifact,
 )
 
-__all__ = ["collate"]
+__all__ = ["collate", "common_null_source"]
+
+INFORMATION, FACTORS = "information.csv", "factors.csv"
 
 
 @dataclass(frozen=True)
@@ -50,31 +55,31 @@ class Null:
         sha256: the decoder's hash.
         validation_bits: mean on the validation slice, by which it is chosen.
         bits: shape (N,), of the evaluation images.
+        warnings: names of warnings about its fit: an L0 that is too long inflates every estimate.
     """
 
     source: str
     sha256: str
     validation_bits: float
     bits: np.ndarray
+    warnings: tuple[str, ...]
 
 
 def collate(experiment: Experiment) -> None:
     """Choose the common L0, keep all code lengths in one file, and write the tables."""
     artifact = _artifact(experiment)
-    tables = [experiment.folder / "information.csv"]
-    if images_of(experiment).factor_bits:
-        tables.append(experiment.folder / "factors.csv")
-    if artifact.status() == "complete" and all(path.exists() for path in tables):
+    if artifact.status() == "complete" and _manifest(artifact).get("tables") == _table_hashes(experiment):
         return
     artifact.begin()
     null = _common_null(experiment)
     bootstrap = Bootstrap(experiment.config.estimation.confidence, experiment.config.estimation.resamples)
-    with atomic_path(artifact.path) as temporary, h5py.File(temporary, "w") as file:
+    with write_hdf5(artifact.path) as file:
         file.attrs.update(
             {
                 "null_source": null.source,
                 "null_sha256": null.sha256,
                 "null_validation_bits": null.validation_bits,
+                "null_warnings": ";".join(null.warnings),
                 "data_sha256": images_of(experiment).sha256,
             }
         )
@@ -83,10 +88,23 @@ def collate(experiment: Experiment) -> None:
             file[f"{fit.key}/own_null"] = _bits(experiment, fit, NULL)
             for cell in fit.cells:
                 file[f"{fit.key}/{cell_name(*cell)}"] = _bits(experiment, fit, cell_name(*cell))
-    write_table(tables[0], InformationRow, _information_rows(experiment, null, bootstrap))
-    if len(tables) == 2:
-        write_table(tables[1], FactorRow, _factor_rows(experiment, bootstrap))
-    artifact.finish()
+    write_table(experiment.folder / INFORMATION, InformationRow, _information_rows(experiment, null, bootstrap))
+    if images_of(experiment).factor_bits:
+        write_table(experiment.folder / FACTORS, FactorRow, _factor_rows(experiment, bootstrap))
+    artifact.finish(tables=_table_hashes(experiment))
+
+
+def common_null_source(experiment: Experiment) -> str:
+    """Key of the decoder whose null condition is the common L0."""
+    with h5py.File(_artifact(experiment).path, "r") as file:
+        return str(file.attrs["null_source"])
+
+
+def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
+    """Hashes of the tables, None where one is missing: a table that was altered is written again."""
+    names = [INFORMATION, *([FACTORS] if images_of(experiment).factor_bits else [])]
+    paths = {name: experiment.folder / name for name in names}
+    return {name: sha256_of_file(path) if path.exists() else None for name, path in paths.items()}
 
 
 def _artifact(experiment: Experiment) -> Artifact:
@@ -97,8 +115,12 @@ def _artifact(experiment: Experiment) -> Artifact:
     for run in experiment.runs:
         for cell in experiment.cells:
             inputs[f"{run.key}/{cell_name(*cell)}"] = probe_artifact(experiment, run, cell).identity
-    config = experiment.section("estimation", "name")
-    return Artifact(experiment.folder / "code_lengths.h5", "code_lengths", config, inputs)
+    # As an input and not as config: with other settings the tables are made again, which costs nothing.
+    inputs["estimation"] = sha256_of_plain(experiment.section("estimation"))
+    other = experiment.config.estimation.null_from
+    if other is not None:
+        inputs["null_from"] = sha256_of_file(_null_path(experiment, other))
+    return Artifact(experiment.folder / "code_lengths.h5", "code_lengths", experiment.section("name"), inputs)
 
 
 def _bits(experiment: Experiment, fit: Fit, what: str) -> np.ndarray:
@@ -109,26 +131,42 @@ def _bits(experiment: Experiment, fit: Fit, what: str) -> np.ndarray:
 
 
 def _common_null(experiment: Experiment) -> Null:
-    """The unconditional model with the best validation length: of this experiment, or of `null_from`."""
+    """The unconditional model with the best validation length: of this experiment, or of `null_from`.
+
+    Raises:
+        UserError: none of them gives finite code lengths.
+    """
     candidates = [
         Null(
             fit.key,
             decoder_artifact(experiment, fit).identity,
             float(_bits(experiment, fit, NULL_VALIDATION).mean()),
             _bits(experiment, fit, NULL),
+            tuple(_manifest(decoder_artifact(experiment, fit))["null_warnings"]),
         )
         for fit in experiment.fits
+        if fit.run is None or experiment.config.fitting.null_share > 0  # else its null condition was never fitted
     ]
     if experiment.config.estimation.null_from is not None:
         candidates.append(_null_from(experiment, experiment.config.estimation.null_from))
-    return min(candidates, key=lambda null: null.validation_bits)
+    finite = [null for null in candidates if np.isfinite(null.validation_bits) and np.isfinite(null.bits).all()]
+    if not finite:
+        raise UserError(
+            f"No unconditional model of {experiment.folder} gives finite code lengths, so that there is no L0; lower "
+            "fitting.learning_rate, or name another experiment by estimation.null_from."
+        )
+    return min(finite, key=lambda null: null.validation_bits)
 
 
-def _null_from(experiment: Experiment, other: str) -> Null:
+def _null_path(experiment: Experiment, other: str) -> Path:
     path = Path(experiment.config.checkpoints) / other / "code_lengths.h5"
     if not path.exists():
         raise UserError(f"estimation.null_from names {other!r}, but {path} does not exist; finish it first.")
-    with h5py.File(path, "r") as file:
+    return path
+
+
+def _null_from(experiment: Experiment, other: str) -> Null:
+    with h5py.File(_null_path(experiment, other), "r") as file:
         if file.attrs["data_sha256"] != images_of(experiment).sha256:
             raise UserError(
                 f"estimation.null_from names {other!r}, which was measured on other images (or other splits of "
@@ -139,6 +177,7 @@ def _null_from(experiment: Experiment, other: str) -> Null:
             str(file.attrs["null_sha256"]),
             float(file.attrs["null_validation_bits"]),
             file["null"][:],
+            split_warnings(str(file.attrs["null_warnings"])),
         )
 
 
@@ -211,7 +250,13 @@ def _information_row(
         condition="activations",
         seconds=_seconds(experiment, fit, cell, float(manifest["seconds"])),
         warnings=_warnings(
-            manifest["cell_warnings"][cell_name(*cell)], estimates, label, own_null, null, data, bootstrap
+            manifest["cell_warnings"][cell_name(*cell)],
+            estimates,
+            label,
+            own_null,
+            null,
+            _bounds(data, shape),
+            bootstrap,
         ),
         encoder_sha256=encoder_identities(experiment, run)[epoch],
         decoder_sha256=decoder_artifact(experiment, fit).identity,
@@ -224,17 +269,25 @@ def _warnings(
     label: Interval,
     own_null: np.ndarray | None,
     null: Null,
-    data: ImageData,
+    upper_bounds_bits: dict[str, float],
     bootstrap: Bootstrap,
 ) -> str:
     found = list(fitted)
+    if null.warnings:
+        found.append("common_null_not_converged")
     if not_finite([*estimates, label]):
         found.append("not_finite")
     if own_null is not None and own_null_much_worse_than_common(null.bits, own_null, bootstrap):
         found.append("own_null_much_worse_than_common")
-    if data.h_x_bits is not None and information_above_upper_bound(estimates, {"H(X)": data.h_x_bits}):
+    if information_above_upper_bound(estimates, upper_bounds_bits):
         found.append("information_above_upper_bound")
     return join_warnings(found)
+
+
+def _bounds(data: ImageData, shape: tuple[int, ...]) -> dict[str, float]:
+    """Known upper bounds on I(X;H): what the float16 activations can hold, and H(X) where it is known."""
+    bounds = {"units x 16 bits": 16.0 * math.prod(shape)}
+    return bounds if data.h_x_bits is None else {**bounds, "H(X)": data.h_x_bits}
 
 
 def _seconds(experiment: Experiment, fit: Fit, cell: tuple[int, str], fitting: float) -> float:

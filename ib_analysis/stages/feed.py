@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class CellFeed:
         activations: of the run; None for an unconditional decoder.
         cells: (epoch, layer) of the cells to condition on; empty for an unconditional decoder.
         batch_size: images of a minibatch, a multiple of the group size.
-        validation_images: (image, cell) pairs of one validation; the cells take turns.
+        validation_images: (image, cell) pairs of one validation, at the least.
     """
 
     def __init__(
@@ -72,16 +72,20 @@ class CellFeed:
         return self._assemble(pairs)
 
     def validation(self) -> Iterator[Minibatch]:
-        """The same (group, cell) pairs of the validation slice each time; every cell gets its turn."""
+        """The same (group, cell) pairs of the validation slice each time.
+
+        Every cell has the same number of groups, at least one, and at least `validation_images` images come together.
+        """
         groups = self.groups.part("validation")
+        cells: tuple[CellKey | None, ...] = self.cells or (None,)
         pairs: list[tuple[int, CellKey | None]] = []
-        count, turn = 0, 0
+        count, rounds = 0, 0
         while count < self._validation_images:
-            group = groups[turn % len(groups)]
-            offset = turn // len(groups)  # so that a further round pairs the groups with other cells
-            pairs.append((group, self.cells[(turn + offset) % len(self.cells)] if self.cells else None))
-            count += len(range(*self.groups.bounds[group]))
-            turn += 1
+            for k, cell in enumerate(cells):
+                group = groups[(k + rounds) % len(groups)]  # each round every cell moves on to its next group
+                pairs.append((group, cell))
+                count += len(range(*self.groups.bounds[group]))
+            rounds += 1
         for start in range(0, len(pairs), self._per_minibatch):
             yield self._assemble(pairs[start : start + self._per_minibatch])
 
@@ -93,10 +97,18 @@ class CellFeed:
         for start in range(0, len(groups), self._per_minibatch):
             yield self._assemble([(group, cell) for group in groups[start : start + self._per_minibatch]])
 
-    def activations(self, part: Part, cell: CellKey) -> Tensor:
-        """All activations of a part under one cell: shape (n, C, h, w) or (n, C), float16."""
+    def activations(self, part: Part, cell: CellKey, transform: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """All activations of a part under one cell: shape (n, C, h, w) or (n, C), float16.
+
+        Arguments:
+            transform: applied to each group as it is read, so that what it throws away is never held in memory.
+        """
         assert self._activations is not None
-        return torch.cat([self._activations.read(*cell, group).cpu() for group in self.groups.part(part)])
+        found = []
+        for group in self.groups.part(part):
+            values = self._activations.read(*cell, group).cpu()
+            found.append(values if transform is None else transform(values))
+        return torch.cat(found)
 
     def select(self, cell: CellKey, images: Sequence[int]) -> Tensor:
         """Activations of single images (indices among all images), each read with its group."""

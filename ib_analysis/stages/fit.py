@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig, fit
+from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig
 from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import (
     Artifact,
     UserError,
     load_tensors,
-    save_tensors,
+    sha256_of_file,
     sha256_of_plain,
-    write_text,
 )
 from ib_analysis.encoders import tap_shapes
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
 from ib_analysis.stages.context import data_section, encoder_identities, images_of, new_encoder
 from ib_analysis.stages.dump import open_activations
 from ib_analysis.stages.feed import CellFeed, images_in_order
-from ib_analysis.stages.launch import Launch
+from ib_analysis.stages.fit_artifact import fit_artifact
 from ib_analysis.stages.workers import Progress, Unit
 
 __all__ = ["decoder_artifact", "feed_for", "fit_units", "layer_shapes", "load_decoder"]
@@ -45,6 +39,8 @@ def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
         epochs = {epoch for epoch, _ in fit.cells}
         identities = encoder_identities(experiment, fit.run)
         inputs |= {f"encoder at epoch {epoch}": identities[epoch] for epoch in sorted(epochs)}
+    if experiment.config.start_from is not None:
+        inputs["start"] = sha256_of_file(_start_path(experiment, fit, experiment.config.start_from))
     path = experiment.decoder_folder(fit) / "decoder.pt"
     return Artifact(path, "decoder", config, inputs, fit.decoder_seed)
 
@@ -67,40 +63,17 @@ def load_decoder(experiment: Experiment, fit: Fit, device: torch.device) -> Pixe
 
 def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
     experiment = Experiment(config)
-    artifact = decoder_artifact(experiment, unit)
-    main = Launch().is_main
-    if main:
-        artifact.begin()
     # What distinguishes decoders of one experiment enters the seed, else all would see the same random numbers.
     seed = int(sha256_of_plain([unit.key, unit.decoder_seed])[:8], 16)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        decoder = PixelCNNPP(_network(experiment, unit))
-    feed = feed_for(experiment, unit)
-    for name, (mean, deviation) in feed.channel_statistics().items():
-        decoder.standardise(name, mean, deviation)
-    started = _start_from(experiment, unit, decoder)
-    unfinished = _Unfinished(artifact.path.with_name("resume.pt"), sha256_of_plain(artifact.recipe))
-    record = fit(
-        decoder,
-        feed,
+    fit_artifact(
+        decoder_artifact(experiment, unit),
+        _network(experiment, unit),
+        feed_for(experiment, unit),
         config.fitting,
-        seed=seed,
-        checkpoint=unfinished,
-        progress=progress,
-        initialise=not started,
+        seed,
+        progress,
+        start=lambda decoder: _start_from(experiment, unit, decoder),
     )
-    if not main:
-        return
-    points = [{**dataclasses.asdict(point), **point.cell_bits} for point in record.curve]
-    for point in points:
-        del point["cell_bits"]
-    write_text(artifact.path.with_name("curve.csv"), _csv(points))
-    save_tensors(artifact.path, {name: tensor.cpu() for name, tensor in decoder.state_dict().items()})
-    facts = dataclasses.asdict(record)
-    facts.pop("curve")
-    artifact.finish(**facts)
-    unfinished.path.unlink(missing_ok=True)
 
 
 def _network(experiment: Experiment, fit: Fit) -> PixelCNNPPConfig:
@@ -131,6 +104,13 @@ def feed_for(experiment: Experiment, fit: Fit) -> CellFeed:
     )
 
 
+def _start_path(experiment: Experiment, fit: Fit, name: str) -> Path:
+    path = Path(experiment.config.checkpoints) / name / "decoders" / fit.key / "decoder.pt"
+    if not path.exists():
+        raise UserError(f"start_from names {name!r}, but {path} does not exist; finish that experiment first.")
+    return path
+
+
 def _start_from(experiment: Experiment, fit: Fit, decoder: PixelCNNPP) -> bool:
     """Take over the weights of another experiment's decoder of the same name; whether there was one to take over.
 
@@ -140,9 +120,7 @@ def _start_from(experiment: Experiment, fit: Fit, decoder: PixelCNNPP) -> bool:
     name = experiment.config.start_from
     if name is None:
         return False
-    path = Path(experiment.config.checkpoints) / name / "decoders" / fit.key / "decoder.pt"
-    if not path.exists():
-        raise UserError(f"start_from names {name!r}, but {path} does not exist; finish that experiment first.")
+    path = _start_path(experiment, fit, name)
     own = decoder.state_dict()
     found = load_tensors(path)
     differing = [key for key in own if key not in found or own[key].shape != found[key].shape]
@@ -155,30 +133,3 @@ def _start_from(experiment: Experiment, fit: Fit, decoder: PixelCNNPP) -> bool:
     kept = {key: own[key] for key in own if key.endswith((".mean", ".inverse_deviation"))}
     decoder.load_state_dict({**{key: found[key] for key in own}, **kept})
     return True
-
-
-class _Unfinished:
-    """Keeps the state of an interrupted fit, atomically, and only hands it to a fit of the same recipe."""
-
-    def __init__(self, path: Path, recipe: str) -> None:
-        self.path, self.recipe = path, recipe
-
-    def load(self) -> dict[str, Any] | None:
-        if not self.path.exists():
-            return None
-        try:
-            found = load_tensors(self.path)
-        except UserError:
-            return None  # a damaged part is no loss: the fit starts anew
-        return found["state"] if found.get("recipe") == self.recipe else None
-
-    def save(self, state: Mapping[str, Any]) -> None:
-        save_tensors(self.path, {"recipe": self.recipe, "state": dict(state)})
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ib_analysis.activations import Part
 from ib_analysis.artifacts import Artifact, atomic_path
 from ib_analysis.data import ImageData
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
+from ib_analysis.information.features import pool_features
 from ib_analysis.information.noise_probe import probe_noise
 from ib_analysis.information.probe import ProbePair, ProbeSplit, probe_targets
 from ib_analysis.stages.context import data_section, encoder_identities, images_of
@@ -137,7 +139,9 @@ def _probe_cell(
 ) -> dict[str, np.ndarray]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     parts: tuple[Part, ...] = ("train", "validation", "evaluation")
-    activations = torch.cat([feed.activations(part, cell) for part in parts])
+    # The nuisance's probe wants every position; without it large layers are pooled before they are in memory.
+    pool = None if "noise" in data.factor_bits else partial(pool_features, max_features=config.probe.max_features)
+    activations = torch.cat([feed.activations(part, cell, pool) for part in parts])
     split = ProbeSplit(len(data.fitting), len(data.validation), len(data.evaluation))
     targets = {"label": np.concatenate([data.decoder.labels, data.evaluation.labels])}
     factors = {

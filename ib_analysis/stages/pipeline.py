@@ -16,7 +16,7 @@ from ib_analysis.stages.measure import code_length_units, probe_units
 from ib_analysis.stages.prepare import prepare, record_config
 from ib_analysis.stages.sample import merge_samples, sample_units
 from ib_analysis.stages.train import train_units
-from ib_analysis.stages.workers import Unit, Workers, exclusive
+from ib_analysis.stages.workers import Unit, Workers, clear_remains, exclusive
 
 __all__ = ["Goal", "run_until"]
 
@@ -46,6 +46,7 @@ def run_until(experiment: Experiment, goal: Goal) -> None:
     )
     with lock:
         if launch.is_main:
+            clear_remains(experiment.folder)
             prepare(experiment)
         count = 1 if launch.count > 1 else experiment.workers
         with Workers(count, experiment.config.threads, experiment.folder, quiet=not launch.is_main) as workers:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import h5py
 import numpy as np
 import torch
 
 from decoders import Condition, PixelCNNPP
-from ib_analysis.artifacts import Artifact, atomic_path
+from ib_analysis.artifacts import Artifact, sha256_of_plain
 from ib_analysis.encoders import ResNetAutoencoder, reconstruct
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
+from ib_analysis.hdf5 import write_hdf5
+from ib_analysis.stages.collate import common_null_source
 from ib_analysis.stages.context import data_section, encoder_at, encoder_identities, images_of
 from ib_analysis.stages.fit import decoder_artifact, feed_for, load_decoder
 from ib_analysis.stages.measure import load_arrays, save_arrays
@@ -38,9 +39,10 @@ def _sampled_fits(experiment: Experiment) -> list[Fit]:
 
 def _part(experiment: Experiment, fit: Fit) -> Artifact:
     path = experiment.folder / "samples" / f"{fit.key.replace('/', '_')}.npz"
-    config = {**experiment.section("sampling"), "data": data_section(experiment)}
     inputs = {"data": images_of(experiment).sha256, "decoder": decoder_artifact(experiment, fit).identity}
-    return Artifact(path, "samples", config, inputs, fit.decoder_seed)
+    # As an input and not as config: with other settings the samples are drawn again, which costs little.
+    inputs["sampling"] = sha256_of_plain(experiment.section("sampling"))
+    return Artifact(path, "samples", {"data": data_section(experiment)}, inputs, fit.decoder_seed)
 
 
 def sample_units(experiment: Experiment) -> list[Unit]:
@@ -100,9 +102,10 @@ def _draw(decoder: PixelCNNPP, conditions: list[Condition], uniforms: torch.Tens
 def samples_artifact(experiment: Experiment) -> Artifact:
     """The file that figures and page read: originals, samples and reconstructions."""
     inputs = {fit.key: _part(experiment, fit).identity for fit in _sampled_fits(experiment)}
+    inputs["common null"] = common_null_source(experiment)
     for run in _autoencoders(experiment):
         inputs |= {f"{run.key} epoch {e}": sha for e, sha in encoder_identities(experiment, run).items()}
-    return Artifact(experiment.folder / "samples.h5", "samples", experiment.section("sampling"), inputs)
+    return Artifact(experiment.folder / "samples.h5", "samples", {"data": data_section(experiment)}, inputs)
 
 
 def merge_samples(experiment: Experiment) -> None:
@@ -112,17 +115,19 @@ def merge_samples(experiment: Experiment) -> None:
         return
     artifact.begin()
     data, chosen = images_of(experiment), chosen_images(experiment)
-    with atomic_path(artifact.path) as temporary, h5py.File(temporary, "w") as file:
+    with write_hdf5(artifact.path) as file:
         file.attrs.update({"intensities": data.intensities, "n_draws": experiment.config.sampling.draws})
         file["originals"] = data.evaluation.images[chosen]
         file["labels"] = data.evaluation.labels[chosen]
         file["evaluation_index"] = chosen
-        for fit in _sampled_fits(experiment):
-            for name, drawn in load_arrays(_part(experiment, fit)).items():
+        parts = {fit: load_arrays(_part(experiment, fit)) for fit in _sampled_fits(experiment)}
+        # The null's samples are those of the common L0 where that is one of these decoders.
+        null = next((fit for fit in parts if fit.key == common_null_source(experiment)), next(iter(parts)))
+        file["samples/null"] = parts[null]["null"]
+        for fit, arrays in parts.items():
+            for name, drawn in arrays.items():
                 if name != "null" and fit.run is not None:
                     file[f"samples/{fit.run.key}/{name}"] = drawn
-                elif name == "null" and "samples/null" not in file:
-                    file["samples/null"] = drawn
         for run in _autoencoders(experiment):
             for epoch in experiment.epochs:
                 encoder = encoder_at(experiment, run, epoch)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run
-from ib_analysis.stages.context import encoder_artifacts, encoder_recipe, images_of, new_encoder
+from ib_analysis.stages.context import encoder_recipe, images_of, new_encoder
 from ib_analysis.stages.workers import Progress, Unit
-from ib_analysis.training import train
+from ib_analysis.training import is_complete, train
 
 __all__ = ["train_units"]
 
 
 def train_units(experiment: Experiment) -> list[Unit]:
-    """One unit per encoder of which a checkpoint is missing."""
+    """One unit per encoder of which a checkpoint or the history is missing."""
     return [
         Unit(run.key, _train, (experiment.config, run))
         for run in experiment.runs
-        if any(artifact.status() != "complete" for artifact in encoder_artifacts(experiment, run).values())
+        if not is_complete(
+            experiment.encoder_folder(run),
+            experiment.epochs,
+            recipe=encoder_recipe(experiment, run),
+            data_sha256=images_of(experiment).sha256,
+            seed=run.encoder_seed,
+        )
     ]
 
 

@@ -21,12 +21,14 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from ib_analysis.artifacts import UserError
+from ib_analysis.artifacts import UserError, explained
 
-__all__ = ["Progress", "Unit", "Workers", "exclusive"]
+__all__ = ["Progress", "Unit", "Workers", "clear_remains", "exclusive"]
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """progress(done, total, figures): figures are the numbers that matter to whoever watches."""
+
+WORKER_LOCK = ".worker{}.lock"
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,12 @@ def exclusive(path: Path, what: str, patience: float = 0.0) -> Iterator[None]:
     Raises:
         UserError: another process holds it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise explained(error, path) from error
+    with file:
         deadline = time.monotonic() + patience
         while True:
             try:
@@ -62,6 +68,18 @@ def exclusive(path: Path, what: str, patience: float = 0.0) -> Iterator[None]:
                     ) from error
                 time.sleep(0.1)
         yield
+
+
+def clear_remains(folder: Path) -> None:
+    """Wait for the workers of a killed command to end, and remove what its interrupted writes left.
+
+    To be called by whoever holds the folder's lock.
+    """
+    for lock in sorted(folder.glob(WORKER_LOCK.format("*"))):
+        with exclusive(lock, f"{folder} (a worker)", patience=30.0):
+            pass
+    for part in folder.rglob(".*.part*"):
+        part.unlink(missing_ok=True)
 
 
 class Workers:
@@ -104,14 +122,14 @@ class Workers:
         return self._schedule(stage, units)
 
     def _run_here(self, stage: str, unit: Unit) -> Any:
-        with _Bars(stage, [unit], self.quiet) as bars:
+        with _Bars(stage, [unit], self.quiet) as bars, _failures_explained(stage):
             return unit.function(*unit.arguments, progress=lambda *news: bars.show(0, *news))
 
     def _start(self, count: int) -> None:
         context = multiprocessing.get_context("spawn")
         while len(self._processes) < count:
             here, there = context.Pipe()
-            lock = self.locks / f".worker{len(self._processes)}.lock"
+            lock = self.locks / WORKER_LOCK.format(len(self._processes))
             process = context.Process(target=_serve, args=(there, os.getpid(), self.threads, lock), daemon=True)
             process.start()
             there.close()
@@ -174,11 +192,30 @@ def _attempt(
         connection.send(("progress", index, news))
 
     try:
-        return "done", index, function(*arguments, progress=progress)
+        with _failures_explained(function.__name__.strip("_")):
+            return "done", index, function(*arguments, progress=progress)
     except UserError as error:
         return "user_error", index, str(error)
     except Exception:
         return "error", index, traceback.format_exc()
+
+
+@contextlib.contextmanager
+def _failures_explained(stage: str) -> Iterator[None]:
+    """Numbers that diverge and memory that does not suffice are told in a sentence: the user can mend them."""
+    try:
+        yield
+    except FloatingPointError as error:
+        raise UserError(f"The stage '{stage}' diverged: {error}") from error
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"The stage '{stage}' does not fit on the GPU, not even image by image; use a smaller network "
+            "(decoder.filters, decoder.blocks), or free the GPU."
+        ) from error
+    except MemoryError as error:
+        raise UserError(
+            f"The stage '{stage}' ran out of memory; use --workers 1, fewer images, or a smaller network."
+        ) from error
 
 
 def _die_with(parent: int) -> None:

@@ -17,6 +17,7 @@ from decoders import Cell, Condition, ImageSpace, PixelCNNPP, PixelCNNPPConfig
 from ib_analysis.data import image_space, split_sizes
 from ib_analysis.encoders import TappedNetwork, build_encoder, multiply_accumulates, tap_shapes
 from ib_analysis.experiment import Experiment, Fit, Run, cell_name
+from ib_analysis.studies.passes import count_passes
 
 __all__ = ["Cost", "cost", "describe"]
 
@@ -37,12 +38,14 @@ class Cost:
     decoder_parameters: int
     decoder_flops_per_image: int
     training_flops: float
+    encoding_flops: float
     fitting_flops: float
     measuring_flops: float
     activation_bytes: int
     checkpoint_bytes: int
     free_bytes: int
     training_seconds: float
+    encoding_seconds: float
     fitting_seconds: float
     measuring_seconds: float
 
@@ -71,16 +74,15 @@ def cost(experiment: Experiment) -> Cost:
 
     side_by_side = min(experiment.workers, len(experiment.fits)) if device.type == "cpu" else 1
     n_images = sizes["decoder"] + sizes["evaluation"]
-    trained = sizes["encoder"] * config.training.epochs * len(experiment.runs)
-    fitted = config.fitting.steps * config.fitting.batch_size * len(experiment.fits)
-    measured = sizes["evaluation"] * (len(experiment.cells) * len(experiment.runs) + len(experiment.fits))
-    measured *= len(config.decoder_seeds)
+    passes = count_passes(experiment, sizes)
     parameters = sum(tensor.numel() for tensor in encoder.parameters())
     decoder_parameters = sum(tensor.numel() for tensor in decoder.parameters())
     values = sum(math.prod(shape) for shape in shapes.values())
     dumped = values * FLOAT16_BYTES * n_images * len(epochs) * len(experiment.runs)
     step_seconds, forward_seconds = _time_decoder(decoder, device)
-    encoder_seconds = _time_encoder(encoder, space.image_shape, device)
+    encoder_step, encoder_forward = _time_encoder(encoder, space.image_shape, device)
+    encoders_at_once = min(side_by_side, len(experiment.runs))
+    encoding_at_once = side_by_side if config.activations.mode == "recompute" else encoders_at_once
     return Cost(
         n_cells=len(experiment.cells) * len(experiment.runs),
         n_encoders=len(experiment.runs),
@@ -89,17 +91,19 @@ def cost(experiment: Experiment) -> Cost:
         encoder_macs=macs,
         decoder_parameters=decoder_parameters,
         decoder_flops_per_image=flops,
-        training_flops=2.0 * macs * (1 + BACKWARD) * trained,
-        fitting_flops=float(flops) * (1 + BACKWARD) * fitted,
-        measuring_flops=float(flops) * measured,
+        training_flops=2.0 * macs * ((1 + BACKWARD) * passes.trained + passes.tested),
+        encoding_flops=2.0 * macs * passes.encoded,
+        fitting_flops=float(flops) * ((1 + BACKWARD) * passes.fitted + passes.validated),
+        measuring_flops=float(flops) * passes.measured,
         activation_bytes=dumped if config.activations.mode == "dump" else 0,
         # weights and momentum per epoch; a decoder's weights, and while it is fitted their average and two moments
         checkpoint_bytes=4 * (2 * parameters * len(epochs) * len(experiment.runs))
         + 4 * decoder_parameters * (len(experiment.fits) + 6 * side_by_side),
         free_bytes=shutil.disk_usage(_existing(experiment.folder)).free,
-        training_seconds=encoder_seconds * trained / min(side_by_side, len(experiment.runs)),
-        fitting_seconds=step_seconds * fitted / side_by_side,
-        measuring_seconds=forward_seconds * measured / side_by_side,
+        training_seconds=(encoder_step * passes.trained + encoder_forward * passes.tested) / encoders_at_once,
+        encoding_seconds=encoder_forward * passes.encoded / encoding_at_once,
+        fitting_seconds=(step_seconds * passes.fitted + forward_seconds * passes.validated) / side_by_side,
+        measuring_seconds=forward_seconds * passes.measured / side_by_side,
     )
 
 
@@ -114,8 +118,8 @@ def describe(experiment: Experiment) -> str:
         f"{found.n_cells} cells (task, seed, epoch, layer), {found.n_fits} decoder fits ({config.sharing}) of "
         f"{config.fitting.steps:,} steps of {config.fitting.batch_size} images",
         f"decoder: {found.decoder_parameters:,} parameters, {found.decoder_flops_per_image:,} FLOPs an image forward",
-        f"operations: encoders {found.training_flops:.2e}, decoders {found.fitting_flops:.2e}, "
-        f"measuring {found.measuring_flops:.2e} FLOPs",
+        f"operations: encoders {found.training_flops:.2e}, activations {found.encoding_flops:.2e}, "
+        f"decoders {found.fitting_flops:.2e}, measuring {found.measuring_flops:.2e} FLOPs",
         f"activations: {mode}, "
         + (
             f"{_size(found.activation_bytes)} before compression"
@@ -123,8 +127,9 @@ def describe(experiment: Experiment) -> str:
             else "made again from the checkpoints when needed, nothing on disk"
         ),
         f"disk: {_size(found.disk_bytes)} of {_size(found.free_bytes)} free",
-        f"time on this machine, roughly: encoders {_duration(found.training_seconds)}, decoders "
-        f"{_duration(found.fitting_seconds)}, measuring {_duration(found.measuring_seconds)}, "
+        f"time on this machine, roughly: encoders {_duration(found.training_seconds)}, activations "
+        f"{_duration(found.encoding_seconds)}, decoders {_duration(found.fitting_seconds)}, measuring "
+        f"{_duration(found.measuring_seconds)}, "
         "and some minutes for probes, samples and figures",
     ]
     if mode == "dump" and found.activation_bytes > 10 * 2**30:
@@ -182,9 +187,16 @@ def _time_decoder(decoder: PixelCNNPP, device: torch.device) -> tuple[float, flo
     return _seconds(step, device) / count, _seconds(forward, device) / count
 
 
-def _time_encoder(encoder: TappedNetwork, image_shape: tuple[int, ...], device: torch.device) -> float:
+def _time_encoder(encoder: TappedNetwork, image_shape: tuple[int, ...], device: torch.device) -> tuple[float, float]:
+    """Seconds per image of a training step and of a forward pass, from one minibatch each."""
     images = torch.zeros((32, *image_shape), dtype=torch.uint8, device=device)
-    return _seconds(lambda: encoder(images).float().square().mean().backward(), device) / 32
+
+    def forward() -> None:
+        with torch.no_grad():
+            encoder(images)
+
+    step = _seconds(lambda: encoder(images).float().square().mean().backward(), device)
+    return step / 32, _seconds(forward, device) / 32
 
 
 def _is_large(decoder: nn.Module) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ib_analysis.artifacts import Artifact, UserError, load_tensors, save_tensors, sha256_of_plain
 from ib_analysis.encoders import TappedNetwork
+from ib_analysis.training.history import holds_history
 
-__all__ = ["Checkpoints", "checkpoint_artifact", "load_encoder"]
+__all__ = ["Checkpoints", "checkpoint_artifact", "history_path", "is_complete", "load_encoder"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,25 @@ def checkpoint_artifact(
 ) -> Artifact:
     """One checkpoint as an artifact; its identity is a hash of the network's weights."""
     return Artifact(_path(folder, epoch), "encoder", recipe, {"data": data_sha256}, seed)
+
+
+def is_complete(folder: Path, epochs: Sequence[int], *, recipe: Mapping[str, Any], data_sha256: str, seed: int) -> bool:
+    """Whether a run has left everything it should, and nothing to go on from: else `train` has work to do.
+
+    Arguments:
+        folder: the run's folder.
+        epochs: the epochs that are kept (see `checkpoint_epochs`).
+        recipe, data_sha256, seed: what the run is made from.
+
+    Returns:
+        True if every checkpoint is complete, ``training.csv`` goes up to the last epoch and ``resume.pt`` is gone.
+    """
+    if _resume_path(folder).exists() or not holds_history(history_path(folder), max(epochs)):
+        return False
+    artifacts = (
+        checkpoint_artifact(folder, epoch, recipe=recipe, data_sha256=data_sha256, seed=seed) for epoch in epochs
+    )
+    return all(artifact.status() == "complete" for artifact in artifacts)
 
 
 def load_encoder(folder: Path, epoch: int, encoder: TappedNetwork) -> TappedNetwork:
@@ -53,6 +73,15 @@ def _path(folder: Path, epoch: int) -> Path:
     return folder / f"epoch_{epoch:04d}.pt"
 
 
+def _resume_path(folder: Path) -> Path:
+    return folder / "resume.pt"
+
+
+def history_path(folder: Path) -> Path:
+    """Where the table of a run is."""
+    return folder / "training.csv"
+
+
 class Checkpoints:
     """The states of one run on disk, each with everything that is needed to go on from it.
 
@@ -76,7 +105,7 @@ class Checkpoints:
         for artifact in self._artifacts.values():
             artifact.check()
         self._recipe = sha256_of_plain(self._artifacts[epochs[0]].recipe)
-        self._resume = folder / "resume.pt"
+        self._resume = _resume_path(folder)
         self._resume_epoch = -1
         states = {epoch: artifact.status() for epoch, artifact in self._artifacts.items()}
         self.missing = [epoch for epoch, state in states.items() if state != "complete"]

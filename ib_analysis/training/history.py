@@ -10,7 +10,7 @@ from typing import Any
 
 from ib_analysis.artifacts import write_text
 
-__all__ = ["COLUMNS", "write_history"]
+__all__ = ["COLUMNS", "holds_history", "write_history"]
 
 COLUMNS = ("epoch", "split", "loss", "accuracy", "psnr_db")
 
@@ -26,5 +26,20 @@ def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    if not path.exists() or path.read_text() != text.getvalue():
+    if _read(path) != text.getvalue().encode():
         write_text(path, text.getvalue())
+
+
+def holds_history(path: Path, last_epoch: int) -> bool:
+    """Whether the file is a table with the right header that goes up to an epoch."""
+    lines = (_read(path) or b"").split(b"\n")
+    header, last = ",".join(COLUMNS).encode(), f"{last_epoch},".encode()
+    return len(lines) > 2 and lines[0] == header and lines[-2].startswith(last) and not lines[-1]
+
+
+def _read(path: Path) -> bytes | None:
+    """The file's bytes; None where there is none or it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

@@ -15,7 +15,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.data.interface import ImageData, Split
 from ib_analysis.encoders import TappedNetwork, Task
 from ib_analysis.training.batches import Batches
-from ib_analysis.training.checkpoints import Checkpoints
+from ib_analysis.training.checkpoints import Checkpoints, history_path
 from ib_analysis.training.config import TrainingConfig, checkpoint_epochs, learning_rate
 from ib_analysis.training.devices import make_accelerator
 from ib_analysis.training.history import write_history
@@ -80,7 +80,7 @@ def train(
     if accelerator is None or accelerator.is_main_process:
         last = checkpoints.latest(config.epochs)
         assert last is not None
-        write_history(folder / "training.csv", last["history"])
+        write_history(history_path(folder), last["history"])
         checkpoints.close()
     return epochs
 
@@ -99,7 +99,7 @@ def _complete(run: _Run, checkpoints: Checkpoints, progress: Progress | None) ->
             if run.accelerator.is_main_process:
                 checkpoints.save_resume(run.state())
                 if run.epoch > max(set(checkpoints.epochs) - set(checkpoints.missing), default=-1):
-                    write_history(run.folder / "training.csv", run.history)
+                    write_history(history_path(run.folder), run.history)
         if run.accelerator.is_main_process:
             checkpoints.save(run.state())
         else:

@@ -64,6 +64,25 @@ def test_one_forward_pass_gives_all_layers_and_each_encoder_is_loaded_once():
     assert sorted(loads) == [0, 3]
 
 
+def test_activations_are_made_without_tf32():
+    def settings():
+        return torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+
+    seen = []
+
+    def load(epoch):
+        encoder = load_encoder(epoch)
+        encoder.trunk.register_forward_hook(lambda *_: seen.append(settings()))
+        return encoder
+
+    source = RecomputedActivations(load, make_data(), (0,), ("h1",), group_size=8)
+    seen.clear()
+    before = settings()
+    source.read(0, "h1", 0)
+    assert seen == [("ieee", "ieee")]
+    assert settings() == before
+
+
 def test_activations_can_be_trained_on():
     source = RecomputedActivations(load_encoder, make_data(), (0,), ("h4",), group_size=8)
     weight = torch.ones(1, 16, requires_grad=True)

@@ -71,7 +71,7 @@ def test_facts_are_plain_and_complete() -> None:
     assert found["sha256"] == data.sha256
     assert set(found) == {
         *("name", "image_shape", "intensities", "class_names", "h_x_bits", "h_y_bits", "factor_bits"),
-        *("n_encoder", "n_decoder", "n_validation", "n_evaluation", "sha256"),
+        *("n_encoder", "n_decoder", "n_validation", "n_evaluation", "n_duplicates_dropped", "sha256"),
     }
 
 

@@ -14,6 +14,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.data.collection import collection_of_arrays, divide, plug_in_entropy_bits
 from ib_analysis.data.config import DataConfig
 from ib_analysis.data.interface import ImageData
+from ib_analysis.data.records import facts
 from ib_analysis.data.splits import canonical_order, cap_per_class, pixel_digests, validation_last
 
 DIGITS = DataConfig(source="digits")
@@ -110,12 +111,63 @@ def test_identical_images_of_a_class_stay_together(pairs: list[tuple[int, int]])
         assert "too few different images" in str(error)  # noqa: PT017  (a legal outcome for many copies)
         return
     homes: dict[tuple[int, int], set[str]] = {}
+    evaluated = set(data.evaluation.images[:, 0, 0, 0])
+    assert evaluated.isdisjoint(data.encoder.images[:, 0, 0, 0])
+    assert evaluated.isdisjoint(data.decoder.images[:, 0, 0, 0])
+    assert set(data.validation.images[:, 0, 0, 0]).isdisjoint(data.fitting.images[:, 0, 0, 0])
     for name, part in data.splits.items():
         for image, label in zip(part.images, part.labels, strict=True):
             homes.setdefault((int(label), int(image[0, 0, 0])), set()).add(name)
     assert all(len(found) == 1 for found in homes.values())
     total = Counter(pairs)
-    assert sum(total.values()) == sum(len(part) for part in data.splits.values())
+    assert sum(total.values()) == sum(len(part) for part in data.splits.values()) + data.n_duplicates_dropped
+
+
+def test_copies_of_official_test_images_are_dropped_from_the_other_splits() -> None:
+    labels = np.tile([0, 1], 30)
+    images = distinct_images(60)
+    # Three training images are copies of test images, one of them under another label; two test images are alike.
+    for training, test in ((0, 50), (7, 51), (8, 51), (52, 53)):
+        images[training] = images[test]
+    data = split(images, labels, np.repeat([0, 2], [50, 10]))
+    assert data.n_duplicates_dropped == 3
+    assert sorted(data.evaluation.source_index) == list(range(50, 60))
+    used = np.concatenate([data.encoder.source_index, data.decoder.source_index])
+    assert sorted(used) == [i for i in range(50) if i not in (0, 7, 8)]
+    assert facts(data)["n_duplicates_dropped"] == 3
+    # Duplicates are those of the images as published: a coarser form does not make more of them.
+    assert split(images, labels, np.repeat([0, 2], [50, 10]), bits=1).n_duplicates_dropped == 3
+
+
+def test_copies_of_official_images_of_three_parts_are_dropped() -> None:
+    labels, images = np.tile([0, 1], 15), distinct_images(30)
+    images[[1, 12]] = images[25]
+    data = split(images, labels, np.repeat([0, 1, 2], 10))
+    assert data.n_duplicates_dropped == 2
+    assert sorted(data.encoder.source_index) == [0, *range(2, 10)]
+    assert sorted(data.decoder.source_index) == [10, 11, *range(13, 20)]
+
+
+def test_fitting_images_that_are_validated_on_are_dropped() -> None:
+    # Every decoder image of class 0 has a copy: some pairs lie on both sides of the validation slice's start.
+    labels = np.repeat([0, 1, 0, 1, 0, 1], [10, 10, 20, 10, 5, 5])
+    images = distinct_images(60)
+    images[30:40] = images[20:30]
+    parts = np.repeat([0, 1, 2], [20, 30, 10])
+    found = [split(images, labels, parts, validation_share=share) for share in (0.1, 0.15, 0.2, 0.25, 0.3)]
+    assert any(data.n_duplicates_dropped for data in found)
+    for data in found:
+        assert len(data.decoder) + data.n_duplicates_dropped == 30
+        fitting = {image.tobytes() for image in data.fitting.images}
+        assert fitting.isdisjoint(image.tobytes() for image in data.validation.images)
+        assert len(data.encoder) == 20
+
+
+def test_nothing_but_copies_cannot_be_fitted() -> None:
+    labels, images = np.tile([0, 1], 8), distinct_images(16)
+    images[4:12] = images[4]
+    with pytest.raises(UserError, match="every decoder image is a copy"):
+        split(images, labels, np.repeat([0, 1, 2], [4, 8, 4]))
 
 
 def test_splits_are_ordered_by_hash_and_not_by_class() -> None:

@@ -17,7 +17,9 @@ MOMENTS = (
     "probes/*/epoch_0000_h3.npz",
     "decoders/*/resume.pt",
     "code_lengths/*/epoch_0000_h1.npz",
+    "code_lengths.h5.json",
     "samples/*.npz",
+    "samples.h5.json",
 )
 """Files whose first appearance tells in which stage the process is."""
 
@@ -53,7 +55,6 @@ def test_a_killed_command_goes_on_and_ends_with_the_same_table(tiny: Path, worke
             killed += kill_when(process, "killed", pattern)
         finished = subprocess.run(command("killed", workers), stdout=log, stderr=log)
     assert finished.returncode == 0, Path("log").read_text()
-    assert killed >= 4
+    assert killed >= len(MOMENTS) - 2  # two moments may pass between two looks
     assert table("killed") == table("whole")
-    left = [path.name for path in Path("checkpoints/killed").rglob("*.part*")]
-    assert len(left) <= killed  # a killed write leaves at most its own temporary file
+    assert not list(Path("checkpoints/killed").rglob(".*.part*"))

@@ -45,14 +45,14 @@ def test_tables_say_what_the_code_lengths_say(tiny: Path) -> None:
             cell = file[f"{row['decoder']}/epoch_{int(row['epoch']):04d}/{row['layer']}"][:]
             assert float(row["i_xh_bits"]) == pytest.approx((null - cell).mean(), rel=1e-8)
             assert float(row["i_xh_bits_low"]) <= float(row["i_xh_bits"]) <= float(row["i_xh_bits_high"])
-            h_x = np.log2(5120) + 144
+            h_x = np.log2(2880) + 64
             assert float(row["h_x_bits"]) == pytest.approx(h_x)
             assert float(row["lower_bound_bits"]) == pytest.approx(h_x - cell.mean(), rel=1e-8)
         # the common null is the one that is best on the validation slice, and it is one of the decoders' own
         own = [file[f"{row['decoder']}/own_null"][:] for row in rows()]
         assert any(np.array_equal(null, lengths) for lengths in own)
     facts = json.loads((CHECKPOINTS / "data.json").read_text())
-    assert facts["factor_bits"]["noise"] == 144
+    assert facts["factor_bits"]["noise"] == 64
     factors = rows(table="factors.csv")
     assert {row["factor"] for row in factors} == set(facts["factor_bits"])
 

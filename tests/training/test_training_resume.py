@@ -9,7 +9,7 @@ import torch
 from training_toys import CONFIG, contents, make_data, run
 
 from ib_analysis.artifacts import UserError, save_tensors
-from ib_analysis.training import TrainingConfig
+from ib_analysis.training import TrainingConfig, is_complete
 
 
 class Killed(Exception):
@@ -144,7 +144,65 @@ def test_a_lost_table_is_written_again(tmp_path, whole):
     run(tmp_path)
     (tmp_path / "training.csv").write_text("nonsense")
     run(tmp_path)
+    (tmp_path / "training.csv").write_bytes(b"\xff\xfe not text")
+    run(tmp_path)
     assert contents(tmp_path) == whole["classification"]
+
+
+def complete(folder, **changes):
+    recipe = {"task": "classification", "width": 4}
+    options = {"recipe": recipe, "data_sha256": make_data().sha256, "seed": 3, **changes}
+    return is_complete(folder, [0, 1, 3, 5], **options)
+
+
+def test_a_complete_run_is_told_from_all_others(tmp_path):
+    assert not complete(tmp_path)
+    for stop_after in (10, 19):
+
+        def stop(done, total, figures, stop_after=stop_after):
+            if done == stop_after:
+                raise Killed
+
+        with pytest.raises(Killed):
+            run(tmp_path, progress=stop)
+        assert not complete(tmp_path)
+    run(tmp_path)
+    assert complete(tmp_path)
+    assert not complete(tmp_path, seed=4)
+    assert not complete(tmp_path, data_sha256="other images")
+    assert not complete(tmp_path, recipe={"task": "classification", "width": 8})
+
+
+@pytest.mark.parametrize("name", ["resume.pt", "training.csv", "epoch_0001.pt", "epoch_0005.pt.json"])
+@pytest.mark.parametrize("how", ["lost", "not text", "cut short"])
+def test_what_a_kill_or_a_hand_leaves_is_seen_and_mended(tmp_path, whole, name, how):
+    run(tmp_path)
+    path = tmp_path / name
+    if name == "resume.pt":
+        # Killed between the last checkpoint and the end.
+        path.write_bytes((tmp_path / "epoch_0005.pt").read_bytes() if how == "lost" else b"damaged")
+    elif how == "lost":
+        path.unlink()
+    elif how == "not text":
+        path.write_bytes(b"\xff\xfe\x00")
+    else:
+        path.write_bytes(path.read_bytes()[:-30])
+    assert not complete(tmp_path)
+    run(tmp_path)
+    assert complete(tmp_path)
+    assert contents(tmp_path) == whole["classification"]
+
+
+def test_mending_the_table_or_a_left_over_state_trains_nothing(tmp_path, whole):
+    run(tmp_path)
+    (tmp_path / "training.csv").unlink()
+    (tmp_path / "resume.pt").write_bytes((tmp_path / "epoch_0005.pt").read_bytes())
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("epoch_*")}
+    reports = []
+    run(tmp_path, progress=lambda *news: reports.append(news))
+    assert not reports
+    assert contents(tmp_path) == whole["classification"]
+    assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
 def test_another_config_is_refused_and_nothing_is_lost(tmp_path, whole):

@@ -1,0 +1,270 @@
+"""phases.csv: what became of each layer's information, in bits and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ib_analysis.information.intervals import Bootstrap, Interval
+from ib_analysis.information.phases import Phases, phases_over_images
+from ib_analysis.information.seeds import phases_over_seeds, seed_interval_method
+from ib_analysis.information.variance import VarianceSplit, variance_split
+from ib_analysis.information.warnings import join_warnings, split_warnings
+
+__all__ = ["COMPRESSES", "NOT_FOUND", "NOT_JUDGED", "CurveKey", "PhaseRow", "finding", "phase_rows"]
+
+COMPRESSES, NOT_FOUND, NOT_JUDGED = "compresses", "no compression found", "not judged"
+"""The verdicts. The second is no proof of the opposite: the upper end of the loss says what is not excluded."""
+
+
+@dataclass(frozen=True)
+class PhaseRow:
+    """Fitting and compression of one layer, a row of phases.csv: of one run and decoder, or over all seeds."""
+
+    experiment: str
+    """Name of the experiment."""
+    task: str
+    """What the encoder was trained for."""
+    number_format: str
+    """Number format of the encoder."""
+    layer: str
+    """The tap."""
+    encoder_seed: int | None
+    """Seed of the encoder; empty in a row over seeds."""
+    decoder_seed: int | None
+    """Seed of the decoder; empty in a row over seeds."""
+    n_encoder_seeds: int
+    """Encoders that the row is over."""
+    n_decoder_seeds: int
+    """Decoders per encoder that the row is over."""
+    n_images: int
+    """Evaluation images."""
+    n_checkpoints: int
+    """Checkpoints of the curve, among which the peak was found."""
+    first_epoch: int
+    """Where fitting is counted from."""
+    peak_epoch: int
+    """Where the mean code length was shortest."""
+    peak_epoch_low: int
+    """First checkpoint that may be the true peak, at the confidence of the intervals."""
+    peak_epoch_high: int
+    """Last checkpoint that may be the true peak."""
+    last_epoch: int
+    """Where compression is counted to."""
+    fitting_gain_bits: float
+    """Usable information gained from the first checkpoint to the peak: a mean difference of code lengths."""
+    fitting_gain_bits_low: float
+    """Lower end of its interval, which allows for the choice of the peak."""
+    fitting_gain_bits_high: float
+    """Upper end of its interval."""
+    compression_loss_bits: float
+    """Usable information lost from the peak to the last checkpoint: a mean difference of code lengths."""
+    compression_loss_bits_low: float
+    """Lower end of its interval, which allows for the choice of the peak; above 0 exactly if the layer compresses."""
+    compression_loss_bits_high: float
+    """Upper end of its interval."""
+    p_value: float
+    """Of the test against a curve that never ends below its peak."""
+    verdict: str
+    """compresses, no compression found, or not judged (code lengths that are not finite)."""
+    fitting_gain_variance_images: float
+    """Variance of one run's gain, in bits squared, from the choice of images."""
+    fitting_gain_variance_encoder_seeds: float | None
+    """From the encoder's seed, at the peak of the row; below zero: not seen."""
+    fitting_gain_variance_decoder_seeds: float | None
+    """From the decoder's seed, given the encoder."""
+    compression_loss_variance_images: float
+    """Variance of one run's loss, in bits squared, from the choice of images."""
+    compression_loss_variance_encoder_seeds: float | None
+    """From the encoder's seed, at the peak of the row; below zero: not seen."""
+    compression_loss_variance_decoder_seeds: float | None
+    """From the decoder's seed, given the encoder."""
+    interval: str
+    """What intervals are made over, and how."""
+    warnings: str
+    """Names of warnings of the first, the peak and the last cell, joined by semicolons."""
+    finding: str
+    """The finding in words."""
+
+
+@dataclass(frozen=True)
+class CurveKey:
+    """One layer of one run under one decoder."""
+
+    task: str
+    number_format: str
+    layer: str
+    encoder_seed: int
+    decoder_seed: int
+
+
+def phase_rows(
+    experiment: str,
+    code_lengths: Mapping[CurveKey, Mapping[int, np.ndarray]],
+    warnings: Mapping[tuple[CurveKey, int], str] | None = None,
+    bootstrap: Bootstrap | None = None,
+) -> list[PhaseRow]:
+    """All rows of phases.csv: those of single runs and, where a layer was measured with several seeds, one over them.
+
+    Layers keep the order in which they first appear; a layer's seeds ascend, and the row over them comes last. Curves
+    of a single checkpoint have no phases and no row.
+
+    Arguments:
+        code_lengths: curve -> epoch -> L in bits, shape (N,), of the same images throughout a task and layer.
+        warnings: (curve, epoch) -> names of the cell's warnings, joined by semicolons.
+
+    Raises:
+        ValueError: the runs of a layer differ in their epochs or images, or not all encoder seeds have the same
+            decoder seeds.
+    """
+    settings, named = bootstrap or Bootstrap(), warnings or {}
+    layers: dict[tuple[str, str, str], list[CurveKey]] = {}
+    for key in code_lengths:
+        layers.setdefault((key.task, key.number_format, key.layer), []).append(key)
+    rows = []
+    for keys in layers.values():
+        keys.sort(key=lambda key: (key.encoder_seed, key.decoder_seed))
+        epochs, grid = _grid(keys, code_lengths)
+        if len(epochs) < 2:
+            continue
+        n_decoders = grid.shape[1]
+        for place, key in enumerate(keys):
+            encoder, decoder = divmod(place, n_decoders)
+            one = grid[encoder, decoder][None, None]
+            found = phases_over_images(one[0, 0], settings)
+            rows.append(_row(experiment, [key], epochs, one, found, named, len(keys) > 1))
+        if len(keys) > 1:
+            rows.append(_row(experiment, keys, epochs, grid, phases_over_seeds(grid, settings), named, True))
+    return rows
+
+
+def _grid(
+    keys: Sequence[CurveKey], code_lengths: Mapping[CurveKey, Mapping[int, np.ndarray]]
+) -> tuple[list[int], np.ndarray]:
+    """Epochs, and the code lengths of a layer's runs (sorted by their seeds), shape (E, D, T, N)."""
+    epochs = sorted(code_lengths[keys[0]])
+    encoders = sorted({key.encoder_seed for key in keys})
+    decoders = sorted({key.decoder_seed for key in keys})
+    where = f"{keys[0].task}, {keys[0].layer}"
+    if [(key.encoder_seed, key.decoder_seed) for key in keys] != [(e, d) for e in encoders for d in decoders]:
+        raise ValueError(f"{where}: every encoder seed must be measured with the same decoder seeds.")
+    if any(sorted(code_lengths[key]) != epochs for key in keys):
+        raise ValueError(f"{where}: all runs must be measured at the same epochs.")
+    if len({np.shape(lengths) for key in keys for lengths in code_lengths[key].values()}) != 1:
+        raise ValueError(f"{where}: all cells must be measured on the same images.")
+    stacked = np.array([[code_lengths[key][epoch] for epoch in epochs] for key in keys], dtype=np.float64)
+    return epochs, stacked.reshape(len(encoders), len(decoders), *stacked.shape[1:])
+
+
+def _row(
+    experiment: str,
+    keys: Sequence[CurveKey],
+    epochs: Sequence[int],
+    lengths: np.ndarray,
+    found: Phases,
+    warnings: Mapping[tuple[CurveKey, int], str],
+    several: bool,
+) -> PhaseRow:
+    first, over_seeds = keys[0], len(keys) > 1
+    n_encoders, n_decoders, n_checkpoints, n_images = lengths.shape
+    peak = lengths[:, :, found.peak]
+    with np.errstate(invalid="ignore"):  # infinite code lengths: the row says that it is not judged
+        gain, loss = variance_split(lengths[:, :, 0] - peak), variance_split(lengths[:, :, -1] - peak)
+    used = {epochs[0], epochs[found.peak], epochs[-1]}
+    names = join_warnings(
+        name for key in keys for epoch in used for name in split_warnings(warnings.get((key, epoch), ""))
+    )
+    subject = ", ".join(_subject(first, n_encoders, n_decoders, several))
+    return PhaseRow(
+        experiment=experiment,
+        task=first.task,
+        number_format=first.number_format,
+        layer=first.layer,
+        encoder_seed=None if over_seeds else first.encoder_seed,
+        decoder_seed=None if over_seeds else first.decoder_seed,
+        n_encoder_seeds=n_encoders,
+        n_decoder_seeds=n_decoders,
+        n_images=n_images,
+        n_checkpoints=n_checkpoints,
+        first_epoch=epochs[0],
+        peak_epoch=epochs[found.peak],
+        peak_epoch_low=epochs[found.peak_low],
+        peak_epoch_high=epochs[found.peak_high],
+        last_epoch=epochs[-1],
+        **_columns("fitting_gain", found.fitting_gain, gain),
+        **_columns("compression_loss", found.compression_loss, loss),
+        p_value=found.p_value,
+        verdict=(COMPRESSES if found.compresses else NOT_FOUND) if found.finite else NOT_JUDGED,
+        interval=seed_interval_method(n_encoders, n_decoders) if over_seeds else "bootstrap over images",
+        warnings=names,
+        finding=finding(subject, found, epochs, split_warnings(names)),
+    )
+
+
+def _columns(name: str, interval: Interval, split: VarianceSplit) -> dict[str, Any]:
+    return {
+        f"{name}_bits": interval.estimate,
+        f"{name}_bits_low": interval.low,
+        f"{name}_bits_high": interval.high,
+        f"{name}_variance_images": split.images,
+        f"{name}_variance_encoder_seeds": split.encoder_seeds,
+        f"{name}_variance_decoder_seeds": split.decoder_seeds,
+    }
+
+
+def _subject(key: CurveKey, n_encoders: int, n_decoders: int, several: bool) -> list[str]:
+    words = [key.layer, key.task] if key.number_format == "float32" else [key.layer, key.task, key.number_format]
+    if n_encoders * n_decoders > 1:
+        counts = [f"{n} {kind}" for n, kind in ((n_encoders, "encoder"), (n_decoders, "decoder")) if n > 1]
+        words.append(f"mean of {' x '.join(counts)} seeds")
+    elif several:
+        words.append(f"seeds {key.encoder_seed}/{key.decoder_seed}")
+    return words
+
+
+def finding(subject: str, found: Phases, epochs: Sequence[int], warnings: Iterable[str] = ()) -> str:
+    """What was found, as a sentence.
+
+    >>> gain, loss = Interval(30.0, 28.0, 33.0), Interval(21.34, 18.0, 24.9)
+    >>> finding("h3, classification", Phases(1, 1, 1, gain, loss, 0.001), [0, 10, 20])
+    'h3, classification: compresses by 21.3 bits [18.0, 24.9], peak at epoch 10'
+    >>> flat = Phases(2, 1, 2, gain, Interval(0.0, 0.0, 0.62), 0.4)
+    >>> finding("h3, autoencoding", flat, [0, 10, 20])
+    'h3, autoencoding: no compression found, peak at the end (epoch 20), at most 0.62 bits lost'
+    """
+    loss, epoch = found.compression_loss, epochs[found.peak]
+    if not found.finite:
+        text = f"{NOT_JUDGED}, code lengths that are not finite"
+    elif found.compresses:
+        text = f"{COMPRESSES} by {_bits(loss)}, peak at epoch {epoch}"
+        if found.peak == 0:
+            text += " (the start)"
+    elif found.peak == len(epochs) - 1:
+        text = f"{NOT_FOUND}, peak at the end (epoch {epoch})"
+        if loss.high > 0:
+            text += f", at most {_number(loss.high, _decimals(loss))} bits lost"
+    else:
+        text = f"{NOT_FOUND}, {_bits(loss)} below the peak at epoch {epoch} (p = {found.p_value:.2g})"
+    named = ", ".join(name.replace("_", " ") for name in warnings)
+    return f"{subject}: {text}" + (f" [warning: {named}]" if named else "")
+
+
+def _bits(interval: Interval) -> str:
+    decimals = _decimals(interval)
+    low, high = _number(interval.low, decimals), _number(interval.high, decimals)
+    return f"{_number(interval.estimate, decimals)} bits [{low}, {high}]"
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}"
+
+
+def _decimals(interval: Interval) -> int:
+    """One decimal; more for numbers below 1, and where a lower end above zero would be printed as zero."""
+    most = 2 if max(interval.estimate, interval.high) < 1 else 1
+    while interval.low > 0 and most < 6 and float(_number(interval.low, most)) == 0:
+        most += 1
+    return most

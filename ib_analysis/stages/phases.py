@@ -1,0 +1,58 @@
+"""From code lengths to `phases.csv`: fitting and compression of every layer."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+
+from ib_analysis.artifacts import UserError
+from ib_analysis.experiment import Experiment, cell_name
+from ib_analysis.information.intervals import Bootstrap
+from ib_analysis.information.phases_table import CurveKey, PhaseRow, phase_rows
+from ib_analysis.information.table import InformationRow, read_table, write_table
+
+__all__ = ["write_phases"]
+
+
+def write_phases(experiment: Experiment) -> None:
+    """Write ``phases.csv`` from ``code_lengths.h5`` and the warnings in ``information.csv``; equal bytes every time.
+
+    Raises:
+        UserError: one of the two is missing or damaged, or the table cannot be written.
+    """
+    estimation = experiment.config.estimation
+    rows = phase_rows(
+        experiment.config.name,
+        _code_lengths(experiment),
+        _warnings(experiment),
+        Bootstrap(estimation.confidence, estimation.resamples),
+    )
+    write_table(experiment.folder / "phases.csv", PhaseRow, rows)
+
+
+def _code_lengths(experiment: Experiment) -> dict[CurveKey, dict[int, np.ndarray]]:
+    path = experiment.folder / "code_lengths.h5"
+    found: dict[CurveKey, dict[int, np.ndarray]] = {}
+    try:
+        with h5py.File(path, "r") as file:
+            for fit in experiment.fits:
+                if fit.run is None:
+                    continue
+                run = fit.run
+                for epoch, layer in fit.cells:
+                    key = CurveKey(run.task, run.number_format, layer, run.encoder_seed, fit.decoder_seed)
+                    found.setdefault(key, {})[epoch] = file[f"{fit.key}/{cell_name(epoch, layer)}"][()]
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run `ib estimate-mi {experiment.config.name}` first.") from error
+    except (OSError, KeyError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}); delete it and run `ib estimate-mi {experiment.config.name}` again."
+        ) from error
+    return found
+
+
+def _warnings(experiment: Experiment) -> dict[tuple[CurveKey, int], str]:
+    return {
+        (CurveKey(row.task, row.number_format, row.layer, row.encoder_seed, row.decoder_seed), row.epoch): row.warnings
+        for row in read_table(experiment.folder / "information.csv", InformationRow)
+    }

@@ -1,0 +1,78 @@
+"""Fit the decoders of a calibration and measure their code lengths, by the functions that serve an experiment."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from decoders import PixelCNNPP, code_lengths_bits
+from ib_analysis.activations import Part
+from ib_analysis.artifacts import Artifact, load_tensors, sha256_of_plain
+from ib_analysis.stages.feed import name_of
+from ib_analysis.stages.fit_artifact import fit_artifact
+from ib_analysis.stages.measure import load_arrays, save_arrays
+from ib_analysis.stages.workers import Progress, Unit
+from ib_analysis.studies.calibration.config import CalibrationConfig
+from ib_analysis.studies.calibration.plan import NULL, NULL_VALIDATION, Calibration, SourceFit
+
+__all__ = ["fit_units", "measure_units"]
+
+
+def fit_units(calibration: Calibration) -> list[Unit]:
+    """One unit per decoder that is not complete."""
+    return [
+        Unit(fit.key, _fit, (calibration.config, fit))
+        for fit in calibration.fits
+        if calibration.decoder_artifact(fit).status() != "complete"
+    ]
+
+
+def measure_units(calibration: Calibration) -> list[Unit]:
+    """One unit per decoder that has not yet measured all its cells."""
+    return [
+        Unit(fit.key, _measure, (calibration.config, fit))
+        for fit in calibration.fits
+        if any(artifact.status() != "complete" for artifact in _artifacts(calibration, fit).values())
+    ]
+
+
+def _fit(config: CalibrationConfig, fit: SourceFit, progress: Progress) -> None:
+    calibration = Calibration(config)
+    # What distinguishes decoders enters the seed, else all would see the same random numbers.
+    seed = int(sha256_of_plain([fit.key, fit.decoder_seed])[:8], 16)
+    fit_artifact(
+        calibration.decoder_artifact(fit), calibration.network(fit), calibration.feed(fit), calibration.fitting(fit),
+        seed, progress,
+    )  # fmt: skip
+
+
+def _artifacts(calibration: Calibration, fit: SourceFit) -> dict[str, Artifact]:
+    names = [NULL_VALIDATION, NULL, *(name_of(cell) for cell in calibration.cells(fit.source))]
+    return {name: calibration.code_length_artifact(fit, name) for name in names}
+
+
+def _measure(config: CalibrationConfig, fit: SourceFit, progress: Progress) -> None:
+    """Code lengths, ``bits``, and beside those of a cell the information density of each image, ``information_bits``:
+    the truth that belongs to them."""
+    calibration = Calibration(config)
+    decoder = PixelCNNPP(calibration.network(fit))
+    decoder.load_state_dict(load_tensors(calibration.decoder_artifact(fit).path))
+    decoder.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    artifacts = _artifacts(calibration, fit)
+    cells = {name_of(cell): cell for cell in calibration.cells(fit.source)}
+    feed, outputs = calibration.feed(fit), calibration.outputs(fit.source)
+    progress(0, len(artifacts), {})
+    for done, (name, artifact) in enumerate(artifacts.items(), start=1):
+        if artifact.status() != "complete":
+            artifact.begin()
+            start = time.perf_counter()
+            part: Part = "validation" if name == NULL_VALIDATION else "evaluation"
+            arrays = {"bits": code_lengths_bits(decoder, feed.part(part, cells.get(name)))}
+            if name in cells:
+                groups = outputs.groups.part(part)
+                densities = [outputs.information_bits(*cells[name], group) for group in groups]
+                arrays["information_bits"] = np.concatenate(densities)
+            save_arrays(artifact, arrays, seconds=time.perf_counter() - start)
+        progress(done, len(artifacts), {"bits": float(load_arrays(artifact)["bits"].mean())})

@@ -1,0 +1,173 @@
+"""From code lengths and truths to calibration.csv, and to the lines that are printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ib_analysis.artifacts import Artifact
+from ib_analysis.information.calibration_table import CalibrationRow, tolerance_bits
+from ib_analysis.information.estimates import lower_bound, usable_information
+from ib_analysis.information.intervals import Bootstrap, paired_bootstrap_intervals
+from ib_analysis.information.table import read_table, write_table
+from ib_analysis.information.warnings import (
+    information_above_upper_bound,
+    join_warnings,
+    not_finite,
+    own_null_much_worse_than_common,
+)
+from ib_analysis.stages.feed import name_of
+from ib_analysis.stages.measure import load_arrays
+from ib_analysis.studies.calibration.channels import channel_of
+from ib_analysis.studies.calibration.outputs import Cell
+from ib_analysis.studies.calibration.plan import NULL, NULL_VALIDATION, Calibration, SourceFit
+
+__all__ = ["summary", "tabulate"]
+
+
+def tabulate(calibration: Calibration) -> list[CalibrationRow]:
+    """Write ``calibration.csv`` unless it is there and made of the same code lengths; return its rows.
+
+    Raises:
+        UserError: something is not measured yet, or was made with another config.
+    """
+    artifact = calibration.table_artifact()
+    if artifact.status() != "complete":
+        artifact.begin()
+        rows = []
+        for fit in calibration.fits:
+            null = _common_null(calibration, fit)
+            rows += [_row(calibration, fit, cell, null) for cell in calibration.cells(fit.source)]
+        rows.sort(key=lambda row: (row.source, row.symbol_bits, row.channel, row.parameter, row.decoder_seed))
+        write_table(artifact.path, CalibrationRow, rows)
+        artifact.finish()
+    return read_table(artifact.path, CalibrationRow)
+
+
+def summary(rows: Sequence[CalibrationRow]) -> str:
+    """The table for a reader: truth, estimates with their errors, and the errors of both code lengths, in bits."""
+    lines = [
+        "Bits: true (realised), usable information mean(L0 - L) [95 % interval], lower bound H(X) - mean(L), and what "
+        "both codes waste.",
+        f"{'source':8s} {'symbols':>8s}  {'channel':13s} {'true':>9s} {'estimated':>9s} {'interval':>20s} "
+        f"{'error':>8s} {'bound':>9s} {'error':>8s} {'L-H(X|H)':>9s} {'L0-H(X)':>8s}  within max(2 %, 0.5)",
+    ]
+    for row in rows:
+        interval = f"[{row.estimated_bits_low:.2f}, {row.estimated_bits_high:.2f}]"
+        lines.append(
+            f"{row.source:8s} {row.symbol_bits:8.1f}  {row.channel:7s} {row.parameter:5.3f} {row.true_bits:9.2f} "
+            f"{row.estimated_bits:9.2f} {interval:>20s} {row.estimated_error_bits:+8.2f} {row.lower_bound_bits:9.2f} "
+            f"{row.lower_bound_error_bits:+8.2f} {row.code_length_error_bits:+9.2f} "
+            f"{row.null_code_length_error_bits:+8.2f}  {row.estimated_within}, bound {row.lower_bound_within}"
+            + (f"  ({row.warnings})" if row.warnings else "")
+        )
+    estimated = sum(row.estimated_within == "yes" for row in rows)
+    bounds = sum(row.lower_bound_within == "yes" for row in rows)
+    lines.append(f"Within max(2 %, 0.5 bit): {estimated} of {len(rows)} estimates, {bounds} of {len(rows)} bounds.")
+    return "\n".join(lines)
+
+
+def _bits(calibration: Calibration, fit: SourceFit, what: str) -> np.ndarray:
+    return load_arrays(calibration.code_length_artifact(fit, what))["bits"]
+
+
+@dataclass(frozen=True)
+class _Null:
+    """L0 of a source: bits of each evaluation image, shape (N,), and whether the fit had converged."""
+
+    bits: np.ndarray
+    converged: bool
+
+
+def _common_null(calibration: Calibration, fit: SourceFit) -> _Null:
+    """The null condition, of all decoders of the source, that is best on the validation images."""
+    candidates = [other for other in calibration.fits if other.source == fit.source]
+    best = min(candidates, key=lambda other: float(_bits(calibration, other, NULL_VALIDATION).mean()))
+    record = _manifest(calibration.decoder_artifact(best))
+    return _Null(_bits(calibration, best, NULL), not record["null_warnings"])
+
+
+def _row(calibration: Calibration, fit: SourceFit, cell: Cell, common_null: _Null) -> CalibrationRow:
+    config, source, (thousandths, kind) = calibration.config, fit.source, cell
+    bootstrap = Bootstrap(config.confidence, config.resamples)
+    measured = calibration.code_length_artifact(fit, name_of(cell))
+    arrays = load_arrays(measured)
+    lengths, density = arrays["bits"], arrays["information_bits"]
+    null, own_null = common_null.bits, _bits(calibration, fit, NULL)
+    h_x, true_bits = source.h_x_bits, float(density.mean())
+    usable, bound = usable_information(null, lengths, bootstrap), lower_bound(h_x, lengths, bootstrap)
+    # Every image that can occur has probability 2^-H(X), so that its ideal code lengths are H(X) and H(X) - density.
+    error, wasted, null_wasted = paired_bootstrap_intervals(
+        np.stack([null - lengths - density, lengths - (h_x - density), null - h_x]), bootstrap
+    )
+    record, shape = _manifest(calibration.decoder_artifact(fit)), calibration.outputs(source).shape(kind)
+    found = list(record["cell_warnings"][name_of(cell)])
+    if not common_null.converged:
+        found.append("common_null_not_converged")
+    if not_finite([usable, bound]):
+        found.append("not_finite")
+    if own_null_much_worse_than_common(null, own_null, bootstrap):
+        found.append("own_null_much_worse_than_common")
+    if information_above_upper_bound([usable, bound], {"H(X)": h_x}):
+        found.append("information_above_upper_bound")
+    bound_error = bound.estimate - true_bits
+    return CalibrationRow(
+        experiment=config.name,
+        source=source.name.split("_")[0],
+        symbol_bits=float(np.log2(source.levels).sum()),
+        channel=kind,
+        parameter=thousandths / 1000,
+        decoder_seed=fit.decoder_seed,
+        channels=shape[0],
+        height=shape[1] if len(shape) == 3 else 1,
+        width=shape[2] if len(shape) == 3 else 1,
+        n_images=len(lengths),
+        h_x_bits=h_x,
+        h_x_given_h_bits=h_x - true_bits,
+        true_bits=true_bits,
+        expected_bits=channel_of(kind, thousandths).mutual_information_bits(source.levels),
+        estimated_bits=usable.estimate,
+        estimated_bits_low=usable.low,
+        estimated_bits_high=usable.high,
+        estimated_error_bits=error.estimate,
+        estimated_error_bits_low=error.low,
+        estimated_error_bits_high=error.high,
+        estimated_relative_error=_share(error.estimate, true_bits),
+        estimated_within=_within(error.estimate, true_bits),
+        lower_bound_bits=bound.estimate,
+        lower_bound_bits_low=bound.low,
+        lower_bound_bits_high=bound.high,
+        lower_bound_error_bits=bound_error,
+        lower_bound_relative_error=_share(bound_error, true_bits),
+        lower_bound_within=_within(bound_error, true_bits),
+        code_length_bits=float(lengths.mean()),
+        null_code_length_bits=float(null.mean()),
+        own_null_code_length_bits=float(own_null.mean()),
+        code_length_error_bits=wasted.estimate,
+        code_length_error_bits_low=wasted.low,
+        code_length_error_bits_high=wasted.high,
+        null_code_length_error_bits=null_wasted.estimate,
+        null_code_length_error_bits_low=null_wasted.low,
+        null_code_length_error_bits_high=null_wasted.high,
+        decoder=fit.key,
+        decoder_steps=int(record["steps_done"]),
+        seconds=float(record["seconds"]) / len(calibration.cells(source)) + float(_manifest(measured)["seconds"]),
+        warnings=join_warnings(found),
+        decoder_sha256=calibration.decoder_artifact(fit).identity,
+    )
+
+
+def _share(error: float, true_bits: float) -> float | None:
+    return error / true_bits if true_bits > 0 else None
+
+
+def _within(error: float, true_bits: float) -> str:
+    return "yes" if abs(error) <= tolerance_bits(true_bits) else "no"
+
+
+def _manifest(artifact: Artifact) -> dict[str, Any]:
+    return json.loads(artifact.manifest_path.read_text())

@@ -1,0 +1,175 @@
+"""phases.csv: which rows there are, what they say, and that they come back as they were written."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ib_analysis.artifacts import UserError
+from ib_analysis.information.intervals import Bootstrap, Interval
+from ib_analysis.information.phases import Phases, phases_over_images
+from ib_analysis.information.phases_table import (
+    COMPRESSES,
+    NOT_FOUND,
+    NOT_JUDGED,
+    CurveKey,
+    PhaseRow,
+    finding,
+    phase_rows,
+)
+from ib_analysis.information.seeds import phases_over_seeds
+from ib_analysis.information.table import read_table, write_table
+
+EPOCHS = (0, 5, 10, 20)
+QUICK = Bootstrap(n_resamples=199)
+FALLS, RISES = (-30.0, -5.0, 0.0, -4.0), (-30.0, -20.0, -10.0, 0.0)
+
+
+def measured(layers=("h1", "h2"), encoder_seeds=(0,), decoder_seeds=(0,), tasks=("classification", "autoencoding")):
+    """Code lengths of curves that fall in classification and rise in autoencoding."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for task in tasks:
+        mean = FALLS if task == "classification" else RISES
+        for encoder_seed in encoder_seeds:
+            for decoder_seed in decoder_seeds:
+                for layer in layers:
+                    found[CurveKey(task, "float32", layer, encoder_seed, decoder_seed)] = {
+                        epoch: 50 - bits + rng.normal(size=60) + 0.02 * rng.normal()
+                        for epoch, bits in zip(EPOCHS, mean, strict=True)
+                    }
+    return found
+
+
+def test_a_row_per_curve_with_what_was_found() -> None:
+    lengths = measured()
+    rows = phase_rows("toy", lengths, bootstrap=QUICK)
+    assert [(row.task, row.layer) for row in rows] == [
+        ("classification", "h1"), ("classification", "h2"), ("autoencoding", "h1"), ("autoencoding", "h2")
+    ]  # fmt: skip
+    row = rows[0]
+    found = phases_over_images(
+        np.stack([lengths[CurveKey("classification", "float32", "h1", 0, 0)][e] for e in EPOCHS]), QUICK
+    )
+    assert (row.first_epoch, row.peak_epoch, row.last_epoch, row.n_checkpoints, row.n_images) == (0, 10, 20, 4, 60)
+    assert (row.compression_loss_bits, row.compression_loss_bits_low) == (
+        found.compression_loss.estimate, found.compression_loss.low
+    )  # fmt: skip
+    assert row.fitting_gain_bits_high == found.fitting_gain.high
+    assert row.verdict == COMPRESSES
+    assert row.finding.startswith("h1, classification: compresses by 4.")
+    assert row.finding.endswith("], peak at epoch 10")
+    assert rows[2].verdict == NOT_FOUND
+    assert rows[2].finding == "h1, autoencoding: no compression found, peak at the end (epoch 20)"
+    assert row.interval == "bootstrap over images"
+    differences = lengths[CurveKey("classification", "float32", "h1", 0, 0)]
+    loss = differences[20] - differences[10]
+    assert row.compression_loss_variance_images == pytest.approx(loss.var(ddof=1) / 60)
+    assert row.compression_loss_variance_encoder_seeds is None
+
+
+def test_several_seeds_add_a_row_over_them() -> None:
+    lengths = measured(layers=("h1",), encoder_seeds=(3, 0, 1), decoder_seeds=(0, 1), tasks=("classification",))
+    rows = phase_rows("toy", lengths, bootstrap=QUICK)
+    seeds = [(row.encoder_seed, row.decoder_seed) for row in rows]
+    assert seeds == [(0, 0), (0, 1), (1, 0), (1, 1), (3, 0), (3, 1), (None, None)]
+    over = rows[-1]
+    grid = np.array(
+        [
+            [[lengths[CurveKey("classification", "float32", "h1", e, d)][epoch] for epoch in EPOCHS] for d in (0, 1)]
+            for e in (0, 1, 3)
+        ]
+    )
+    assert over.compression_loss_bits_low == phases_over_seeds(grid, QUICK).compression_loss.low
+    assert (over.n_encoder_seeds, over.n_decoder_seeds) == (3, 2)
+    assert over.interval == "t over 3 encoder seeds"
+    assert over.compression_loss_variance_decoder_seeds is not None
+    assert over.finding.startswith("h1, classification, mean of 3 encoder x 2 decoder seeds: compresses by ")
+    assert rows[1].finding.startswith("h1, classification, seeds 0/1: ")
+    for row in rows[:-1]:
+        alone = phase_rows(
+            "toy",
+            {
+                key: value
+                for key, value in lengths.items()
+                if (key.encoder_seed, key.decoder_seed) == (row.encoder_seed, row.decoder_seed)
+            },
+            bootstrap=QUICK,
+        )
+        assert dataclasses.replace(row, finding="") == dataclasses.replace(alone[0], finding="")
+
+
+def test_what_is_written_comes_back(tmp_path: Path) -> None:
+    lengths = measured(layers=("h1",), encoder_seeds=(0, 1))
+    lengths[CurveKey("autoencoding", "int8", "h1", 0, 0)] = {0: np.zeros(60), 5: np.full(60, math.nan)}
+    rows = phase_rows("toy", lengths, bootstrap=QUICK)
+    write_table(tmp_path / "phases.csv", PhaseRow, rows)
+    again = read_table(tmp_path / "phases.csv", PhaseRow)
+    assert len(again) == len(rows) == 7
+    for written, read in zip(rows, again, strict=True):
+        for field in dataclasses.fields(PhaseRow):
+            before, after = getattr(written, field.name), getattr(read, field.name)
+            if isinstance(before, float):
+                assert after == pytest.approx(before, rel=1e-8, nan_ok=True)
+            else:
+                assert after == before
+                assert type(after) is type(before)
+    (tmp_path / "phases.csv").write_text("task,layer\n")
+    with pytest.raises(UserError, match="columns"):
+        read_table(tmp_path / "phases.csv", PhaseRow)
+
+
+def test_code_lengths_that_are_not_finite_are_said_to_be() -> None:
+    key = CurveKey("classification", "int8", "h1", 0, 0)
+    (row,) = phase_rows("toy", {key: {0: np.zeros(5), 5: np.full(5, math.inf)}}, bootstrap=QUICK)
+    assert row.verdict == NOT_JUDGED
+    assert row.finding == "h1, classification, int8: not judged, code lengths that are not finite"
+
+
+def test_warnings_of_the_cells_that_the_numbers_are_made_of() -> None:
+    lengths = measured(layers=("h1",), tasks=("classification",))
+    (key,) = lengths
+    warnings = {(key, 0): "nan_recovered", (key, 5): "not_finite", (key, 10): "own_null_much_worse_than_common"}
+    (row,) = phase_rows("toy", lengths, warnings, QUICK)
+    assert row.warnings == "nan_recovered;own_null_much_worse_than_common"  # epoch 5 is neither end nor peak
+    assert row.finding.endswith("peak at epoch 10 [warning: nan recovered, own null much worse than common]")
+
+
+def test_a_single_checkpoint_has_no_phases() -> None:
+    assert phase_rows("toy", {CurveKey("classification", "float32", "h1", 0, 0): {0: np.zeros(5)}}) == []
+
+
+@pytest.mark.parametrize("fault", ["seed", "epoch", "image"])
+def test_runs_that_cannot_be_compared_are_refused(fault: str) -> None:
+    lengths = measured(layers=("h1",), encoder_seeds=(0, 1), decoder_seeds=(0, 1), tasks=("classification",))
+    key = CurveKey("classification", "float32", "h1", 1, 1)
+    if fault == "seed":
+        del lengths[key]
+    elif fault == "epoch":
+        del lengths[key][5]
+    else:
+        lengths[key][5] = lengths[key][5][1:]
+    with pytest.raises(ValueError, match="classification, h1"):
+        phase_rows("toy", lengths, bootstrap=QUICK)
+
+
+def said(loss: Interval, peak: int, p_value: float = 0.5) -> str:
+    found = Phases(peak, peak, peak, Interval(1.0, 0.5, 1.5), loss, p_value)
+    return finding("h1, autoencoding", found, EPOCHS)
+
+
+def test_findings_in_words() -> None:
+    assert said(Interval(21.34, 18.0, 24.9), 2) == (
+        "h1, autoencoding: compresses by 21.3 bits [18.0, 24.9], peak at epoch 10"
+    )
+    assert said(Interval(3.0, 2.0, 4.0), 0).endswith("peak at epoch 0 (the start)")
+    # A lower end above zero never reads as zero.
+    assert said(Interval(1.2, 0.004, 2.4), 1).endswith("1.200 bits [0.004, 2.400], peak at epoch 5")
+    assert said(Interval(0.21, 0.0, 0.6), 2, 0.3111) == (
+        "h1, autoencoding: no compression found, 0.21 bits [0.00, 0.60] below the peak at epoch 10 (p = 0.31)"
+    )
+    assert said(Interval(0.0, 0.0, 3.2), 3).endswith("peak at the end (epoch 20), at most 3.2 bits lost")

@@ -1,0 +1,136 @@
+"""The passes of a tiny experiment, counted by hand and by running it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from decoders import FittingConfig, PixelCNNPP
+from decoders.config import Architecture
+from ib_analysis.data import DataConfig, FactorsConfig, split_sizes
+from ib_analysis.encoders import EncoderConfig
+from ib_analysis.experiment import ActivationsConfig, Experiment, ExperimentConfig
+from ib_analysis.studies.describe import cost
+from ib_analysis.studies.passes import count_passes
+from ib_analysis.training import TrainingConfig
+
+# Decoder images: 24 for fitting, 8 for validation. Three epochs (0, 1, 2) with two layers: six cells.
+CONFIG = ExperimentConfig(
+    tasks=("classification",),
+    layers=("h3", "h4"),
+    decoder_seeds=(0, 1),
+    data=DataConfig(factors=FactorsConfig(n_encoder=16, n_decoder=32, n_evaluation=12), validation_share=0.25),
+    encoder=EncoderConfig(depth=8, width=4),
+    training=TrainingConfig(epochs=2, batch_size=8, checkpoints=(0, 1)),
+    activations=ActivationsConfig(group_size=4),
+    decoder=Architecture(blocks=1, filters=4, output="categorical", condition_filters=4),
+    fitting=FittingConfig(steps=10, batch_size=8, validate_every=4, validation_images=16),
+    workers=1,
+)
+
+
+def with_mode(mode: str, **options: object) -> Experiment:
+    return Experiment(replace(CONFIG, activations=ActivationsConfig(mode, 4), **options))  # type: ignore[arg-type]
+
+
+def test_passes_of_a_shared_decoder() -> None:
+    experiment = with_mode("dump")
+    passes = count_passes(experiment, split_sizes(CONFIG.data))
+    assert passes.trained == 16 * 2
+    assert passes.tested == 16 + 12 * 3  # epoch 0 on the encoder split; epochs 0, 1, 2 on the evaluation split
+    assert passes.encoded == (32 + 12) * 3  # each image once per epoch
+    assert passes.fitted == 2 * 10 * 8  # two decoder seeds
+    # Validations after steps 4, 8 and 10: six cells with one group of 4 images each, with and without conditions.
+    assert passes.validated == 2 * 3 * (6 * 4) * 2
+    # Code lengths of 12 images in six cells and without conditions, and of the 8 of the validation slice.
+    assert passes.measured == 2 * (12 * 6 + 12 + 8)
+
+
+def test_recomputing_asks_for_activations_again_and_again() -> None:
+    passes, dumped = (count_passes(with_mode(mode), split_sizes(CONFIG.data)) for mode in ("recompute", "dump"))
+    # Per fit: 3 epochs standardised on 24 images, 10 steps of 8 images, 3 validations of 6 groups of 4 images (each
+    # with another cell than the one before), and 12 images in six cells. Beside them the probes: all images, six cells.
+    assert passes.encoded == 2 * (3 * 24 + 10 * 8 + 3 * 6 * 4 + 6 * 12) + 6 * 44
+    assert replace(passes, encoded=0) == replace(dumped, encoded=0)
+
+
+def test_passes_of_dedicated_decoders() -> None:
+    fitting = replace(CONFIG.fitting, validation_images=4)
+    experiment = with_mode("recompute", sharing="dedicated", fitting=fitting)
+    passes = count_passes(experiment, split_sizes(CONFIG.data))
+    assert passes.fitted == 2 * 7 * 10 * 8
+    # Validations of one group. An unconditional decoder is validated once, not twice.
+    assert passes.validated == 2 * 3 * 4 * (6 * 2 + 1)
+    assert passes.measured == 2 * (6 * (12 + 12 + 8) + (12 + 8))
+    assert passes.encoded == 2 * 6 * (24 + 10 * 8 + 3 * 4 + 12) + 6 * 44
+
+
+def test_operations_and_times_follow_from_the_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    experiment = with_mode("recompute")
+    found, passes = cost(experiment), count_passes(experiment, split_sizes(CONFIG.data))
+    torch.set_num_threads(threads)
+    macs, flops = found.encoder_macs, found.decoder_flops_per_image
+    assert found.training_flops == 2 * macs * (3 * passes.trained + passes.tested)
+    assert found.encoding_flops == 2 * macs * passes.encoded
+    assert found.fitting_flops == flops * (3 * passes.fitted + passes.validated)
+    assert found.measuring_flops == flops * passes.measured
+    assert min(found.training_seconds, found.encoding_seconds, found.fitting_seconds, found.measuring_seconds) > 0
+
+
+@pytest.mark.parametrize("mode", ["dump", "recompute"])
+def test_the_counts_are_those_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    """Evaluation passes of the decoder, counted while the stages run."""
+    from ib_analysis.stages import fit, measure, prepare, train
+    from ib_analysis.stages.dump import dump_units
+
+    monkeypatch.chdir(tmp_path)
+    experiment = with_mode(mode)
+    seen = {"fit": 0, "evaluated": 0, "encoded": 0}
+
+    def run_all(units: list) -> None:
+        for unit in units:
+            unit.function(*unit.arguments, progress=lambda *news: None)
+
+    prepare.prepare(experiment)
+    run_all(train.train_units(experiment))
+
+    from ib_analysis.activations.source import RecomputedActivations
+
+    evaluate = RecomputedActivations._evaluate
+
+    def counted(self: RecomputedActivations, epoch: int, group: int) -> dict:
+        if self._latest != (epoch, group):
+            start, stop = self.groups.bounds[group]
+            seen["encoded"] += stop - start
+        return evaluate(self, epoch, group)
+
+    monkeypatch.setattr(RecomputedActivations, "_evaluate", counted)
+    forward = PixelCNNPP.forward
+
+    def counted_forward(self: PixelCNNPP, *arguments: object, **options: object) -> object:
+        distribution = forward(self, *arguments, **options)  # type: ignore[arg-type]
+        log_prob = distribution.log_prob
+
+        def counted_log_prob(x: torch.Tensor) -> torch.Tensor:
+            seen["fit" if self.training else "evaluated"] += len(x)
+            return log_prob(x)
+
+        object.__setattr__(distribution, "log_prob", counted_log_prob)
+        return distribution
+
+    monkeypatch.setattr(PixelCNNPP, "forward", counted_forward)
+    run_all(dump_units(experiment))
+    run_all(fit.fit_units(experiment))
+    run_all(measure.code_length_units(experiment))
+    run_all(measure.probe_units(experiment))
+    passes = count_passes(experiment, split_sizes(CONFIG.data))
+    initialised = 2 * 8  # once per fit, on one minibatch
+    assert seen["evaluated"] == passes.validated + passes.measured + initialised
+    assert seen["fit"] == passes.fitted
+    # Recomputing: a minibatch more per fit, for the initialisation; two layers of one group in a row cost one pass.
+    assert seen["encoded"] == pytest.approx(passes.encoded, rel=0.15 if mode == "recompute" else 0)
