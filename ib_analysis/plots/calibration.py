@@ -81,7 +81,7 @@ Kinds = list[tuple[str, str]]
 
 def _draw_estimates(axes: Axes, rows: Sequence[CalibrationRow], kinds: Kinds) -> None:
     end = 1.5 * max(max(row.true_bits, row.estimated_bits_high, row.lower_bound_bits_high) for row in rows)
-    start = min(-0.3, *(min(row.estimated_bits_low, row.lower_bound_bits_low) for row in rows))
+    start = min(-0.7, *(min(row.estimated_bits_low, row.lower_bound_bits_low) for row in rows))
     _bits_axis(axes, "x", -0.3, end)
     _bits_axis(axes, "y", start, end)
     x = _positions(end)

@@ -40,10 +40,11 @@ from ib_analysis.stages.measure import (
     load_arrays,
     probe_artifact,
 )
+from ib_analysis.stages.phases import write_phases
 
 __all__ = ["collate", "common_null_source"]
 
-INFORMATION, FACTORS = "information.csv", "factors.csv"
+INFORMATION, FACTORS, PHASES = "information.csv", "factors.csv", "phases.csv"
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def collate(experiment: Experiment) -> None:
     write_table(experiment.folder / INFORMATION, InformationRow, _information_rows(experiment, null, bootstrap))
     if images_of(experiment).factor_bits:
         write_table(experiment.folder / FACTORS, FactorRow, _factor_rows(experiment, bootstrap))
+    write_phases(experiment)
     artifact.finish(tables=_table_hashes(experiment))
 
 
@@ -102,7 +104,7 @@ def common_null_source(experiment: Experiment) -> str:
 
 def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
     """Hashes of the tables, None where one is missing: a table that was altered is written again."""
-    names = [INFORMATION, *([FACTORS] if images_of(experiment).factor_bits else [])]
+    names = [INFORMATION, PHASES, *([FACTORS] if images_of(experiment).factor_bits else [])]
     paths = {name: experiment.folder / name for name in names}
     return {name: sha256_of_file(path) if path.exists() else None for name, path in paths.items()}
 
