@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
@@ -12,7 +14,9 @@ from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 from ib_analysis.artifacts import UserError, plain
 from ib_analysis.experiment import Experiment, ExperimentConfig
 
-__all__ = ["main", "parse_experiment"]
+__all__ = ["main", "parse_config", "parse_experiment"]
+
+Config = TypeVar("Config")
 
 EXPERIMENTS = Path("experiments")
 
@@ -61,6 +65,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
         _describe,
     ),
 }
+CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
 COMPARE = "Put two finished experiments side by side."
 
 
@@ -84,12 +89,14 @@ def _dispatch(words: list[str]) -> int:
     command, *rest = words
     if command == "compare":
         return _compare(rest)
+    if command == "calibrate":
+        return _calibrate(rest)
     if command not in COMMANDS:
-        raise UserError(f"there is no command {command!r}; choose from {', '.join([*COMMANDS, 'compare'])}.")
+        raise UserError(
+            f"there is no command {command!r}; choose from {', '.join([*COMMANDS, 'calibrate', 'compare'])}."
+        )
     config = parse_experiment(command, rest)
-    print(f"# effective config of '{config.name}'")
-    print(yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=110).rstrip())
-    sys.stdout.flush()
+    _print_config(config.name, config)
     COMMANDS[command][1](Experiment(config))
     return 0
 
@@ -97,7 +104,7 @@ def _dispatch(words: list[str]) -> int:
 def _overview() -> str:
     lines = ["usage: ib COMMAND EXPERIMENT [--field value ...]", ""]
     lines += [f"  {name:12s} {about}" for name, (about, _) in COMMANDS.items()]
-    lines += [f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
+    lines += [f"  {'calibrate':12s} {CALIBRATE}", f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
     known = ", ".join(sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))) or "none in this folder"
     lines.append(f"EXPERIMENT is a file in experiments/ (here: {known}) or the path of a YAML file.")
     lines.append("Every field of the config can be set: ib COMMAND --help lists them with their meaning.")
@@ -105,18 +112,22 @@ def _overview() -> str:
 
 
 def parse_experiment(command: str, words: Sequence[str]) -> ExperimentConfig:
-    """The config of an experiment's YAML file with the overrides given on the command line.
+    """The config of an experiment's YAML file with the overrides given on the command line; see `parse_config`."""
+    return parse_config(ExperimentConfig, command, COMMANDS[command][0], words)
+
+
+def parse_config(kind: type[Config], command: str, about: str, words: Sequence[str]) -> Config:
+    """A config dataclass from a YAML file (the first word names it) and overrides (--field value).
 
     Raises:
-        UserError: no such experiment, or a file that is no YAML.
-        ArgumentError: an unknown key, or a value of the wrong type or range.
+        UserError: no such file, or one that is no YAML, or has an unknown key.
+        ArgumentError: an override with an unknown key, or a value of the wrong type or range.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    about = COMMANDS[command][0]
     parser = ArgumentParser(prog=f"ib {command}", description=about, exit_on_error=False)
     parser.add_argument("experiment", type=str, help="A file in experiments/, or the path of a YAML file.")
     parser.add_argument("--config", action="config", help="A further YAML file of fields, applied on top.")
-    parser.add_class_arguments(ExperimentConfig, None)
+    parser.add_class_arguments(kind, None)
     if "-h" in words or "--help" in words:
         parser.print_help()
         raise SystemExit(0)
@@ -134,7 +145,24 @@ def parse_experiment(command: str, words: Sequence[str]) -> ExperimentConfig:
         values = parser.instantiate(chosen)
     except ValueError as error:
         raise UserError(str(error)) from error
-    return ExperimentConfig(**{name: values[name] for name in ExperimentConfig.__dataclass_fields__})
+    return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
+
+
+def _calibrate(words: list[str]) -> int:
+    from ib_analysis.studies.calibration.command import calibrate
+    from ib_analysis.studies.calibration.config import CalibrationConfig
+
+    named = bool(words) and not words[0].startswith("-")
+    config = parse_config(CalibrationConfig, "calibrate", CALIBRATE, words if named else ["calibration", *words])
+    _print_config(config.name, config)
+    calibrate(config)
+    return 0
+
+
+def _print_config(name: str, config: object) -> None:
+    print(f"# effective config of '{name}'")
+    print(yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=110).rstrip())
+    sys.stdout.flush()
 
 
 def _experiment_file(name: str) -> Path:

@@ -104,9 +104,8 @@ class Curve:
 
     @property
     def peak(self) -> int:
-        """Index of the highest point; one without a warning, if there is any."""
-        value = np.where(np.isnan(self.value), -np.inf, self.value)
-        return int(np.argmax(value if self.warned.all() else np.where(self.warned, -np.inf, value)))
+        """Index of the highest point, as in the closing table and in phases.csv; the first one of equals."""
+        return int(np.argmax(np.where(np.isnan(self.value), -np.inf, self.value)))
 
 
 def drawn_range(curves: Iterable[Curve]) -> tuple[float, float]:

@@ -38,7 +38,7 @@ from ib_analysis.plots import (
 from ib_analysis.plots.curves import Curve, rows_of
 from ib_analysis.plots.mosaic import displayable
 from ib_analysis.plots.saved import SavedExperiment
-from ib_analysis.plots.style import WARNED, drawing_style
+from ib_analysis.plots.style import INK, WARNED, drawing_style
 
 NAMES = {
     "information_plane", "information_by_epoch", "factors_by_epoch", "training_curves", "reconstructions",
@@ -199,15 +199,22 @@ def test_truth_lines_are_there_where_the_truth_is_known(make_experiment: MakeExp
         assert "Shannon's I(X;H) is H(X)" in " ".join(told.split())
 
 
-def test_curves_mark_the_peak_and_never_one_with_a_warning(make_experiment: MakeExperiment) -> None:
+def test_curves_mark_the_peak_and_grey_where_it_has_a_warning(make_experiment: MakeExperiment) -> None:
     def warned(task: str, epoch: int, layer: str) -> bool:
         return epoch == 100
 
+    saved = SavedExperiment(make_experiment(warned=warned))
     with drawing_style():
-        figure = only(information_by_epoch.draw(SavedExperiment(make_experiment(warned=warned))))
+        figure = only(information_by_epoch.draw(saved))
     peaks = by_gid(figure, "peak", Line2D)
     assert len(peaks) == 4 * len(LAYERS)
-    assert all(peak.get_xdata()[0] < len(EPOCHS) - 1 for peak in peaks)
+    values = [row.i_xh_bits for row in saved.information] + [row.i_hy_bits for row in saved.information]
+    for peak in peaks:
+        last = peak.get_xdata()[0] == len(EPOCHS) - 1
+        assert to_hex(peak.get_markeredgecolor()) == to_hex(WARNED if last else INK)
+        assert any(np.isclose(peak.get_ydata()[0], value) for value in values)
+    highest = max(row.i_xh_bits for row in saved.information)
+    assert any(np.isclose(peak.get_ydata()[0], highest) for peak in peaks)
     assert len(by_gid(figure, "warned", Line2D)) == 4 * len(LAYERS)
 
 
