@@ -18,7 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "information": {"artifacts"},
     "encoders": {"artifacts", "data"},
     "training": {"artifacts", "data", "encoders"},
-    "activations": {"artifacts", "data", "encoders"},
+    "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
     "experiment": {"artifacts", "data", "encoders", "training", "activations", "information", "decoders"},
     "results": {"artifacts", "information"},
     "plots": {"artifacts", "information", "results"},

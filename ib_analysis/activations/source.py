@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from decoders.precision import full_precision
 from ib_analysis.activations.groups import Groups, groups_of
-from ib_analysis.activations.precision import full_precision
 from ib_analysis.artifacts import UserError
 from ib_analysis.data.interface import ImageData
 from ib_analysis.encoders.interface import TappedNetwork, tap_shapes
