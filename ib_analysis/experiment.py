@@ -12,6 +12,7 @@ import torch
 
 from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
 from decoders.fitting import FittingConfig
+from ib_analysis.activations import dataset_name
 from ib_analysis.artifacts import UserError, plain
 from ib_analysis.data import DataConfig, image_space
 from ib_analysis.encoders import EncoderConfig
@@ -165,7 +166,7 @@ def cell_name(epoch: int, layer: str) -> str:
     >>> cell_name(10, "h3")
     'epoch_0010/h3'
     """
-    return f"epoch_{epoch:04d}/{layer}"
+    return dataset_name(epoch, layer)
 
 
 class Experiment:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from decoders import Condition, Minibatch
-from ib_analysis.activations import Activations, Groups, Part
+from ib_analysis.activations import Activations, Groups, Part, dataset_name
 from ib_analysis.data import ImageData
 
 __all__ = ["CellFeed", "images_in_order"]
@@ -29,8 +29,7 @@ def name_of(cell: CellKey) -> str:
     >>> name_of((10, "h3"))
     'epoch_0010/h3'
     """
-    epoch, layer = cell
-    return f"epoch_{epoch:04d}/{layer}"
+    return dataset_name(*cell)
 
 
 class CellFeed:

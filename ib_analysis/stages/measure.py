@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from decoders import code_lengths_bits
+from decoders import PixelCNNPP, code_lengths_bits
 from ib_analysis.activations import Part
 from ib_analysis.artifacts import Artifact, atomic_path
 from ib_analysis.data import ImageData
@@ -35,6 +36,7 @@ __all__ = [
     "code_length_artifact",
     "code_length_units",
     "load_arrays",
+    "measure_code_lengths",
     "probe_artifact",
     "probe_units",
     "save_arrays",
@@ -75,17 +77,35 @@ def _measure(config: ExperimentConfig, fit: Fit, progress: Progress) -> None:
     experiment = Experiment(config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     decoder = load_decoder(experiment, fit, device)
-    artifacts = _code_length_artifacts(experiment, fit)
     cells = {cell_name(*cell): cell for cell in fit.cells}
-    feed = feed_for(experiment, fit)
+    measure_code_lengths(decoder, feed_for(experiment, fit), _code_length_artifacts(experiment, fit), cells, progress)
+
+
+def measure_code_lengths(
+    decoder: PixelCNNPP,
+    feed: CellFeed,
+    artifacts: Mapping[str, Artifact],
+    cells: Mapping[str, tuple[int, str]],
+    progress: Progress,
+    beside: Callable[[tuple[int, str], Part], dict[str, np.ndarray]] | None = None,
+) -> None:
+    """Measure what is not complete of a decoder's code lengths, each into its small file as ``bits``.
+
+    Arguments:
+        artifacts: `NULL_VALIDATION`, `NULL` or a cell's name -> the record of its file.
+        cells: name -> (epoch, layer).
+        beside: (cell, part) -> further arrays that are kept with the cell's code lengths.
+    """
     progress(0, len(artifacts), {})
     for done, (name, artifact) in enumerate(artifacts.items(), start=1):
         if artifact.status() != "complete":
             artifact.begin()
             start = time.perf_counter()
             part: Part = "validation" if name == NULL_VALIDATION else "evaluation"
-            bits = code_lengths_bits(decoder, feed.part(part, cells.get(name)))
-            save_arrays(artifact, {"bits": bits}, seconds=time.perf_counter() - start)
+            arrays = {"bits": code_lengths_bits(decoder, feed.part(part, cells.get(name)))}
+            if beside is not None and name in cells:
+                arrays |= beside(cells[name], part)
+            save_arrays(artifact, arrays, seconds=time.perf_counter() - start)
         progress(done, len(artifacts), {"bits": float(load_arrays(artifact)["bits"].mean())})
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import torch
 
-from decoders import PixelCNNPP, code_lengths_bits
+from decoders import PixelCNNPP
 from ib_analysis.activations import Part
 from ib_analysis.artifacts import Artifact, load_tensors, sha256_of_plain
 from ib_analysis.stages.feed import name_of
 from ib_analysis.stages.fit_artifact import fit_artifact
-from ib_analysis.stages.measure import load_arrays, save_arrays
+from ib_analysis.stages.measure import measure_code_lengths
 from ib_analysis.stages.workers import Progress, Unit
 from ib_analysis.studies.calibration.config import CalibrationConfig
 from ib_analysis.studies.calibration.plan import NULL, NULL_VALIDATION, Calibration, SourceFit
@@ -60,19 +58,11 @@ def _measure(config: CalibrationConfig, fit: SourceFit, progress: Progress) -> N
     decoder = PixelCNNPP(calibration.network(fit))
     decoder.load_state_dict(load_tensors(calibration.decoder_artifact(fit).path))
     decoder.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    artifacts = _artifacts(calibration, fit)
     cells = {name_of(cell): cell for cell in calibration.cells(fit.source)}
-    feed, outputs = calibration.feed(fit), calibration.outputs(fit.source)
-    progress(0, len(artifacts), {})
-    for done, (name, artifact) in enumerate(artifacts.items(), start=1):
-        if artifact.status() != "complete":
-            artifact.begin()
-            start = time.perf_counter()
-            part: Part = "validation" if name == NULL_VALIDATION else "evaluation"
-            arrays = {"bits": code_lengths_bits(decoder, feed.part(part, cells.get(name)))}
-            if name in cells:
-                groups = outputs.groups.part(part)
-                densities = [outputs.information_bits(*cells[name], group) for group in groups]
-                arrays["information_bits"] = np.concatenate(densities)
-            save_arrays(artifact, arrays, seconds=time.perf_counter() - start)
-        progress(done, len(artifacts), {"bits": float(load_arrays(artifact)["bits"].mean())})
+    outputs = calibration.outputs(fit.source)
+
+    def truth(cell: tuple[int, str], part: Part) -> dict[str, np.ndarray]:
+        densities = [outputs.information_bits(*cell, group) for group in outputs.groups.part(part)]
+        return {"information_bits": np.concatenate(densities)}
+
+    measure_code_lengths(decoder, calibration.feed(fit), _artifacts(calibration, fit), cells, progress, beside=truth)
