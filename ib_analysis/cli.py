@@ -66,8 +66,8 @@ COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
         _describe,
     ),
 }
-# name -> what it does, in one sentence; the module of `ib_analysis.studies` with its CONFIG (a dataclass, whose fields are
-# set by --name.field value) and its function run(experiment, settings)
+# name -> what it does, in one sentence; the module of `ib_analysis.studies` with its CONFIG (a dataclass, whose fields
+# are set by --name.field value) and its function run(experiment, settings)
 STUDIES: dict[str, tuple[str, str]] = {}
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
 COMPARE = "Put two finished experiments side by side."
