@@ -92,7 +92,8 @@ def _point(axes: Axes, x: float, y: float, row: ControlRow, colour: str, marker:
     if not np.isfinite(whiskers).all():
         whiskers = [[0], [0]]
     axes.errorbar(
-        x, y, xerr=whiskers if across else None, yerr=None if across else whiskers, fmt=marker, markersize=4.5, color=WARNED if warned else colour,
+        x, y, xerr=whiskers if across else None, yerr=None if across else whiskers, fmt=marker, markersize=4.5,
+        color=WARNED if warned else colour,
         markerfacecolor="white" if warned else colour, markeredgecolor=colour if warned else "white",
         markeredgewidth=1.0 if warned else 0.5, ecolor=to_rgba(colour, 0.7), elinewidth=0.9, zorder=3,
         gid="warned" if warned else "control",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from ib_analysis.experiment import Run, cell_name
+from ib_analysis.experiment import cell_name
 from ib_analysis.information.controls_table import (
     COMMON_NULL,
     LOWER_BOUND,
@@ -20,13 +19,13 @@ from ib_analysis.information.controls_table import (
 )
 from ib_analysis.information.data_processing import losses_along_layers
 from ib_analysis.information.estimates import lower_bound, plug_in_entropy_bits, usable_information
-from ib_analysis.information.intervals import Bootstrap, Interval, paired_bootstrap_interval
-from ib_analysis.information.warnings import information_above_upper_bound, join_warnings, not_finite, split_warnings
-from ib_analysis.results import load_results
+from ib_analysis.information.intervals import Interval
+from ib_analysis.information.warnings import information_above_upper_bound
 from ib_analysis.stages.context import images_of
 from ib_analysis.stages.measure import NULL, best_kind, load_arrays, probe_artifact
 from ib_analysis.studies.conditions import conditions_of
 from ib_analysis.studies.controls.plan import Controls
+from ib_analysis.studies.controls.writer import Writer, of_the_fit
 from ib_analysis.studies.sign_codes import SignCodes, units_of
 
 __all__ = ["rows_of"]
@@ -38,73 +37,13 @@ def rows_of(controls: Controls, name: str) -> list[ControlRow]:
     Raises:
         UserError: something is not finished.
     """
-    return _ROWS[name](_Writer(controls, name))
-
-
-class _Writer:
-    """What the rows of one control have in common."""
-
-    def __init__(self, controls: Controls, name: str) -> None:
-        self.controls, self.name = controls, name
-        estimation = controls.experiment.config.estimation
-        self.bootstrap = Bootstrap(estimation.confidence, estimation.resamples)
-        config = controls.experiment.config
-        self.results = load_results(config.name, config.checkpoints)
-        self.common_null = self.results.null_code_lengths()
-        self.h_x_bits = controls.h_x_bits
-        known = {name for row in self.results.information for name in split_warnings(row.warnings)}
-        self.null_warnings = [name for name in ("common_null_not_converged",) if name in known]
-        self.fit = controls.fits.get(name)
-
-    def bits(self, what: str) -> np.ndarray:
-        """Code lengths of the control's own decoder, shape (N,)."""
-        assert self.fit is not None
-        return self.controls.extra.code_lengths(self.fit, what)
-
-    def mean(self, values: np.ndarray) -> Interval:
-        return paired_bootstrap_interval(values, self.bootstrap.confidence, self.bootstrap.n_resamples)
-
-    def row(self, layer: str, quantity: str, found: Interval, rule: str, passed: str, **given: Any) -> ControlRow:
-        """A row of the control's own decoder, or of none; ``given`` replaces or adds columns."""
-        controls, run, fit = self.controls, self.controls.run, self.fit
-        known: dict[str, Any] = {
-            "experiment": controls.experiment.config.name,
-            "control": self.name,
-            "task": run.task,
-            "encoder_seed": run.encoder_seed,
-            "decoder_seed": None if fit is None else fit.decoder_seed,
-            "epoch": controls.epoch,
-            "layer": layer,
-            "quantity": quantity,
-            "bits": found.estimate,
-            "low": found.low,
-            "high": found.high,
-            "allowed_low": None,
-            "allowed_high": None,
-            "rule": rule,
-            "passed": passed,
-            "n_images": len(self.common_null),
-            "null_code_length_bits": float(self.common_null.mean()),
-            "h_x_bits": self.h_x_bits,
-            "decoder": "" if fit is None else fit.key,
-            "decoder_steps": None if fit is None else int(controls.extra.record(fit)["steps_done"]),
-            "command": controls.settings.command(controls.experiment.config.name, self.name),
-        }
-        given["warnings"] = join_warnings(
-            [*given.pop("warnings", ()), *(["not_finite"] if not_finite([found]) else [])]
-        )
-        return ControlRow(**{**known, **given})
-
-    def fit_warnings(self, cell: str) -> list[str]:
-        """What the fit of the control's decoder says of a cell."""
-        assert self.fit is not None
-        return list(self.controls.extra.record(self.fit)["cell_warnings"][cell])
+    return _ROWS[name](Writer(controls, name))
 
 
 # ---------------------------------------------------------------------------------------------- nothing to be found
 
 
-def _nothing(writer: _Writer) -> list[ControlRow]:
+def _nothing(writer: Writer) -> list[ControlRow]:
     """Shuffled pairs and constant activations: I of every layer, against the decoder's own null and the common L0."""
     assert writer.fit is not None
     rows, own_null = [], writer.bits(NULL)
@@ -132,7 +71,7 @@ def _nothing(writer: _Writer) -> list[ControlRow]:
     return rows
 
 
-def _permuted_labels(writer: _Writer) -> list[ControlRow]:
+def _permuted_labels(writer: Writer) -> list[ControlRow]:
     rows = []
     for layer in writer.controls.layers:
         bits = load_arrays(writer.controls.permuted_artifact(layer))["bits"]
@@ -146,7 +85,7 @@ def _permuted_labels(writer: _Writer) -> list[ControlRow]:
 # ---------------------------------------------------------------------------------------------- ceilings
 
 
-def _image(writer: _Writer) -> list[ControlRow]:
+def _image(writer: Writer) -> list[ControlRow]:
     assert writer.fit is not None
     (cell,) = writer.fit.cells
     lengths, null_bits = writer.bits(cell_name(*cell)), float(writer.common_null.mean())
@@ -170,7 +109,7 @@ def _image(writer: _Writer) -> list[ControlRow]:
     return rows
 
 
-def _bottleneck(writer: _Writer) -> list[ControlRow]:
+def _bottleneck(writer: Writer) -> list[ControlRow]:
     assert writer.fit is not None
     controls, rows = writer.controls, []
     codes = conditions_of(controls.experiment, controls.run, writer.fit.condition)
@@ -231,7 +170,7 @@ def _above(estimates: list[Interval], bounds: dict[str, float]) -> list[str]:
 # ---------------------------------------------------------------------------------------------- comparisons
 
 
-def _untrained(writer: _Writer) -> list[ControlRow]:
+def _untrained(writer: Writer) -> list[ControlRow]:
     """Both ends of training, and their paired differences, of every layer: from the experiment's own code lengths."""
     controls, run, rows = writer.controls, writer.controls.run, []
     seed = controls.experiment.config.decoder_seeds[0]
@@ -242,7 +181,7 @@ def _untrained(writer: _Writer) -> list[ControlRow]:
             lengths[epoch] = writer.results.code_lengths(run.key, epoch, layer, seed)
             probes = load_arrays(probe_artifact(controls.experiment, run, (epoch, layer)))
             labels[epoch] = probes[f"label/{best_kind(probes, 'label')}"]
-            warned[epoch] = _warnings(writer, run, epoch, layer, seed)
+            warned[epoch] = writer.warnings(run, epoch, layer, seed)
         for quantity, l0, found in (("I(X;H)", writer.common_null, lengths), ("I(H;Y)", h_y_bits, labels)):
             estimated = quantity == "I(X;H)"
             common = {"decoder_seed": seed if estimated else None}
@@ -260,7 +199,7 @@ def _untrained(writer: _Writer) -> list[ControlRow]:
                     )
                 )
             gained = writer.mean(found[0] - found[controls.epoch])
-            both = _of_the_fit([*warned[0], *warned[controls.epoch]]) if estimated else []
+            both = of_the_fit([*warned[0], *warned[controls.epoch]]) if estimated else []
             rows.append(
                 writer.row(
                     layer,
@@ -275,7 +214,7 @@ def _untrained(writer: _Writer) -> list[ControlRow]:
     return rows
 
 
-def _data_processing(writer: _Writer) -> list[ControlRow]:
+def _data_processing(writer: Writer) -> list[ControlRow]:
     """Every pair of neighbouring layers of every run, decoder and epoch; no fits of its own."""
     experiment = writer.controls.experiment
     layers = sorted(experiment.config.layers)  # h1, h2, ...: the order of computation
@@ -291,7 +230,7 @@ def _data_processing(writer: _Writer) -> list[ControlRow]:
     found, rows = losses_along_layers(np.array(lengths), writer.bootstrap), []
     for (run, seed, epoch), losses in zip(chains, found, strict=True):
         for earlier, later, loss in zip(layers, layers[1:], losses, strict=False):
-            pair = [name for layer in (earlier, later) for name in _warnings(writer, run, epoch, layer, seed)]
+            pair = [name for layer in (earlier, later) for name in writer.warnings(run, epoch, layer, seed)]
             rows.append(
                 writer.row(
                     f"{earlier} > {later}",
@@ -304,29 +243,13 @@ def _data_processing(writer: _Writer) -> list[ControlRow]:
                     decoder_seed=seed,
                     epoch=epoch,
                     allowed_low=0.0,
-                    warnings=_of_the_fit(pair),
+                    warnings=of_the_fit(pair),
                 )
             )
     return rows
 
 
-def _warnings(writer: _Writer, run: Run, epoch: int, layer: str, decoder_seed: int) -> list[str]:
-    """The warnings of a cell of the experiment itself."""
-    for row in writer.results.information:
-        if (row.task, row.encoder_seed, row.epoch, row.layer, row.decoder_seed) == (
-            run.task, run.encoder_seed, epoch, layer, decoder_seed,
-        ):  # fmt: skip
-            return list(split_warnings(row.warnings))
-    return []
-
-
-def _of_the_fit(names: list[str]) -> list[str]:
-    """Warnings that also touch a difference of code lengths, which contains no L0."""
-    about_l0 = ("common_null_not_converged", "own_null_much_worse_than_common", "information_above_upper_bound")
-    return [name for name in names if name not in about_l0]
-
-
-_ROWS: dict[str, Callable[[_Writer], list[ControlRow]]] = {
+_ROWS: dict[str, Callable[[Writer], list[ControlRow]]] = {
     "shuffled": _nothing,
     "constant": _nothing,
     "image": _image,
