@@ -15,14 +15,20 @@ from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig, code_length
 from decoders.config import Architecture
 from decoders.fitting import FittingConfig
 from ib_analysis.activations import Activations, Groups
-from ib_analysis.cli import main
+from ib_analysis.cli import main, parse_experiment
+from ib_analysis.experiment import Experiment
 from ib_analysis.information import ProbeConfig, ProbeSplit, paired_bootstrap_interval, usable_information
 from ib_analysis.information.controls_table import CONTROLS, ControlRow, is_near_zero, may_be_below
 from ib_analysis.information.table import read_table
+from ib_analysis.results import Results
 from ib_analysis.stages.feed import CellFeed
 from ib_analysis.studies.altered import IMAGE, ImageItself, ShuffledActivations
-from ib_analysis.studies.controls import permuted_labels
+from ib_analysis.studies.controls import ControlsConfig, permuted_labels
 from ib_analysis.studies.controls.permuted_labels import permuted, probe_permuted
+from ib_analysis.studies.controls.plan import Controls
+from ib_analysis.studies.controls.rows import rows_of
+from ib_analysis.studies.controls.summary import summary
+from ib_analysis.studies.extra_fits import ExtraFits
 
 EXPERIMENT = """
 name: tiny
@@ -176,6 +182,53 @@ def test_a_mistake_is_answered_in_one_sentence(
 
 
 # ---------------------------------------------------------------------------------------------- controls can fail
+
+
+@pytest.fixture
+def controls(inside: Path) -> Controls:
+    return Controls(Experiment(parse_experiment("figures", ["tiny.yaml"])), ControlsConfig())
+
+
+@pytest.mark.parametrize(("length", "passed"), [(10.0, "no"), (75.0, "yes")])
+def test_more_than_a_layer_can_hold_is_refused_and_warned_of(
+    controls: Controls, monkeypatch: pytest.MonkeyPatch, length: float, passed: str
+) -> None:
+    planted = length + np.random.default_rng(0).normal(0, 0.1, 24)
+    monkeypatch.setattr(ExtraFits, "code_lengths", lambda self, fit, what: planted)
+    monkeypatch.setattr(Results, "null_code_lengths", lambda self: np.full(24, 76.0))
+    judged = [row for row in rows_of(controls, "bottleneck") if not row.quantity.startswith("H(H)")]
+    assert {row.quantity for row in judged} == {"H(X) - mean(L)", "I(X;H), common L0"}
+    for row in judged:  # H(X) is 75.49: with 10 bits left a layer of at most 8 bits would have told 65
+        assert ("information_above_upper_bound" in row.warnings.split(";")) == (passed == "no")
+        assert row.passed == ("shown" if "common" in row.quantity else passed)
+
+
+def test_conditions_that_tell_something_do_not_pass_as_shuffled(
+    controls: Controls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 24)
+    planted = {"null": 80.0 + noise, "epoch_0002/h3": 79.8 + noise, "epoch_0002/h4": 79.0 - noise}
+    monkeypatch.setattr(ExtraFits, "code_lengths", lambda self, fit, what: planted[what])
+    found = {row.layer: row.passed for row in rows_of(controls, "shuffled") if row.passed != "shown"}
+    assert found == {"h3": "yes", "h4": "no"}
+
+
+def test_a_planted_violation_of_the_data_processing_inequality_is_listed(
+    controls: Controls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (5, 24))
+    means = {(0, "h3"): 50.0, (0, "h4"): 50.0, (2, "h3"): 50.0, (2, "h4"): 49.0}
+
+    def planted(self: Results, run: str, epoch: int, layer: str, decoder_seed: int = 0) -> np.ndarray:
+        return means[epoch, layer] + noise[list(means).index((epoch, layer))]
+
+    monkeypatch.setattr(Results, "code_lengths", planted)
+    found = rows_of(controls, "data_processing")
+    assert [(row.epoch, row.passed) for row in found] == [(0, "yes"), (2, "violation")]
+    text = summary(found, {})
+    assert "violated by usable information in 1 of 2 pairs" in text
+    assert "h3 > h4, epoch 2" in text
+    assert "h3 > h4, epoch 0" not in text
 
 
 def lengths_under(source: Activations, images: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
