@@ -66,7 +66,7 @@ def draw(table: Path) -> Figure:
             "marks what is not. Against its own null a decoder is judged; against the common L0 the difference of two "
             "decoders' nulls comes on top.",
             f"Pairs of layers: bits lost from one layer to the next, {violations} of {len(pairs)} below zero beyond "
-            "chance (upper ends of the whiskers hold for all pairs at once). Shannon's information cannot rise from "
+            "chance: mean(L later − L earlier), upper ends of whiskers for all pairs at once. Shannon's information cannot rise from "
             "layer to layer, usable information can: a cross there is a finding, not a failure.",
         ],
         body_inches=7.3,
@@ -124,7 +124,8 @@ def _draw_nothing(axes: Axes, rows: Sequence[ControlRow]) -> None:
             continue
         axes.text(
             0.0, place, _NAMES[control] + (", I(H;Y)" if control == "permuted_labels" else ", I(X;H)"),
-            transform=axes.get_yaxis_transform(), va="center", weight="bold", size=8,
+            transform=axes.get_yaxis_transform(), va="center", weight="bold", size=8, zorder=2,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip
         for layer in dict.fromkeys(row.layer for row in mine):
             place += 1
@@ -212,7 +213,7 @@ def _draw_ends(axes: Axes, rows: Sequence[ControlRow], quantity: str) -> None:
         if truth is not None:
             axes.axvline(truth, color=TRUTH, linewidth=1.1, linestyle=(0, (5, 3)), zorder=1, gid="truth")
         text = f"dotted: L0 = {ceiling:.2f}" + ("" if truth is None else f"; dashed: H(X) = {truth:.2f}")
-        axes.set_xlabel(f"I(X;H), bits ({text})")
+        axes.set_xlabel(f"I(X;H), bits\n{text}")
     else:
         axes.set_xlabel("I(H;Y), bits")
     low = min([0.0, *(row.low for row in about if np.isfinite(row.low))])
@@ -248,7 +249,7 @@ def _draw_pairs(body: SubFigure, rows: Sequence[ControlRow]) -> None:
         low, high = axes.get_ylim()
         axes.axhspan(0, max(high, 0.1), color=LIGHT, linewidth=0, zorder=0, gid="allowed")
         axes.set_ylim(low, high)
-    panels[0].set_ylabel("mean(L later − L earlier), bits")
+    panels[0].set_ylabel("bits lost")
     handles: list[Artist] = [
         Line2D([], [], color=layer_colour(k), marker=layer_marker(k), markersize=5, linestyle="none", label=pair)
         for k, pair in enumerate(pairs)
