@@ -66,8 +66,8 @@ def draw(table: Path) -> Figure:
             "marks what is not. Against its own null a decoder is judged; against the common L0 the difference of two "
             "decoders' nulls comes on top.",
             f"Pairs of layers: bits lost from one layer to the next, {violations} of {len(pairs)} below zero beyond "
-            "chance: mean(L later − L earlier), upper ends of whiskers for all pairs at once. Shannon's information cannot rise from "
-            "layer to layer, usable information can: a cross there is a finding, not a failure.",
+            "chance: mean(L later − L earlier), upper ends of whiskers for all pairs at once. Shannon's information "
+            "cannot rise from layer to layer, usable information can: a cross there is a finding, not a failure.",
         ],
         body_inches=7.3,
     )  # fmt: skip
