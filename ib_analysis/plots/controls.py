@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.information.controls_table import COMMON_NULL, LOWER_BOUND, ControlRow
@@ -149,6 +150,7 @@ def _draw_nothing(axes: Axes, rows: Sequence[ControlRow]) -> None:
         end = high + room if row.allowed_high is None else row.allowed_high
         axes.barh(height, end - start, 0.8, start, color=LIGHT, linewidth=0, zorder=0, gid="allowed")
     axes.axvline(0, color=TRUTH, linewidth=0.9, zorder=1)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_yticks(ticks, labels)
     axes.set_ylim(place - 0.7, -0.7)
     axes.set_xlabel("information found, bits")
@@ -176,13 +178,13 @@ def _draw_capacity(axes: Axes, rows: Sequence[ControlRow]) -> None:
                 _point(axes, place + 0.12, row.bits, row, COMMON, "s", across=False)
             else:
                 axes.hlines(row.bits, place - 0.35, place + 0.35, color=OWN, linestyle=":", linewidth=1.2, zorder=2)
-    axes.set_xticks(range(len(layers)), [f"{rows_units(rows, layer):g}" for layer in layers])
+    axes.set_xticks(range(len(layers)), [f"{_capacity(rows, layer):g}" for layer in layers])
     axes.set_xlabel("units n; line: capacity n bits; dots: H(H) counted")
     axes.set_ylabel("I(X;H), bits")
     axes.margins(y=0.08)
 
 
-def rows_units(rows: Sequence[ControlRow], layer: str) -> float:
+def _capacity(rows: Sequence[ControlRow], layer: str) -> float:
     """Capacity in bits of a layer, as its rows tell."""
     return next(row.allowed_high for row in rows if row.layer == layer and row.allowed_high is not None)
 
