@@ -108,4 +108,4 @@ class ControlRow:
     decoder_steps: int | None
     """Optimiser steps of the decoder's fit; empty where there is none."""
     command: str
-    """What makes this row again."""
+    """What makes this row again, with the options that the experiment itself was given."""

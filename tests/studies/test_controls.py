@@ -214,9 +214,9 @@ def test_conditions_that_tell_something_do_not_pass_as_shuffled(
 
 
 def test_a_planted_violation_of_the_data_processing_inequality_is_listed(
-    controls: Controls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    controls: Controls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noise = np.random.default_rng(0).normal(0, 0.1, (5, 24))
+    noise = np.random.default_rng(0).normal(0, 0.1, (4, 24))
     means = {(0, "h3"): 50.0, (0, "h4"): 50.0, (2, "h3"): 50.0, (2, "h4"): 49.0}
 
     def planted(self: Results, run: str, epoch: int, layer: str, decoder_seed: int = 0) -> np.ndarray:
@@ -225,6 +225,10 @@ def test_a_planted_violation_of_the_data_processing_inequality_is_listed(
     monkeypatch.setattr(Results, "code_lengths", planted)
     found = rows_of(controls, "data_processing")
     assert [(row.epoch, row.passed) for row in found] == [(0, "yes"), (2, "violation")]
+    means[0, "h4"] = float("inf")
+    broken, whole = rows_of(controls, "data_processing")
+    assert (broken.passed, whole.passed) == ("shown", "violation")
+    assert "not_finite" in broken.warnings.split(";")
     text = summary(found, {})
     assert "violated by usable information in 1 of 2 pairs" in text
     assert "h3 > h4, epoch 2" in text
