@@ -168,7 +168,7 @@ def test_a_second_run_does_nothing_and_a_single_control_keeps_the_others(inside:
         (["--controls.epoch", "1"], "choose from 0, 2"),
         (["--controls.bottleneck_units", "[40]"], "give numbers from 1 to 16"),
         (["--controls.steps", "-1"], "controls.steps is -1"),
-        (["--controls.steps", "9"], "fitting.steps was 4, now 9"),
+        (["--controls.null_share", "1"], "controls.null_share is 1"),
         (["--controls.only", "untrained", "--controls.epoch", "0"], "compares a trained network with epoch 0"),
     ],
 )
@@ -182,6 +182,24 @@ def test_a_mistake_is_answered_in_one_sentence(
 
 
 # ---------------------------------------------------------------------------------------------- controls can fail
+
+
+def test_decoders_of_other_settings_lie_beside_each_other(inside: Path) -> None:
+    experiment = Experiment(parse_experiment("figures", ["tiny.yaml"]))
+    settings = ControlsConfig(steps=9, null_share=0.5, layers=("h4",), bottleneck_units=(2, 3), task="classification")
+    run = "classification_float32_seed0_decoder0"
+    fits = Controls(experiment, settings).fits
+    assert {name: fit.key for name, fit in fits.items()} == {
+        "shuffled": f"shuffled/{run}_layersh4_steps9_null_share0.5",
+        "constant": f"constant/{run}_layersh4_steps9_null_share0.5",
+        "image": f"image/{run}_steps9_null_share0.5",
+        "bottleneck": f"bottleneck/{run}_steps9_null_share0.5_bottleneck_units2-3",
+    }
+    fitting = fits["image"].fitting
+    assert (fitting.steps, fitting.null_share, fitting.validate_every) == (9, 0.5, 2)
+    assert (
+        Controls(experiment, ControlsConfig()).fits["image"].fitting.null_share == experiment.config.fitting.null_share
+    )
 
 
 @pytest.fixture

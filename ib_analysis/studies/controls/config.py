@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 from ib_analysis.artifacts import UserError
 
@@ -28,12 +28,18 @@ class ControlsConfig:
     """The encoder's checkpoint; none: the last."""
     steps: int = 0
     """Optimiser steps of each control's decoder; 0: a third of the experiment's."""
+    null_share: float = 0.0
+    """Share of training images under the null condition; 0: the experiment's. With 0.5 the null is fitted to as many
+    images as the conditions: a control that fails with the experiment's share and passes with 0.5 failed because the
+    null lags behind."""
     bottleneck_units: tuple[int, ...] = (2, 4, 8)
     """Sizes of the binary layers, in units of one bit; one decoder serves all."""
 
     def __post_init__(self) -> None:
         if self.steps < 0:
             raise UserError(f"controls.steps is {self.steps}; give a number of steps, or 0 for a third of the fit's.")
+        if not 0 <= self.null_share < 1:
+            raise UserError(f"controls.null_share is {self.null_share}; give a share below 1, or 0 for the fit's own.")
         if len(set(self.chosen)) != len(self.chosen):
             raise UserError(f"controls.only is {list(self.chosen)}; name each control once.")
 
@@ -53,9 +59,16 @@ class ControlsConfig:
         'ib controls digits --controls.only image --controls.steps 60'
         """
         words = [f"ib controls {experiment} --controls.only {control}"]
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "only" and value != field.default:
-                shown = f"[{','.join(map(str, value))}]" if isinstance(value, tuple) else value
-                words.append(f"--controls.{field.name} {shown}")
+        for name, value in self.changed().items():
+            shown = f"[{','.join(map(str, value))}]" if isinstance(value, tuple) else value
+            words.append(f"--controls.{name} {shown}")
         return " ".join(words)
+
+    def changed(self) -> dict[str, Any]:
+        """The settings, beside the choice of controls, that are not the default ones.
+
+        >>> ControlsConfig(only="image", steps=60).changed()
+        {'steps': 60}
+        """
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return {name: value for name, (value, default) in values.items() if name != "only" and value != default}

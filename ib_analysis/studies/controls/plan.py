@@ -113,7 +113,7 @@ class Controls:
         }.get(name, self.layers)
         seed = self.experiment.config.decoder_seeds[0]
         return ExtraFit(
-            key=f"{name}/{self.run.key}_decoder{seed}",
+            key="_".join([f"{name}/{self.run.key}_decoder{seed}", *self._changes(name)]),
             run=self.run,
             cells=tuple((self.epoch, layer) for layer in cells),
             architecture=self.experiment.config.decoder,
@@ -122,12 +122,23 @@ class Controls:
             condition={"bottleneck": "signs"}.get(name, name),
         )
 
+    def _changes(self, name: str) -> list[str]:
+        """What distinguishes a decoder from that of the default settings: both can lie side by side."""
+        matters = {"steps", "null_share", "epoch", "bottleneck_units" if name == "bottleneck" else "layers"}
+        if name == "image":
+            matters = {"steps", "null_share", "epoch"}
+        found = []
+        for field, value in self.settings.changed().items():
+            if field in matters:
+                found.append(field + ("-".join(map(str, value)) if isinstance(value, tuple) else str(value)))
+        return found
+
     def _fitting(self) -> FittingConfig:
         fitting = self.experiment.config.fitting
         steps = self.settings.steps or max(1, fitting.steps // 3)
         # As many validations as in the experiment: fewer would not do to judge the fit.
         every = max(1, round(fitting.validate_every * steps / fitting.steps))
-        share = fitting.null_share or NULL_SHARE
+        share = self.settings.null_share or fitting.null_share or NULL_SHARE
         return dataclasses.replace(fitting, steps=steps, validate_every=every, null_share=share)
 
     def _run(self) -> Run:
