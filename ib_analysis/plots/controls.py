@@ -181,6 +181,7 @@ def _draw_capacity(axes: Axes, rows: Sequence[ControlRow]) -> None:
     axes.set_xticks(range(len(layers)), [f"{_capacity(rows, layer):g}" for layer in layers])
     axes.set_xlabel("units n; line: capacity n bits; dots: H(H) counted")
     axes.set_ylabel("I(X;H), bits")
+    axes.use_sticky_edges = False  # else bars end at the frame, and markers at their feet are cut
     axes.margins(y=0.08)
 
 
