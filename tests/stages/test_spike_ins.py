@@ -165,11 +165,11 @@ class Random:
 
 def test_known_bits_are_found_where_everything_is_known() -> None:
     """4x4 images that are black but for four coins: H(X'|h) is 4 bits, H(X'|h, coins) nothing, both ways."""
-    groups, pixels, shape = Groups(512, 64, 256, 16), coin_pixels(4, 4, 4, seed=0), (8, 2, 2)
-    coins = np.concatenate([draw_coins(576, 4, "decoder", 0), draw_coins(256, 4, "evaluation", 0)])
-    images = overwrite(np.zeros((832, 1, 4, 4), dtype=np.uint8), coins, pixels, 4)
+    groups, pixels, shape = Groups(4096, 256, 512, 16), coin_pixels(4, 4, 4, seed=0), (8, 2, 2)
+    coins = np.concatenate([draw_coins(4352, 4, "decoder", 0), draw_coins(512, 4, "evaluation", 0)])
+    images = overwrite(np.zeros((4864, 1, 4, 4), dtype=np.uint8), coins, pixels, 4)
     spike_ins = SpikeIns(coins, pixels, (4, 4), {"h": mixing_for(shape, (4, 4), pixels, "local", 0)})
-    feed = CellFeed(images, groups, Random(groups, shape), [(0, "h")], 32, 64, spike_ins)
+    feed = CellFeed(images, groups, Random(groups, shape), [(0, "h")], 32, 256, spike_ins)
     cells = spike_ins.decoder_cells((Cell("epoch_0000/h", "h", shape),))
     architecture = Architecture(blocks=1, filters=8, output="categorical", dropout=0.0, condition_filters=8)
     torch.manual_seed(0)
