@@ -114,7 +114,7 @@ class PixelCNNPP(nn.Module):
             filters, self.output.n_parameters, "pointwise", init_scale=self.output.init_scale
         )
         self.conditioning: Conditioning | None = None
-        if config.cells:
+        if config.cells or config.marked_pixels:
             self.conditioning = Conditioning(config)
             # The terms of all blocks of a resolution come from one 1x1 convolution: one large product, not many.
             self.gates = module_list(
@@ -144,7 +144,7 @@ class PixelCNNPP(nn.Module):
         if null_mask is not None:
             sizes.add(len(null_mask))
         if condition is not None:
-            if self.conditioning is None:
+            if not self.config.cells:
                 raise ValueError("the decoder has no cells, so it cannot take a condition")
             sizes.add(_length(condition))
         if len(sizes) > 1:

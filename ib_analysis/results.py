@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -49,18 +49,22 @@ class Results:
         """Every column of factors.csv, shape (n_cells * n_factors,)."""
         return _columns(FactorRow, self.factors)
 
-    def code_lengths(self, run: str, epoch: int, layer: str, decoder_seed: int = 0) -> np.ndarray:
+    def code_lengths(
+        self, run: str, epoch: int, layer: str, decoder_seed: int = 0, spike_in: Literal["map", "mixed"] | None = None
+    ) -> np.ndarray:
         """L of every evaluation image in bits, shape (N,).
 
         Arguments:
             run: key of the run, e.g. ``classification_float32_seed0``.
+            spike_in: given the coins of spike-ins too, as a map or mixed into the activations.
 
         Raises:
             UserError: no such cell, or the file of code lengths is missing or damaged.
         """
         decoder, cell = f"{run}_decoder{decoder_seed}", f"epoch_{epoch:04d}/{layer}"
+        reading = cell + {None: "", "map": "_spike_in", "mixed": "_spike_in_mixed"}[spike_in]
         # A decoder of its own for each cell has a folder below the run's.
-        return self._read(f"{decoder}/{cell}", f"{decoder}/{cell.replace('/', '_')}/{cell}")
+        return self._read(f"{decoder}/{reading}", f"{decoder}/{cell.replace('/', '_')}/{reading}")
 
     def null_code_lengths(self) -> np.ndarray:
         """The common L0 of every evaluation image in bits, shape (N,).

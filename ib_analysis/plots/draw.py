@@ -16,6 +16,7 @@ from ib_analysis.plots import (
     information_plane,
     phases,
     reconstructions,
+    spike_ins,
     training_curves,
 )
 from ib_analysis.plots.page import write_samples_page
@@ -45,6 +46,7 @@ FIGURES = (
     FigureKind(information_plane.draw, _MEASURED),
     FigureKind(information_by_epoch.draw, _MEASURED),
     FigureKind(factors_by_epoch.draw, (*_MEASURED, "factors.csv")),
+    FigureKind(spike_ins.draw, _MEASURED),
     FigureKind(phases.draw, ("data.json", "phases.csv")),
     FigureKind(reconstructions.draw, ("samples.h5",)),
     FigureKind(conditional_samples.draw, (*_MEASURED, "samples.h5")),

@@ -30,8 +30,8 @@ from ib_analysis.information.warnings import (
     own_null_much_worse_than_common,
     split_warnings,
 )
-from ib_analysis.stages.context import encoder_identities, images_of
-from ib_analysis.stages.fit import decoder_artifact, layer_shapes
+from ib_analysis.stages.context import encoder_identities, images_of, measured_images
+from ib_analysis.stages.fit import decoder_artifact, layer_shapes, readings_of
 from ib_analysis.stages.measure import (
     NULL,
     NULL_VALIDATION,
@@ -41,6 +41,7 @@ from ib_analysis.stages.measure import (
     probe_artifact,
 )
 from ib_analysis.stages.phases import write_phases
+from ib_analysis.stages.spike_in_columns import spike_in_columns, spike_in_warnings
 
 __all__ = ["collate", "common_null_source"]
 
@@ -81,14 +82,14 @@ def collate(experiment: Experiment) -> None:
                 "null_sha256": null.sha256,
                 "null_validation_bits": null.validation_bits,
                 "null_warnings": ";".join(null.warnings),
-                "data_sha256": images_of(experiment).sha256,
+                "data_sha256": measured_images(experiment).sha256,
             }
         )
         file["null"] = null.bits
         for fit in experiment.fits:
             file[f"{fit.key}/own_null"] = _bits(experiment, fit, NULL)
-            for cell in fit.cells:
-                file[f"{fit.key}/{cell_name(*cell)}"] = _bits(experiment, fit, cell_name(*cell))
+            for reading in readings_of(experiment, fit):
+                file[f"{fit.key}/{reading.name}"] = _bits(experiment, fit, reading.name)
     write_table(experiment.folder / INFORMATION, InformationRow, _information_rows(experiment, null, bootstrap))
     if images_of(experiment).factor_bits:
         write_table(experiment.folder / FACTORS, FactorRow, _factor_rows(experiment, bootstrap))
@@ -112,7 +113,7 @@ def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
 def _artifact(experiment: Experiment) -> Artifact:
     inputs = {}
     for fit in experiment.fits:
-        for name in (NULL, NULL_VALIDATION, *(cell_name(*cell) for cell in fit.cells)):
+        for name in (NULL, NULL_VALIDATION, *(reading.name for reading in readings_of(experiment, fit))):
             inputs[f"{fit.key}/{name}"] = code_length_artifact(experiment, fit, name).identity
     for run in experiment.runs:
         for cell in experiment.cells:
@@ -169,7 +170,7 @@ def _null_path(experiment: Experiment, other: str) -> Path:
 
 def _null_from(experiment: Experiment, other: str) -> Null:
     with h5py.File(_null_path(experiment, other), "r") as file:
-        if file.attrs["data_sha256"] != images_of(experiment).sha256:
+        if file.attrs["data_sha256"] != measured_images(experiment).sha256:
             raise UserError(
                 f"estimation.null_from names {other!r}, which was measured on other images (or other splits of "
                 "them); a null model can only serve for the data it was measured on."
@@ -208,7 +209,7 @@ def _information_row(
     bootstrap: Bootstrap,
 ) -> InformationRow:
     assert fit.run is not None
-    data, run, (epoch, layer) = images_of(experiment), fit.run, cell
+    data, run, (epoch, layer) = measured_images(experiment), fit.run, cell
     lengths = _bits(experiment, fit, cell_name(*cell))
     own_null = _bits(experiment, fit, NULL) if experiment.config.fitting.null_share > 0 else None
     usable = usable_information(null.bits, lengths, bootstrap)
@@ -252,7 +253,7 @@ def _information_row(
         condition="activations",
         seconds=_seconds(experiment, fit, cell, float(manifest["seconds"])),
         warnings=_warnings(
-            manifest["cell_warnings"][cell_name(*cell)],
+            [*manifest["cell_warnings"][cell_name(*cell)], *spike_in_warnings(experiment, fit, cell)],
             estimates,
             label,
             own_null,
@@ -262,6 +263,7 @@ def _information_row(
         ),
         encoder_sha256=encoder_identities(experiment, run)[epoch],
         decoder_sha256=decoder_artifact(experiment, fit).identity,
+        **spike_in_columns(experiment, fit, cell, bootstrap),
     )
 
 
@@ -295,9 +297,10 @@ def _bounds(data: ImageData, shape: tuple[int, ...]) -> dict[str, float]:
 def _seconds(experiment: Experiment, fit: Fit, cell: tuple[int, str], fitting: float) -> float:
     """The cell's share of its decoder's fit, its measurement and its probes."""
     assert fit.run is not None
-    measured = _manifest(code_length_artifact(experiment, fit, cell_name(*cell)))["seconds"]
+    names = [reading.name for reading in readings_of(experiment, fit) if reading.cell == cell]
+    measured = sum(float(_manifest(code_length_artifact(experiment, fit, name))["seconds"]) for name in names)
     probed = _manifest(probe_artifact(experiment, fit.run, cell))["seconds"]
-    return fitting / len(fit.cells) + float(measured) + float(probed)
+    return fitting / len(fit.cells) + measured + float(probed)
 
 
 def _manifest(artifact: Artifact) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ib_analysis.encoders import ResNetAutoencoder, reconstruct
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
 from ib_analysis.hdf5 import write_hdf5
 from ib_analysis.stages.collate import common_null_source
-from ib_analysis.stages.context import data_section, encoder_at, encoder_identities, images_of
+from ib_analysis.stages.context import data_section, encoder_at, encoder_identities, images_of, measured_images
 from ib_analysis.stages.fit import decoder_artifact, feed_for, load_decoder
 from ib_analysis.stages.measure import load_arrays, save_arrays
 from ib_analysis.stages.workers import Progress, Unit
@@ -39,7 +39,7 @@ def _sampled_fits(experiment: Experiment) -> list[Fit]:
 
 def _part(experiment: Experiment, fit: Fit) -> Artifact:
     path = experiment.folder / "samples" / f"{fit.key.replace('/', '_')}.npz"
-    inputs = {"data": images_of(experiment).sha256, "decoder": decoder_artifact(experiment, fit).identity}
+    inputs = {"data": measured_images(experiment).sha256, "decoder": decoder_artifact(experiment, fit).identity}
     # As an input and not as config: with other settings the samples are drawn again, which costs little.
     inputs["sampling"] = sha256_of_plain(experiment.section("sampling"))
     return Artifact(path, "samples", {"data": data_section(experiment)}, inputs, fit.decoder_seed)
