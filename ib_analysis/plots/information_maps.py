@@ -10,14 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ib_analysis.information.phases_table import PhaseRow
 from ib_analysis.information.table import InformationRow, read_table
 from ib_analysis.plots.curves import Panel, epochs_of, layers_of, panels_of, rows_of, warnings_note
 from ib_analysis.plots.saved import MeanMaps, SavedExperiment
-from ib_analysis.plots.style import INK, LIGHT, MUTED, WARNED, epoch_colours, framed, task_title
+from ib_analysis.plots.style import INK, LIGHT, MUTED, WARNED, WIDTH_INCHES, epoch_colours, framed, task_title
 
 __all__ = ["draw"]
 
@@ -103,34 +103,93 @@ def _layer(maps: MeanMaps, rows: Sequence[InformationRow], peak: int) -> _Layer:
 
 
 def _figure(data_name: str, panel: Panel, layers: Sequence[_Layer], rows: Sequence[InformationRow]) -> Figure:
-    colour = layers[0].maps[0].shape[0] > 1
-    shown = "summed over the channels; on the right each channel's sum" if colour else "mean over the held-out images"
+    channels, *shape = layers[0].maps[0].shape
+    colour = channels > 1
+    shown = "summed over the channels; on the right each channel's sum" if colour else "means over held-out images"
+    place = _Places(len(layers), shape[0], shape[1], colour)
     figure, body = framed(
         f"Where the bits were: {task_title(*panel)}",
         f"Usable information about each pixel, L0 − L in bits, that a layer holds at the first checkpoint, at its peak "
         f"and at the last one, and what changed since the peak; images: {data_name}; {shown}.",
         [_READING, "Above each map its sum: I(X;H), or its change, in bits. " + _seeds(rows), *_notes(layers, rows)],
-        body_inches=0.85 + len(layers) * min(1.55 if colour else 1.8, 8.2 / len(layers)),
+        body_inches=place.height_inches,
     )
-    ratios = (1, 1, 1, 1, 1.05) if colour else (1, 1, 1, 1)
-    grid = body.subplots(len(layers), len(ratios), squeeze=False, width_ratios=ratios)
     bits, change = _scales(layers)
-    for line, layer in zip(grid, layers, strict=True):
-        for axes, what, epoch, values, warned in zip(line, MOMENTS, layer.epochs, layer.maps, layer.warned, strict=False):
-            total = float(values.sum())
-            _draw_map(axes, values, bits, f"epoch {epoch}: {total:.2f}" if np.isfinite(total) else "", warned, what)
-        _draw_change(line[3], layer, change)
-        line[0].set_ylabel(layer.name, rotation=0, ha="right", va="center", weight="bold", color=INK)
+    bars = []
+    for row, layer in enumerate(layers):
+        for column, what in enumerate(MOMENTS):
+            axes = body.add_axes(place.map(row, column))
+            title = f"epoch {layer.epochs[column]}: {_short(layer.maps[column])}"
+            _draw_map(axes, layer.maps[column], bits, title, layer.warned[column], what)
+            if column == 0:
+                axes.set_ylabel(layer.name, rotation=0, ha="right", va="center", weight="bold", color=INK)
+            if row == 0:
+                _heading(axes, what.capitalize())
+        axes = body.add_axes(place.map(row, 3))
+        same = layer.epochs[1] == layer.epochs[2]  # the map is zero everywhere
+        title = "peak = last" if same else _short(layer.change, sign="+")
+        _draw_map(axes, layer.change, change, title, any(layer.warned[1:]), "change")
+        if row == 0:
+            _heading(axes, "Last − peak")
         if colour:
-            _draw_channels(line[4], layer)
+            bars.append(body.add_axes(place.channels(row)))
+            _draw_channels(bars[-1], layer)
     if colour:
-        _share_bars([line[4] for line in grid])
-    for axes, heading in zip(grid[0], ("First", "Peak", "Last", "Last − peak", "Per channel"), strict=False):
-        axes.annotate(
-            heading, (0, 1), (0, 16), xycoords="axes fraction", textcoords="offset points", size=9.5, weight="bold"
-        )
-    _bars(body, grid, bits, change)
+        _heading(bars[0], "Per channel")
+        _share_bars(bars)
+    _draw_scale(body.add_axes(place.scale(0, 3), label="<colorbar>"), bits, "L0 − L, bits per pixel")
+    _draw_scale(body.add_axes(place.scale(3, 1), label="<colorbar>"), change, "change, bits per pixel")
     return figure
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the panels are, in inches: pixels stay square, and equal maps give equal bytes (a solver's layout does
+    not always)."""
+
+    layers: int
+    height: int
+    width: int
+    colour: bool
+
+    @property
+    def _title(self) -> float:
+        return 0.42 if self.colour else 0.3
+
+    @property
+    def _pitch(self) -> float:
+        """From one column of maps to the next."""
+        return 1.32 if self.colour else 1.63
+
+    @property
+    def _map(self) -> tuple[float, float]:
+        """Width and height of a map."""
+        pixel = min((self._pitch - 0.14) / self.width, min(1.8, 8.0 / self.layers - self._title) / self.height)
+        return pixel * self.width, pixel * self.height
+
+    @property
+    def height_inches(self) -> float:
+        return self._top(self.layers) - self._title + 0.75
+
+    def _box(self, left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
+        """A box whose top is so many inches below the upper edge, in fractions of the body."""
+        whole = self.height_inches
+        return left / WIDTH_INCHES, 1 - (top + height) / whole, width / WIDTH_INCHES, height / whole
+
+    def _top(self, row: int) -> float:
+        return 0.5 + row * (self._title + self._map[1])
+
+    def map(self, row: int, column: int) -> tuple[float, float, float, float]:
+        return self._box(0.4 + column * self._pitch, self._top(row), *self._map)
+
+    def channels(self, row: int) -> tuple[float, float, float, float]:
+        left = 0.4 + 4 * self._pitch + 0.22
+        return self._box(left, self._top(row), WIDTH_INCHES - 0.08 - left, self._map[1])
+
+    def scale(self, column: int, columns: int) -> tuple[float, float, float, float]:
+        """Below so many columns of maps."""
+        width = (columns - 1) * self._pitch + self._map[0]
+        return self._box(0.4 + column * self._pitch, self.height_inches - 0.55, width, 0.1)
 
 
 def _seeds(rows: Sequence[InformationRow]) -> str:
@@ -161,19 +220,12 @@ def _colours(name: str) -> Colormap:
     return matplotlib.colormaps[name].with_extremes(bad=LIGHT)
 
 
-def _bars(body: SubFigure, grid: np.ndarray, bits: ScalarMappable, change: ScalarMappable) -> None:
-    for mappable, axes, label in (
-        (bits, grid[:, :3], "L0 − L, bits per pixel"),
-        (change, grid[:, 3:4], "change, bits per pixel"),
-    ):
-        bar = body.colorbar(
-            mappable, ax=list(axes.flat), location="bottom", aspect=14 * axes.shape[1], pad=0.02,
-            fraction=0.12 / len(grid), shrink=0.94,
-        )  # fmt: skip
-        bar.set_label(label)
-        bar.ax.tick_params(labelsize=8)
-        bar.ax.locator_params(axis="x", nbins=5 if axes.shape[1] > 1 else 3)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+def _draw_scale(axes: Axes, scale: ScalarMappable, label: str) -> None:
+    bar = axes.figure.colorbar(scale, cax=axes, orientation="horizontal")
+    bar.set_label(label)
+    axes.tick_params(labelsize=8)
+    axes.locator_params(axis="x", nbins=6 if "change" not in label else 3)
+    bar.outline.set_visible(False)  # type: ignore[operator]
 
 
 # ---------------------------------------------------------------------------------------------- panels
@@ -188,18 +240,20 @@ def _draw_map(axes: Axes, values: np.ndarray, scale: ScalarMappable, title: str,
     for spine in axes.spines.values():
         spine.set_visible(True)
         spine.set_color(LIGHT)
-    found = axes.set_title(
-        title or "not finite", size=8.5, weight="normal", color=WARNED if warned else INK, pad=3
-    )  # fmt: skip
+    found = axes.set_title(title, size=8.5, weight="normal", color=WARNED if warned else INK, pad=3)
     found.set_gid("warned" if warned else None)
 
 
-def _draw_change(axes: Axes, layer: _Layer, scale: ScalarMappable) -> None:
-    total = float(layer.change.sum())
-    title = f"{total:+.2f}".replace("-", "−") if np.isfinite(total) else ""
-    if layer.epochs[1] == layer.epochs[2]:
-        title = "peak = last"
-    _draw_map(axes, layer.change, scale, title, any(layer.warned[1:]), "change")
+def _short(values: np.ndarray, sign: str = "") -> str:
+    """A map's sum as text: three digits or more."""
+    total = float(values.sum())
+    if not np.isfinite(total):
+        return "not finite"
+    return f"{total:{sign}.{2 if abs(total) < 10 else 1}f}".replace("-", "−")
+
+
+def _heading(axes: Axes, text: str) -> None:
+    axes.annotate(text, (0, 1), (0, 17), xycoords="axes fraction", textcoords="offset points", size=9.5, weight="bold")
 
 
 def _draw_channels(axes: Axes, layer: _Layer) -> None:
@@ -224,6 +278,6 @@ def _share_bars(panels: Sequence[Axes]) -> None:
     colours = epoch_colours(len(MOMENTS))
     handles = [Patch(color=colours(place), label=what) for place, what in enumerate(MOMENTS)]
     panels[-1].legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=3, columnspacing=0.7,
+        handles=handles, loc="upper center", bbox_to_anchor=(0.45, -0.2), ncols=3, columnspacing=0.7,
         handlelength=0.7, handletextpad=0.3, borderaxespad=0,
     )  # fmt: skip

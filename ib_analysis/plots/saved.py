@@ -96,6 +96,7 @@ class SavedSamples:
         reconstructions: (run, epoch) -> the autoencoder's output, shape (n_images, C, H, W).
         maps: (run, epoch, layer) -> where L0 - L is, in bits, shape (n_images, C, H, W), floats; empty where there
             is no L0 to take it from.
+        common_null: whether the L0 of all maps is the common one, and not each decoder's own.
     """
 
     intensities: int
@@ -105,6 +106,7 @@ class SavedSamples:
     drawn: dict[tuple[Run, int, str], np.ndarray]
     reconstructions: dict[tuple[Run, int], np.ndarray]
     maps: dict[tuple[Run, int, str], np.ndarray]
+    common_null: bool
 
 
 class SavedExperiment:
@@ -227,6 +229,7 @@ def _read_samples(file: h5py.File) -> SavedSamples:
         drawn=_by_cell(file["samples"]),
         reconstructions=reconstructions,
         maps=_by_cell(file.get("maps", {})),
+        common_null=bool(file.attrs.get("maps_of_common_null", True)),
     )
 
 

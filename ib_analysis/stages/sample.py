@@ -161,10 +161,12 @@ def merge_samples(experiment: Experiment) -> None:
 def _write_maps(experiment: Experiment, file: h5py.File, parts: dict[Fit, dict[str, np.ndarray]]) -> None:
     """Where each image's L0 - L is, ``maps/<run>/<cell>``: shape (n_images, C, H, W), float32, bits.
 
-    L0 is the common one, or the decoder's own where the common one is another experiment's; the attribute ``null``
-    names its decoder. Without either (an own null that was never fitted) there are no maps.
+    L0 is the common one, or the decoder's own where the common one is another experiment's: the file's attribute
+    ``maps_of_common_null`` says which, each map's attribute ``null`` names the decoder. Without either (an own null
+    that was never fitted) there are no maps.
     """
     common = _common_null_fit(experiment)
+    file.attrs["maps_of_common_null"] = common is not None
     common_map: np.ndarray | None = None
     if common is not None:
         decoder = load_decoder(experiment, common, torch.device("cpu"))
