@@ -150,8 +150,8 @@ def test_nothing_touches_or_sticks_out(make_experiment: MakeExperiment) -> None:
 
 
 def test_is_drawn_with_all_figures_and_the_same_each_time(folder: Path, tmp_path: Path) -> None:
-    for name in ("samples.h5", "factors.csv"):
-        (folder / name).unlink()
+    for path in (*folder.glob("encoders/*/training.csv"), folder / "samples.h5", folder / "factors.csv"):
+        path.unlink()
     names = {f"information_maps_{task}" for task in TASKS}
     first, again = ([p for p in draw_all(folder, tmp_path / k) if p.stem in names] for k in "ab")
     assert len(first) == 4
