@@ -13,6 +13,7 @@ from ib_analysis.plots import (
     conditional_samples,
     factors_by_epoch,
     information_by_epoch,
+    information_maps,
     information_plane,
     phases,
     reconstructions,
@@ -48,6 +49,7 @@ FIGURES = (
     FigureKind(factors_by_epoch.draw, (*_MEASURED, "factors.csv")),
     FigureKind(spike_ins.draw, _MEASURED),
     FigureKind(phases.draw, ("data.json", "phases.csv")),
+    FigureKind(information_maps.draw, (*_MEASURED, "phases.csv", "code_lengths.h5")),
     FigureKind(reconstructions.draw, ("samples.h5",)),
     FigureKind(conditional_samples.draw, (*_MEASURED, "samples.h5")),
 )

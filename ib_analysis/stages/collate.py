@@ -57,6 +57,7 @@ class Null:
         sha256: the decoder's hash.
         validation_bits: mean on the validation slice, by which it is chosen.
         bits: shape (N,), of the evaluation images.
+        mean_map_bits: shape (C, H, W), the mean bits of each pixel and channel; None from elsewhere if not kept there.
         warnings: names of warnings about its fit: an L0 that is too long inflates every estimate.
     """
 
@@ -64,6 +65,7 @@ class Null:
     sha256: str
     validation_bits: float
     bits: np.ndarray
+    mean_map_bits: np.ndarray | None
     warnings: tuple[str, ...]
 
 
@@ -86,10 +88,14 @@ def collate(experiment: Experiment) -> None:
             }
         )
         file["null"] = null.bits
+        if null.mean_map_bits is not None:
+            file["maps/null"] = null.mean_map_bits
         for fit in experiment.fits:
             file[f"{fit.key}/own_null"] = _bits(experiment, fit, NULL)
             for reading in readings_of(experiment, fit):
-                file[f"{fit.key}/{reading.name}"] = _bits(experiment, fit, reading.name)
+                found = load_arrays(code_length_artifact(experiment, fit, reading.name))
+                file[f"{fit.key}/{reading.name}"] = found["bits"]
+                file[f"maps/{fit.key}/{reading.name}"] = found["mean_map_bits"]
     write_table(experiment.folder / INFORMATION, InformationRow, _information_rows(experiment, null, bootstrap))
     if images_of(experiment).factor_bits:
         write_table(experiment.folder / FACTORS, FactorRow, _factor_rows(experiment, bootstrap))
@@ -145,6 +151,7 @@ def _common_null(experiment: Experiment) -> Null:
             decoder_artifact(experiment, fit).identity,
             float(_bits(experiment, fit, NULL_VALIDATION).mean()),
             _bits(experiment, fit, NULL),
+            load_arrays(code_length_artifact(experiment, fit, NULL))["mean_map_bits"],
             tuple(_manifest(decoder_artifact(experiment, fit))["null_warnings"]),
         )
         for fit in experiment.fits
@@ -180,6 +187,7 @@ def _null_from(experiment: Experiment, other: str) -> Null:
             str(file.attrs["null_sha256"]),
             float(file.attrs["null_validation_bits"]),
             file["null"][:],
+            file["maps/null"][()] if "maps/null" in file else None,
             split_warnings(str(file.attrs["null_warnings"])),
         )
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from decoders import PixelCNNPP, code_lengths_bits
+from decoders import PixelCNNPP, code_lengths_and_mean_map_bits, code_lengths_bits
 from ib_analysis.activations import Part
 from ib_analysis.artifacts import Artifact, atomic_path
 from ib_analysis.data import ImageData
@@ -55,6 +55,9 @@ def code_length_artifact(experiment: Experiment, fit: Fit, what: str) -> Artifac
     """One decoder's code lengths: ``what`` is a reading's name, `NULL` or `NULL_VALIDATION`."""
     path = experiment.folder / "code_lengths" / fit.key / f"{what.replace('/', '_')}.npz"
     inputs = {"data": measured_images(experiment).sha256, "decoder": decoder_artifact(experiment, fit).identity}
+    if what != NULL_VALIDATION:
+        # As an input and not as config: files of before, without the mean map, are measured again.
+        inputs["content"] = "bits, mean_map_bits"
     config = {"what": what, "group_size": experiment.config.activations.group_size}
     return Artifact(path, "code_lengths", config, inputs, fit.decoder_seed)
 
@@ -80,7 +83,8 @@ def _measure(config: ExperimentConfig, fit: Fit, progress: Progress) -> None:
     record = decoder_artifact(experiment, fit).manifest() or {}
     feed = feed_for(experiment, fit, record.get("spike_in_scales"))
     readings = {reading.name: reading for reading in feed.readings}
-    measure_code_lengths(decoder, feed, _code_length_artifacts(experiment, fit), readings, progress)
+    artifacts = _code_length_artifacts(experiment, fit)
+    measure_code_lengths(decoder, feed, artifacts, readings, progress, mean_maps=True)
 
 
 def measure_code_lengths(
@@ -90,13 +94,16 @@ def measure_code_lengths(
     readings: Mapping[str, Reading],
     progress: Progress,
     beside: Callable[[tuple[int, str], Part], dict[str, np.ndarray]] | None = None,
+    mean_maps: bool = False,
 ) -> None:
-    """Measure what is not complete of a decoder's code lengths, each into its small file as ``bits``.
+    """Measure what is not complete of a decoder's code lengths, each into its small file as ``bits``, shape (N,).
 
     Arguments:
         artifacts: `NULL_VALIDATION`, `NULL` or a reading's name -> the record of its file.
         readings: name -> what the images are conditioned on.
         beside: (cell, part) -> further arrays that are kept with the cell's code lengths.
+        mean_maps: keep also the mean over the evaluation images of each pixel's and channel's bits, as
+            ``mean_map_bits``, shape (C, H, W).
     """
     progress(0, len(artifacts), {})
     for done, (name, artifact) in enumerate(artifacts.items(), start=1):
@@ -106,7 +113,11 @@ def measure_code_lengths(
             part: Part = "validation" if name == NULL_VALIDATION else "evaluation"
             reading = readings.get(name)
             minibatches = feed.part(part, None) if reading is None else feed.part(part, *reading)
-            arrays = {"bits": code_lengths_bits(decoder, minibatches)}
+            if mean_maps and part == "evaluation":
+                bits, mean_map = code_lengths_and_mean_map_bits(decoder, minibatches)
+                arrays = {"bits": bits, "mean_map_bits": mean_map}
+            else:
+                arrays = {"bits": code_lengths_bits(decoder, minibatches)}
             if beside is not None and reading is not None:
                 arrays |= beside(reading.cell, part)
             save_arrays(artifact, arrays, seconds=time.perf_counter() - start)
