@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
@@ -65,6 +66,9 @@ COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
         _describe,
     ),
 }
+# name -> what it does, in one sentence; the module of `ib_analysis.studies` with its CONFIG (a dataclass, whose fields
+# are set by --name.field value) and its function run(experiment, settings)
+STUDIES: dict[str, tuple[str, str]] = {}
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
 COMPARE = "Put two finished experiments side by side."
 
@@ -91,10 +95,11 @@ def _dispatch(words: list[str]) -> int:
         return _compare(rest)
     if command == "calibrate":
         return _calibrate(rest)
+    if command in STUDIES:
+        return _study(command, rest)
     if command not in COMMANDS:
-        raise UserError(
-            f"there is no command {command!r}; choose from {', '.join([*COMMANDS, 'calibrate', 'compare'])}."
-        )
+        known = ", ".join([*COMMANDS, *STUDIES, "calibrate", "compare"])
+        raise UserError(f"there is no command {command!r}; choose from {known}.")
     config = parse_experiment(command, rest)
     _print_config(config.name, config)
     COMMANDS[command][1](Experiment(config))
@@ -103,7 +108,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _overview() -> str:
     lines = ["usage: ib COMMAND EXPERIMENT [--field value ...]", ""]
-    lines += [f"  {name:12s} {about}" for name, (about, _) in COMMANDS.items()]
+    lines += [f"  {name:12s} {about}" for name, (about, _) in (*COMMANDS.items(), *STUDIES.items())]
     lines += [f"  {'calibrate':12s} {CALIBRATE}", f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
     known = ", ".join(sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))) or "none in this folder"
     lines.append(f"EXPERIMENT is a file in experiments/ (here: {known}) or the path of a YAML file.")
@@ -123,11 +128,25 @@ def parse_config(kind: type[Config], command: str, about: str, words: Sequence[s
         UserError: no such file, or one that is no YAML, or has an unknown key.
         ArgumentError: an override with an unknown key, or a value of the wrong type or range.
     """
+    return _parse(kind, None, command, about, words)[0]
+
+
+def _parse(
+    kind: type[Config], settings: type | None, command: str, about: str, words: Sequence[str]
+) -> tuple[Config, Any]:
+    """The config of `parse_config`, and that of a study, whose fields are --command.field.
+
+    Raises:
+        UserError: no such file, or one that is no YAML, or has an unknown key.
+        ArgumentError: an override with an unknown key, or a value of the wrong type or range.
+    """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(prog=f"ib {command}", description=about, exit_on_error=False)
     parser.add_argument("experiment", type=str, help="A file in experiments/, or the path of a YAML file.")
     parser.add_argument("--config", action="config", help="A further YAML file of fields, applied on top.")
     parser.add_class_arguments(kind, None)
+    if settings is not None:
+        parser.add_class_arguments(settings, command)
     if "-h" in words or "--help" in words:
         parser.print_help()
         raise SystemExit(0)
@@ -145,7 +164,18 @@ def parse_config(kind: type[Config], command: str, about: str, words: Sequence[s
         values = parser.instantiate(chosen)
     except ValueError as error:
         raise UserError(str(error)) from error
-    return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
+    config = kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
+    return config, values[command] if settings is not None else None
+
+
+def _study(command: str, words: list[str]) -> int:
+    about, name = STUDIES[command]
+    study = importlib.import_module(f"ib_analysis.studies.{name}")
+    config, settings = _parse(ExperimentConfig, study.CONFIG, command, about, words)
+    _print_config(config.name, config)
+    _print_config(f"{config.name}, {command}", settings)
+    study.run(Experiment(config), settings)
+    return 0
 
 
 def _calibrate(words: list[str]) -> int:

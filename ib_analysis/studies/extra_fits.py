@@ -1,0 +1,170 @@
+"""Decoders fitted beside those of a finished experiment: what studies about the instrument have in common.
+
+A study names the decoders that it needs; each is fitted and measured by the functions that serve the experiment itself,
+as units that can be interrupted and go on. Their artifacts lie in ``checkpoints/<experiment>/studies/<study>/``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig
+from decoders.config import Architecture
+from decoders.fitting import FittingConfig
+from ib_analysis.activations import groups_of
+from ib_analysis.artifacts import Artifact, load_tensors, plain, sha256_of_plain
+from ib_analysis.experiment import Experiment, ExperimentConfig, Run, cell_name
+from ib_analysis.stages.context import data_section, encoder_identities, images_of
+from ib_analysis.stages.feed import CellFeed, images_in_order
+from ib_analysis.stages.fit_artifact import fit_artifact
+from ib_analysis.stages.measure import NULL, NULL_VALIDATION, load_arrays, measure_code_lengths
+from ib_analysis.stages.workers import Progress, Unit, Workers, clear_remains, exclusive
+from ib_analysis.studies.conditions import conditions_of
+
+__all__ = ["ExtraFit", "ExtraFits"]
+
+
+@dataclass(frozen=True)
+class ExtraFit:
+    """One decoder of a study.
+
+    Arguments:
+        key: its name in the study.
+        run: the encoder whose layers it is conditioned on; None for an unconditional decoder.
+        cells: (epoch, layer) of every cell; empty for an unconditional decoder.
+        architecture: its size.
+        fitting: how it is fitted.
+        decoder_seed: its seed.
+        condition: name of what it sees of the cells (see `ib_analysis.studies.conditions`).
+    """
+
+    key: str
+    run: Run | None
+    cells: tuple[tuple[int, str], ...]
+    architecture: Architecture
+    fitting: FittingConfig
+    decoder_seed: int = 0
+    condition: str = "activations"
+
+
+class ExtraFits:
+    """The decoders of one study of one experiment.
+
+    Arguments:
+        experiment: whose images, encoders and activations are used; they must be there already.
+        study: names the folder.
+        fits: the decoders, the costliest first, so that processes end together.
+    """
+
+    def __init__(self, experiment: Experiment, study: str, fits: Sequence[ExtraFit]) -> None:
+        self.experiment, self.study, self.fits = experiment, study, tuple(fits)
+        self.folder = experiment.folder / "studies" / study
+
+    def run(self) -> None:
+        """Fit and measure whatever is missing.
+
+        Raises:
+            UserError: another process is at work on this study, another config made its artifacts, the disk is full.
+        """
+        experiment = self.experiment
+        with exclusive(self.folder / ".lock", str(self.folder)):
+            clear_remains(self.folder)
+            with Workers(experiment.workers, experiment.config.threads, self.folder) as workers:
+                workers.run("fit", self._units(_fit, [fit for fit in self.fits if not self._fitted(fit)]))
+                workers.run("measure", self._units(_measure, [fit for fit in self.fits if not self._measured(fit)]))
+
+    def code_lengths(self, fit: ExtraFit, what: str) -> np.ndarray:
+        """L of every evaluation image in bits, shape (N,).
+
+        Arguments:
+            what: a cell's name, `NULL`, or `NULL_VALIDATION` (then of the validation images).
+        """
+        return load_arrays(self.code_length_artifact(fit, what))["bits"]
+
+    def record(self, fit: ExtraFit) -> dict[str, Any]:
+        """The manifest of a finished fit: steps done, seconds, warnings."""
+        return json.loads(self.decoder_artifact(fit).manifest_path.read_text())
+
+    # ------------------------------------------------------------------ artifacts
+
+    def decoder_artifact(self, fit: ExtraFit) -> Artifact:
+        """The record of a fitted decoder."""
+        config = {
+            "decoder": plain(fit.architecture),
+            "fitting": plain(fit.fitting),
+            "condition": fit.condition,
+            "group_size": self.experiment.config.activations.group_size,
+            "cells": [cell_name(*cell) for cell in fit.cells],
+            "data": data_section(self.experiment),
+        }
+        inputs = {"data": images_of(self.experiment).sha256}
+        if fit.run is not None:
+            identities = encoder_identities(self.experiment, fit.run)
+            inputs |= {f"encoder at epoch {epoch}": identities[epoch] for epoch in sorted({e for e, _ in fit.cells})}
+        path = self.folder / "decoders" / fit.key / "decoder.pt"
+        return Artifact(path, "study_decoder", config, inputs, fit.decoder_seed)
+
+    def code_length_artifact(self, fit: ExtraFit, what: str) -> Artifact:
+        """The record of one decoder's code lengths: ``what`` is a cell's name, `NULL` or `NULL_VALIDATION`."""
+        path = self.folder / "code_lengths" / fit.key / f"{what.replace('/', '_')}.npz"
+        inputs = {"data": images_of(self.experiment).sha256, "decoder": self.decoder_artifact(fit).identity}
+        return Artifact(path, "study_code_lengths", {"what": what}, inputs, fit.decoder_seed)
+
+    def code_length_artifacts(self, fit: ExtraFit) -> dict[str, Artifact]:
+        """All that are measured of one decoder, by name."""
+        names = [NULL_VALIDATION, NULL, *(cell_name(*cell) for cell in fit.cells)]
+        return {name: self.code_length_artifact(fit, name) for name in names}
+
+    def network(self, fit: ExtraFit) -> PixelCNNPPConfig:
+        """The decoder's architecture, images and cells."""
+        data = images_of(self.experiment)
+        cells: tuple[Cell, ...] = ()
+        if fit.run is not None:
+            activations = conditions_of(self.experiment, fit.run, fit.condition)
+            cells = tuple(Cell(cell_name(*cell), cell[1], activations.shape(cell[1])) for cell in fit.cells)
+        return PixelCNNPPConfig(ImageSpace(*data.image_shape, data.intensities), fit.architecture, cells)
+
+    def feed(self, fit: ExtraFit) -> CellFeed:
+        """The decoder's minibatches, as in the experiment."""
+        data = images_of(self.experiment)
+        return CellFeed(
+            images_in_order(data),
+            groups_of(data, self.experiment.config.activations.group_size),
+            conditions_of(self.experiment, fit.run, fit.condition) if fit.run is not None else None,
+            fit.cells,
+            fit.fitting.batch_size,
+            fit.fitting.validation_images,
+        )
+
+    # ------------------------------------------------------------------ units
+
+    def _fitted(self, fit: ExtraFit) -> bool:
+        return self.decoder_artifact(fit).status() == "complete"
+
+    def _measured(self, fit: ExtraFit) -> bool:
+        return all(item.status() == "complete" for item in self.code_length_artifacts(fit).values())
+
+    def _units(self, function: Any, fits: Sequence[ExtraFit]) -> list[Unit]:
+        return [Unit(f"{self.study}/{fit.key}", function, (self.experiment.config, self.study, fit)) for fit in fits]
+
+
+def _fit(config: ExperimentConfig, study: str, fit: ExtraFit, progress: Progress) -> None:
+    extra = ExtraFits(Experiment(config), study, (fit,))
+    # What distinguishes decoders enters the seed, else all would see the same random numbers.
+    seed = int(sha256_of_plain([study, fit.key, fit.decoder_seed])[:8], 16)
+    fit_artifact(extra.decoder_artifact(fit), extra.network(fit), extra.feed(fit), fit.fitting, seed, progress)
+
+
+def _measure(config: ExperimentConfig, study: str, fit: ExtraFit, progress: Progress) -> None:
+    extra = ExtraFits(Experiment(config), study, (fit,))
+    decoder = PixelCNNPP(extra.network(fit))
+    decoder.load_state_dict(load_tensors(extra.decoder_artifact(fit).path))
+    decoder.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    cells = {cell_name(*cell): cell for cell in fit.cells}
+    measure_code_lengths(decoder, extra.feed(fit), extra.code_length_artifacts(fit), cells, progress)
