@@ -59,9 +59,8 @@ class Certificate:
     asymptote_bits_low: float
     asymptote_bits_high: float
     steady_asymptote_bits: float | None
-    """Asymptote of the steady phase's own curve b(t) = asymptote + gain (t / end)^-exponent. Without a cool-down this is
-    ``asymptote_bits`` up to the noise of one validation; with one it lies higher, by the drop that the cool-down
-    brought."""
+    """Asymptote of the steady phase's own curve b(t) = asymptote + gain (t / end)^-exponent. Without a cool-down this
+    is ``asymptote_bits`` up to the noise of one validation; with one it lies higher, by the drop that it brought."""
     exponent: float | None
     """Of that curve."""
     steady_start: int

@@ -46,10 +46,10 @@ def fit_power_law(steps: np.ndarray, bits: np.ndarray, confidence: float = 0.95)
 
     For a given exponent the model is a straight line in u = (t / end)^-c, so that sums of squares are exact and nothing
     is iterated: with R_c the least sum and g_c the gain that attains it, a gain g costs R_c + S_uu (g - g_c)^2. The
-    interval holds every g >= 0 that costs, with its best exponent, at most R (1 + v t^2 / (n - 3)), R being the least of
-    all, t Student's quantile with n - 3 degrees of freedom and v = (1 + r) / (1 - r) the loss of effective points by
-    the lag-one correlation r of the residuals. r is raised by (1 + 4 r) / n against its bias, and is at least 0.5, since
-    averaged weights carry over from one validation to the next and a handful of points cannot show it.
+    interval holds every g >= 0 that costs, with its best exponent, at most R (1 + v t^2 / (n - 3)), R being the least
+    of all, t Student's quantile with n - 3 degrees of freedom and v = (1 + r) / (1 - r) the loss of effective points by
+    the lag-one correlation r of the residuals. r is raised by (1 + 4 r) / n against its bias, and is at least 0.5:
+    averaged weights carry over from one validation to the next, and a handful of points cannot show it.
 
     Learning curves of neural networks follow power laws in the number of examples (Hestness et al. 2017, arXiv
     1712.00409) and of steps (Kaplan et al. 2020, arXiv 2001.08361). An exponential would be the optimistic choice: it
