@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from decoders import Cell, Condition, ImageSpace, PixelCNNPP, PixelCNNPPConfig
@@ -23,6 +23,8 @@ __all__ = ["Cost", "cost", "describe"]
 
 BACKWARD = 2  # a backward pass costs about two forward passes: gradients of inputs and of weights
 FLOAT16_BYTES = 2
+FLOPS_OF_A_TRIAL = 2 * 10**9
+"""Forward operations of a timed minibatch on a CPU, at the most: about a second with its backward pass."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def cost(experiment: Experiment) -> Cost:
     decoder_parameters = sum(tensor.numel() for tensor in decoder.parameters())
     values = sum(math.prod(shape) for shape in shapes.values())
     dumped = values * FLOAT16_BYTES * n_images * len(epochs) * len(experiment.runs)
-    step_seconds, forward_seconds = _time_decoder(decoder, device)
+    step_seconds, forward_seconds = _time_decoder(decoder, flops, device)
     encoder_step, encoder_forward = _time_encoder(encoder, space.image_shape, device)
     encoders_at_once = min(side_by_side, len(experiment.runs))
     encoding_at_once = side_by_side if config.activations.mode == "recompute" else encoders_at_once
@@ -172,9 +174,11 @@ def _decoder_flops(decoder: PixelCNNPP) -> int:
     return counter.get_total_flops()
 
 
-def _time_decoder(decoder: PixelCNNPP, device: torch.device) -> tuple[float, float]:
+def _time_decoder(decoder: PixelCNNPP, flops_per_image: int, device: torch.device) -> tuple[float, float]:
     """Seconds per image of a training step and of a forward pass, from one small minibatch each."""
-    count = 1 if _is_large(decoder) and device.type == "cpu" else 32
+    # As many as in a fit where that is affordable: a single image may cost several times as much as one of many.
+    affordable = FLOPS_OF_A_TRIAL // max(flops_per_image, 1)
+    count = 32 if device.type == "cuda" else max(1, min(32, affordable))
     images, condition = _batch(decoder, count, device)
 
     def step() -> None:
@@ -197,10 +201,6 @@ def _time_encoder(encoder: TappedNetwork, image_shape: tuple[int, ...], device: 
 
     step = _seconds(lambda: encoder(images).float().square().mean().backward(), device)
     return step / 32, _seconds(forward, device) / 32
-
-
-def _is_large(decoder: nn.Module) -> bool:
-    return sum(tensor.numel() for tensor in decoder.parameters()) > 1_000_000
 
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:

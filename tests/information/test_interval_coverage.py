@@ -1,8 +1,8 @@
 """How often a 95 % interval of usable information covers the truth, on a model that is small enough to be exact.
 
-The truth is E[L0 - L] of one fixed decoder: images of 2x2 pixels with three intensities and a channel that lets the first
-pixel through or loses it are few enough to add up over all of them. Intervals promise no more than that: they cover the
-choice of evaluation images.
+The truth is E[L0 - L] of one fixed decoder: images of 2x2 pixels with three intensities and a channel that lets the
+first pixel through or loses it are few enough to add up over all of them. Intervals promise no more than that: they
+cover the choice of evaluation images.
 """
 
 from __future__ import annotations
