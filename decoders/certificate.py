@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .fit_warnings import TRAINING_TOO_SHORT_TO_TELL
+from .fit_warnings import TRAINING_TOO_SHORT_TO_TELL, tolerance_bits
 from .power_law import FEWEST_POINTS, fit_power_law
 
 __all__ = [
@@ -36,7 +36,7 @@ CERTIFICATE_EXPLANATIONS: dict[str, str] = {
 
 WINDOW = 4
 """Points before 1 / WINDOW of the steady phase are left out: the first descent follows another law."""
-_RISE_ERRORS = 3.0
+_RISE_ERRORS = 5.0
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,15 @@ def certify(
         found.append(VALIDATION_CODE_LENGTH_RISING)
     else:
         law = fit_power_law(t, y, confidence)
-        if not law.identified:
+        # A converged fit may creep on by hundredths of a bit without an end in sight: no reason for an open end. And an
+        # asymptote below zero is none: no code is that short.
+        small = law.gain_high <= tolerance_bits(reached)
+        if not (law.identified or small) or law.gain > reached:
+            law = None
             found.append(ASYMPTOTE_NOT_IDENTIFIED)
-    gain = law.gain if law is not None and law.identified else None
+    gain = law.gain if law is not None else None
     low = law.gain_low if law is not None else 0.0
-    high = law.gain_high if law is not None and law.identified else math.inf
+    high = min(law.gain_high, reached) if law is not None else math.inf
     return Certificate(
         reached_bits=reached,
         bits_to_gain=gain,
@@ -141,8 +145,8 @@ def certify(
         asymptote_bits=None if gain is None else reached - gain,
         asymptote_bits_low=reached - high,
         asymptote_bits_high=reached - low,
-        steady_asymptote_bits=law.asymptote if law is not None and law.identified else None,
-        exponent=law.exponent if law is not None and law.identified else None,
+        steady_asymptote_bits=law.asymptote if law is not None else None,
+        exponent=law.exponent if law is not None else None,
         steady_start=int(t[0]) if len(t) else 0,
         steady_end=int(t[-1]) if len(t) else 0,
         early_stopped=early_stopped,

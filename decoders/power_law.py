@@ -15,6 +15,8 @@ ever be certified; Kaplan et al. 2020 (arXiv 2001.08361, table 2) find 0.76 for 
 FEWEST_POINTS = 6
 """Three parameters, and three degrees of freedom to see how well they fit."""
 
+_FALL_ERRORS = 3.0
+"""A fall is clear if it is more than so many standard errors of ordinary regression."""
 _EXPONENTS = np.geomspace(SLOWEST, FASTEST, 97)
 _LEAST_CORRELATION, _MOST_CORRELATION = 0.5, 0.9
 
@@ -33,8 +35,8 @@ class PowerLaw:
     end: float
     """The last step that was fitted to."""
     identified: bool
-    """False where the points fall, and fall more steadily than with the slowest exponent: then no asymptote is in
-    sight, and ``gain`` is the smallest that would do."""
+    """False where the points clearly fall, and more steadily than with the slowest exponent, which fits them best: then
+    no asymptote is in sight, and ``gain`` and ``gain_high`` say nothing."""
 
     def __call__(self, steps: np.ndarray) -> np.ndarray:
         """The curve at some steps, in bits; same shape."""
@@ -82,6 +84,7 @@ def fit_power_law(steps: np.ndarray, bits: np.ndarray, confidence: float = 0.95)
     line = _Lines(relative, level, np.array([exponent]))
     gain, least = float(line.gain[0]), float(line.cost[0])
     residual = level - (line.offset[0] + gain * relative**-exponent)
+    error = float(np.sqrt(least / (n - 2) / line.spread[0]))
     quantile = float(stats.t.ppf(0.5 + confidence / 2, n - 3)) ** 2
     limit = least * (1 + _inflation(residual) * quantile / (n - 3))
     every = _Lines(relative, level, np.append(_EXPONENTS, exponent))
@@ -99,7 +102,7 @@ def fit_power_law(steps: np.ndarray, bits: np.ndarray, confidence: float = 0.95)
         gain_high=max(high, gain),
         exponent=exponent,
         end=float(t[-1]),
-        identified=not (best == 0 and exponent <= SLOWEST * (1 + 1e-6) and low > 0),
+        identified=not (exponent <= SLOWEST * (1 + 1e-6) and gain > _FALL_ERRORS * error),
     )
 
 

@@ -35,7 +35,7 @@ def draw(experiment: Experiment, page_only: bool = False) -> None:
 
 
 def print_table(experiment: Experiment) -> None:
-    """I(X;H) and I(H;Y) per task and layer: first, peak and last, with intervals; then how far decoders had converged."""
+    """I(X;H) and I(H;Y) per task and layer: first, peak and last, with intervals; then how far decoders converged."""
     from ib_analysis.information.certificates_table import CertificateRow, certificates_line
     from ib_analysis.information.summary import summary
     from ib_analysis.information.table import read_table

@@ -63,7 +63,7 @@ def test_the_first_descent_is_left_out() -> None:
     assert judge(bits).bits_to_gain == pytest.approx(2)
 
 
-@given(st.integers(0, 1000), st.floats(-50, 500), st.floats(0.01, 100))
+@given(st.integers(0, 1000), st.floats(0, 500), st.floats(0.01, 100))
 @settings(max_examples=40, deadline=None)
 def test_shift_and_scale(seed: int, shift: float, scale: float) -> None:
     bits = falling() + 0.02 * np.random.default_rng(seed).normal(size=len(STEPS))
@@ -78,7 +78,8 @@ def test_shift_and_scale(seed: int, shift: float, scale: float) -> None:
 
 def says_nothing(found: Certificate) -> bool:
     nothing = (found.bits_to_gain, found.asymptote_bits, found.exponent, found.bits_to_gain_high)
-    return nothing == (None, None, None, math.inf) and found.asymptote_bits_low == -math.inf
+    ends = (found.bits_to_gain_low, found.asymptote_bits_low)
+    return nothing == (None, None, None, math.inf) and ends == (0, -math.inf)
 
 
 def test_curves_that_tell_nothing_say_so() -> None:
@@ -92,11 +93,12 @@ def test_curves_that_tell_nothing_say_so() -> None:
     assert broken.warnings == (TRAINING_TOO_SHORT_TO_TELL,)
     rising = judge(30 + np.abs(np.array(STEPS) - 800) / 100)
     assert says_nothing(rising)
-    assert rising.bits_to_gain_low == 0
     assert rising.warnings == (VALIDATION_CODE_LENGTH_RISING,)
     straight = judge(60 - np.array(STEPS) / 100, warnings=("nan_recovered",))
     assert says_nothing(straight)
-    assert straight.bits_to_gain_low > 1
+    below_zero = judge(falling(gain=4.0, exponent=0.3) - 31)
+    assert says_nothing(below_zero)
+    assert below_zero.warnings == (ASYMPTOTE_NOT_IDENTIFIED,)
     assert straight.warnings == ("nan_recovered", ASYMPTOTE_NOT_IDENTIFIED)
 
 
@@ -106,6 +108,14 @@ def test_a_flat_curve_is_certified() -> None:
     assert found.bits_to_gain_high < 0.2
     assert found.warnings == ()
     assert judge(np.full(len(STEPS), 30.0)).bits_to_gain_high == pytest.approx(0)
+
+
+def test_a_fall_without_an_end_in_sight_counts_only_where_it_is_of_some_size() -> None:
+    slow = -np.log(np.array(STEPS))
+    assert judge(30 + slow).warnings == (ASYMPTOTE_NOT_IDENTIFIED,)
+    creeping = judge(30 + 0.01 * slow)
+    assert creeping.warnings == ()
+    assert 0.01 < creeping.bits_to_gain_high < 0.5
 
 
 def test_the_kept_weights_are_those_of_the_best_step() -> None:

@@ -20,6 +20,8 @@ from decoders import Minibatch
 from ib_analysis.artifacts import UserError
 from ib_analysis.cli import main
 from ib_analysis.data import DataConfig, ImageData, load_data
+from ib_analysis.information.certificates_table import CertificateRow
+from ib_analysis.information.table import read_table
 from ib_analysis.stages import context, fit_artifact
 from ib_analysis.stages.feed import CellFeed
 from ib_analysis.stages.leak_guard import GuardedData
@@ -106,8 +108,8 @@ def selected(name: str) -> dict[str, Any]:
         with np.load(path) as arrays:
             found[path.name] = [best_kind(arrays, "label")]
             found[path.name] += [float(arrays[key]) for key in sorted(arrays) if key.endswith("/validation")]
-    rows = (folder / "certificates.csv").read_text().replace(name, "")
-    return {**found, "certificates": rows}
+    rows = read_table(folder / "certificates.csv", CertificateRow)
+    return {**found, "certificates": [dataclasses.replace(row, experiment="") for row in rows]}
 
 
 def evaluated(name: str) -> bytes:
