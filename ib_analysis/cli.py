@@ -68,7 +68,9 @@ COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
 }
 # name -> what it does, in one sentence; the module of `ib_analysis.studies` with its CONFIG (a dataclass, whose fields
 # are set by --name.field value) and its function run(experiment, settings)
-STUDIES: dict[str, tuple[str, str]] = {}
+STUDIES: dict[str, tuple[str, str]] = {
+    "budget": ("Fit decoders of smaller and larger budgets, and draw how every number moves with them.", "budget"),
+}
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
 COMPARE = "Put two finished experiments side by side."
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.plots import (
+    certificates,
     conditional_samples,
     factors_by_epoch,
     information_by_epoch,
@@ -46,6 +47,7 @@ FIGURES = (
     FigureKind(information_by_epoch.draw, _MEASURED),
     FigureKind(factors_by_epoch.draw, (*_MEASURED, "factors.csv")),
     FigureKind(phases.draw, ("data.json", "phases.csv")),
+    FigureKind(certificates.draw, ("certificates.csv", "decoders/**/curve.csv")),
     FigureKind(reconstructions.draw, ("samples.h5",)),
     FigureKind(conditional_samples.draw, (*_MEASURED, "samples.h5")),
 )

@@ -1,4 +1,4 @@
-"""On images of 8 bits exactly, an L0 that was fitted too briefly is flagged, and one that was fitted long enough is not."""
+"""On images of exactly 8 bits, an L0 that was fitted too briefly is flagged, and one that was fitted longer is not."""
 
 from __future__ import annotations
 
