@@ -90,5 +90,5 @@ def certificates_line(rows: Sequence[CertificateRow]) -> str:
 
 def _gain(row: CertificateRow) -> str:
     if row.bits_to_gain is None:
-        return f"not known, at least {row.bits_to_gain_low:.2f}"
+        return "not known"
     return f"{row.bits_to_gain:.2f} [{row.bits_to_gain_low:.2f}, {row.bits_to_gain_high:.2f}]"

@@ -23,7 +23,6 @@ from ib_analysis.plots.style import (
     INK,
     LIGHT,
     MUTED,
-    WARNED,
     epoch_axis,
     epoch_colours,
     framed,
@@ -63,9 +62,9 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         "still to gain when it ended, with 95 % intervals; an arrow where the curve sets no upper end.",
         [
             certificates_line(rows),
-            "Dashed: the power law fitted to the steady phase, which ends where the learning rate begins to cool down "
-            "(shaded). The cool-down's own fall is no part of it. Marks on the right edge: the expected end of an "
-            "endless fit, which is the kept weights' code length less the bits still to gain.",
+            "Dashed: the power law fitted to the steady phase, continued beyond its end, where the learning rate "
+            "begins to cool down (shaded); the cool-down's own fall is no part of it. Marks on the right edge: the "
+            "expected end of an endless fit, which is the kept weights' code length less the bits still to gain.",
         ],
         body_inches=1.75 * len(panels) + 2.5,
     )
@@ -98,10 +97,12 @@ def _draw_curves(
             axes.xaxis.set_major_locator(MaxNLocator(2))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
             axes.grid(axis="y", color=LIGHT, linewidth=0.5)
+            axes.axhline(0, color=MUTED, linewidth=0.6, zorder=1)
             axes.set_title(layer if layer != NULL else "no condition")
-        line[0].set_ylabel(f"{task_title(*panel)}\nbits above kept weights")
+        line[0].set_ylabel(task_title(*panel), weight="bold")
     for axes in grid[-1]:
         axes.set_xlabel("step")
+    body.supylabel("validation code length, bits above kept weights", size=8.5)
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=colours(index), label=f"epoch {epoch}") for index, epoch in enumerate(epochs)
     ]
@@ -125,7 +126,7 @@ def _draw_curve(axes: Axes, row: CertificateRow, curve: dict[str, np.ndarray], c
         axes.axvspan(row.steady_end, steps[-1], color=LIGHT, alpha=0.6, linewidth=0, zorder=0, gid="cooldown")
     if row.bits_to_gain is None or row.steady_asymptote_bits is None or row.exponent is None:
         return
-    t = np.linspace(row.steady_start, row.steady_end, 60)
+    t = np.linspace(row.steady_start, steps[-1], 60)  # on into the cool-down: where the steady phase was heading
     law = row.steady_asymptote_bits + row.bits_to_gain * (t / row.steady_end) ** -row.exponent
     axes.plot(t, law - row.reached_bits, color=colour, linewidth=0.9, linestyle=(0, (4, 1.5)), zorder=4, gid="law")
     axes.plot(
@@ -175,11 +176,13 @@ def _draw_gains(
 
 def _draw_gain(axes: Axes, place: float, row: CertificateRow, colour: str, index: int, top: float) -> None:
     marker = "*" if row.epoch is None else layer_marker(index)
-    shown = WARNED if row.bits_to_gain_high >= CONVERGED_BITS and row.bits_to_gain is None else colour
     high = min(row.bits_to_gain_high, 0.8 * top)
-    axes.plot([place, place], [row.bits_to_gain_low, high], color=shown, linewidth=1.0, zorder=2, gid="interval")
+    axes.plot([place, place], [row.bits_to_gain_low, high], color=colour, linewidth=1.0, zorder=2, gid="interval")
     if not math.isfinite(row.bits_to_gain_high):
-        axes.plot([place], [high], marker="^", markersize=4, color=shown, linestyle="none", zorder=3, gid="open")
+        axes.plot(
+            [place], [high], marker="^", markersize=5, color=colour, markerfacecolor="white", linestyle="none",
+            zorder=3, gid="open",
+        )  # fmt: skip
     if row.bits_to_gain is not None:
         axes.plot(
             [place], [row.bits_to_gain], marker=marker, markersize=6 if row.epoch is None else 4.5, color=colour,
