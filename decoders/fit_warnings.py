@@ -17,6 +17,7 @@ __all__ = [
     "VALIDATION_CODE_LENGTH_STILL_FALLING",
     "curve_warnings",
     "expected_gain",
+    "tolerance_bits",
 ]
 
 VALIDATION_CODE_LENGTH_STILL_FALLING = "validation_code_length_still_falling"
@@ -69,8 +70,12 @@ def curve_warnings(steps: Sequence[int], bits: Sequence[float], steady_until: in
         return (TRAINING_TOO_SHORT_TO_TELL,)
     x, y = np.array(points, dtype=np.float64).T
     gain, standard_error = expected_gain(x, y)
-    tolerance = max(_TOLERANCE_BITS, _TOLERANCE_SHARE * abs(y[-1]))
-    return (VALIDATION_CODE_LENGTH_STILL_FALLING,) if gain - standard_error > tolerance else ()
+    return (VALIDATION_CODE_LENGTH_STILL_FALLING,) if gain - standard_error > tolerance_bits(float(y[-1])) else ()
+
+
+def tolerance_bits(code_length: float) -> float:
+    """What a fit may still gain and yet count as converged: max(0.5 bit, 0.5 % of the code length)."""
+    return max(_TOLERANCE_BITS, _TOLERANCE_SHARE * abs(code_length))
 
 
 def expected_gain(steps: np.ndarray, bits: np.ndarray) -> tuple[float, float]:

@@ -30,6 +30,7 @@ from ib_analysis.information.warnings import (
     own_null_much_worse_than_common,
     split_warnings,
 )
+from ib_analysis.stages.certificates import write_certificates
 from ib_analysis.stages.context import encoder_identities, images_of, measured_images
 from ib_analysis.stages.fit import decoder_artifact, layer_shapes, readings_of
 from ib_analysis.stages.measure import (
@@ -46,6 +47,7 @@ from ib_analysis.stages.spike_in_columns import spike_in_columns, spike_in_warni
 __all__ = ["collate", "common_null_source"]
 
 INFORMATION, FACTORS, PHASES = "information.csv", "factors.csv", "phases.csv"
+CERTIFICATES = "certificates.csv"
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def collate(experiment: Experiment) -> None:
     if images_of(experiment).factor_bits:
         write_table(experiment.folder / FACTORS, FactorRow, _factor_rows(experiment, bootstrap))
     write_phases(experiment)
+    write_certificates(experiment, null.source)
     artifact.finish(tables=_table_hashes(experiment))
 
 
@@ -111,7 +114,7 @@ def common_null_source(experiment: Experiment) -> str:
 
 def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
     """Hashes of the tables, None where one is missing: a table that was altered is written again."""
-    names = [INFORMATION, PHASES, *([FACTORS] if images_of(experiment).factor_bits else [])]
+    names = [INFORMATION, PHASES, CERTIFICATES, *([FACTORS] if images_of(experiment).factor_bits else [])]
     paths = {name: experiment.folder / name for name in names}
     return {name: sha256_of_file(path) if path.exists() else None for name, path in paths.items()}
 

@@ -10,7 +10,15 @@ from ib_analysis.experiment import Experiment
 
 __all__ = ["draw", "print_table"]
 
-SOURCES = ("information.csv", "factors.csv", "phases.csv", "code_lengths.h5", "samples.h5", "data.json")
+SOURCES = (
+    "information.csv",
+    "factors.csv",
+    "phases.csv",
+    "certificates.csv",
+    "code_lengths.h5",
+    "samples.h5",
+    "data.json",
+)
 
 
 def draw(experiment: Experiment, page_only: bool = False) -> None:
@@ -35,12 +43,16 @@ def draw(experiment: Experiment, page_only: bool = False) -> None:
 
 
 def print_table(experiment: Experiment) -> None:
-    """I(X;H) and I(H;Y) per task and layer: first, peak and last, with intervals."""
+    """I(X;H) and I(H;Y) per task and layer: first, peak and last, with intervals; then how far decoders converged."""
+    from ib_analysis.information.certificates_table import CertificateRow, certificates_line
     from ib_analysis.information.summary import summary
+    from ib_analysis.information.table import read_table
     from ib_analysis.results import load_results
 
     print()
     print(summary(load_results(experiment.config.name, experiment.config.checkpoints)))
+    print()
+    print(certificates_line(read_table(experiment.folder / "certificates.csv", CertificateRow)))
 
 
 def _hashes(experiment: Experiment) -> dict[str, str]:

@@ -141,6 +141,11 @@ class CellFeed:
 
     # ------------------------------------------------------------------ for measuring
 
+    def images(self, part: Part) -> Tensor:
+        """All images of a part in order: shape (n, C, H, W), uint8."""
+        own = self.groups.images(part)
+        return self._images[own.start : own.stop]
+
     def part(self, part: Part, cell: CellKey | None, variant: Variant = "plain") -> Iterator[Minibatch]:
         """All images of a part in order, under one cell's activations (or none)."""
         groups, reading = self.groups.part(part), None if cell is None else Reading(cell, variant)

@@ -15,6 +15,7 @@ from decoders.fitting import FittingConfig
 from ib_analysis.artifacts import Artifact, save_tensors, sha256_of_plain, write_text
 from ib_analysis.stages.feed import CellFeed
 from ib_analysis.stages.launch import Launch
+from ib_analysis.stages.leak_guard import GuardedData
 from ib_analysis.stages.unfinished import UnfinishedFit
 from ib_analysis.stages.workers import Progress
 
@@ -45,7 +46,8 @@ def fit_artifact(
         start: may give the decoder other weights to start from; returns whether it has.
 
     Raises:
-        UserError: another config made what is there already; the disk is full.
+        UserError: another config made what is there already; an evaluation image is among the minibatches; the disk is
+            full.
     """
     main = Launch().is_main
     if main:
@@ -59,8 +61,9 @@ def fit_artifact(
         decoder.standardise(name, mean, deviation)
     started = start(decoder)
     unfinished = UnfinishedFit(artifact.path.with_name("resume.pt"), sha256_of_plain(artifact.recipe))
+    guarded = GuardedData(feed, feed.images("evaluation"), torch.cat([feed.images("train"), feed.images("validation")]))
     record = fit(
-        decoder, feed, fitting, seed=seed, checkpoint=unfinished, progress=progress, initialise=not started
+        decoder, guarded, fitting, seed=seed, checkpoint=unfinished, progress=progress, initialise=not started
     )  # fmt: skip
     if not main:
         return

@@ -20,7 +20,7 @@ from ib_analysis.experiment import Experiment, Fit, Run
 from ib_analysis.stages.fit import network_of
 from ib_analysis.studies.passes import count_passes
 
-__all__ = ["Cost", "cost", "describe"]
+__all__ = ["Cost", "cost", "decoder_flops", "describe"]
 
 BACKWARD = 2  # a backward pass costs about two forward passes: gradients of inputs and of weights
 FLOAT16_BYTES = 2
@@ -73,7 +73,7 @@ def cost(experiment: Experiment) -> Cost:
     shapes = {name: shape for name, shape in tap_shapes(encoder, space.image_shape).items() if name in config.layers}
     decoder = _decoder(experiment, experiment.fits[-1], space, shapes).to(device)
     macs = multiply_accumulates(encoder, space.image_shape)
-    flops = _decoder_flops(decoder)
+    flops = decoder_flops(decoder)
 
     side_by_side = min(experiment.workers, len(experiment.fits)) if device.type == "cpu" else 1
     n_images = sizes["decoder"] + sizes["evaluation"]
@@ -164,7 +164,7 @@ def _batch(decoder: PixelCNNPP, count: int, device: torch.device | str) -> tuple
     return images, Condition(torch.zeros(count, *cell.shape, device=device), cell.name)
 
 
-def _decoder_flops(decoder: PixelCNNPP) -> int:
+def decoder_flops(decoder: PixelCNNPP) -> int:
     """FLOPs of one image's code length, by torch's own counter."""
     device = next(decoder.parameters()).device
     images, condition = _batch(decoder, 1, device)

@@ -68,8 +68,8 @@ class ExtraFits:
     def __init__(self, experiment: Experiment, study: str, fits: Sequence[ExtraFit]) -> None:
         if experiment.config.spike_in:
             raise UserError(
-                f"{experiment.config.name} has spike-ins (spike_in is {experiment.config.spike_in}), so that its decoders "
-                f"were fitted to overwritten images; run `ib {study}` on the same experiment without them."
+                f"{experiment.config.name} has spike-ins, so that its decoders were fitted to overwritten images; run "
+                f"`ib {study}` on the same experiment without them (--spike_in 0)."
             )
         self.experiment, self.study, self.fits = experiment, study, tuple(fits)
         self.folder = experiment.folder / "studies" / study

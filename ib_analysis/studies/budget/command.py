@@ -1,0 +1,44 @@
+"""`ib budget`: fit, measure, tabulate and draw, going on wherever an earlier call was interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ib_analysis.experiment import Experiment
+from ib_analysis.studies.budget.config import BudgetConfig
+from ib_analysis.studies.budget.plan import budgets, study_of
+from ib_analysis.studies.budget.table import summary, tabulate
+
+__all__ = ["run"]
+
+
+def run(experiment: Experiment, settings: BudgetConfig) -> None:
+    """Run whatever is missing of the budget curves, draw them and print their table.
+
+    One decoder per budget for all cells of one encoder, with the null condition as its own L0. Writes ``budget.csv``
+    (see `ib_analysis.information.budget_table`) under ``checkpoints/<experiment>/studies/budget``, and the figure
+    ``budget`` into the experiment's figures.
+
+    Raises:
+        UserError: the experiment is not trained yet, or another user's mistake; nothing computed is lost.
+    """
+    plan = budgets(experiment, settings)
+    study = study_of(experiment, plan)
+    study.run()
+    rows = tabulate(study, plan)
+    for path in _draw(experiment, study.folder):
+        print(path)
+    print()
+    print(summary(rows))
+
+
+def _draw(experiment: Experiment, folder: Path) -> list[str]:
+    # matplotlib is slow to import
+    from ib_analysis.plots import budget as figure
+    from ib_analysis.plots.style import drawing_style, save
+
+    with drawing_style():
+        written = [
+            path for name, drawn in figure.draw(folder / "budget.csv") for path in save(drawn, experiment.figures, name)
+        ]
+    return [str(path) for path in written if path.suffix == ".png"]
