@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train estimate-mi figures samples describe calibrate test test-slow bench lint format clean
+.PHONY: help install train estimate-mi figures samples describe audit calibrate test test-slow bench lint format clean
 
 help:
 	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
@@ -20,6 +20,7 @@ help:
 	@echo "make estimate-mi  fit the decoders and measure information"
 	@echo "make samples      sample images from what the layers know, and write the page"
 	@echo "make describe     what an experiment will cost, before anything runs"
+	@echo "make audit        one decoder for many cells against decoders of single cells"
 	@echo "make calibrate    estimates of information whose truth is known, against the truth"
 	@echo "make test         the tests; make test-slow: the long ones; make lint"
 	@echo "make bench        the benchmarks; BENCH=sampler ARGS=...: one of them with options"
@@ -35,7 +36,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-train estimate-mi figures samples describe: $(INSTALLED)
+train estimate-mi figures samples describe audit: $(INSTALLED)
 	@$(BIN)/ib $@ $(EXPERIMENT) $(ARGS)
 
 calibrate: $(INSTALLED)

@@ -19,7 +19,7 @@ from ib_analysis.encoders import TappedNetwork, build_encoder, multiply_accumula
 from ib_analysis.experiment import Experiment, Fit, Run, cell_name
 from ib_analysis.studies.passes import count_passes
 
-__all__ = ["Cost", "cost", "describe"]
+__all__ = ["BACKWARD", "Cost", "cost", "decoder_flops", "describe"]
 
 BACKWARD = 2  # a backward pass costs about two forward passes: gradients of inputs and of weights
 FLOAT16_BYTES = 2
@@ -70,7 +70,7 @@ def cost(experiment: Experiment) -> Cost:
     shapes = {name: shape for name, shape in tap_shapes(encoder, space.image_shape).items() if name in config.layers}
     decoder = _decoder(experiment, experiment.fits[-1], space, shapes).to(device)
     macs = multiply_accumulates(encoder, space.image_shape)
-    flops = _decoder_flops(decoder)
+    flops = decoder_flops(decoder)
 
     side_by_side = min(experiment.workers, len(experiment.fits)) if device.type == "cpu" else 1
     n_images = sizes["decoder"] + sizes["evaluation"]
@@ -154,19 +154,25 @@ def _decoder(experiment: Experiment, fit: Fit, space: tuple, shapes: dict[str, t
     return PixelCNNPP(config)
 
 
-def _batch(decoder: PixelCNNPP, count: int, device: torch.device | str) -> tuple[Tensor, Condition | None]:
+def _batch(
+    decoder: PixelCNNPP, count: int, device: torch.device | str, cell: int = 0
+) -> tuple[Tensor, Condition | None]:
     image = decoder.config.image
     images = torch.zeros(count, image.channels, image.height, image.width, dtype=torch.uint8, device=device)
     if not decoder.config.cells:
         return images, None
-    cell = decoder.config.cells[0]
-    return images, Condition(torch.zeros(count, *cell.shape, device=device), cell.name)
+    chosen = decoder.config.cells[cell]
+    return images, Condition(torch.zeros(count, *chosen.shape, device=device), chosen.name)
 
 
-def _decoder_flops(decoder: PixelCNNPP) -> int:
-    """FLOPs of one image's code length, by torch's own counter."""
+def decoder_flops(decoder: PixelCNNPP, cell: int = 0) -> int:
+    """FLOPs of one image's code length, by torch's own counter.
+
+    Arguments:
+        cell: place among the decoder's cells of the one whose activations are given.
+    """
     device = next(decoder.parameters()).device
-    images, condition = _batch(decoder, 1, device)
+    images, condition = _batch(decoder, 1, device, cell)
     with FlopCounterMode(display=False) as counter:
         decoder(condition).log_prob(images)
     return counter.get_total_flops()
