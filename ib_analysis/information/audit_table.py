@@ -51,6 +51,7 @@ class Place:
     """Which cells a row is about; None (and "all") where it is about several."""
 
     task: str = ALL
+    number_format: str = ALL
     encoder_seed: int | None = None
     decoder_seed: int | None = None
     epoch: int | None = None
@@ -69,6 +70,8 @@ class AuditRow:
     """Which shared fit is compared: `none` is the experiment's own, others are attempts at a better one."""
     task: str
     """What the encoder was trained for; `all` in the row of all sampled cells together."""
+    number_format: str
+    """Number format of the encoder's weights and activations; `all` for all."""
     encoder_seed: int | None
     """Seed of the encoder; empty for all."""
     decoder_seed: int | None
@@ -212,6 +215,7 @@ def audit_row(
         experiment=experiment,
         remedy=remedy,
         task=place.task,
+        number_format=place.number_format,
         encoder_seed=place.encoder_seed,
         decoder_seed=place.decoder_seed,
         epoch=place.epoch,

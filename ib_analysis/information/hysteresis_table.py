@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ib_analysis.information.audit_table import Measured, pool
+from ib_analysis.information.audit_table import Measured, Place, pool
 from ib_analysis.information.intervals import Bootstrap, paired_bootstrap_intervals
 from ib_analysis.information.warnings import join_warnings
 
@@ -22,9 +22,11 @@ class HysteresisRow:
     """Name of the experiment."""
     task: str
     """What the encoder was trained for."""
-    encoder_seed: int
+    number_format: str
+    """Number format of the encoder's weights and activations."""
+    encoder_seed: int | None
     """Seed of the encoder."""
-    decoder_seed: int
+    decoder_seed: int | None
     """Seed of the decoder."""
     layer: str
     """The tap."""
@@ -52,9 +54,7 @@ class HysteresisRow:
 
 def hysteresis_rows(
     experiment: str,
-    task: str,
-    seeds: tuple[int, int],
-    layer: str,
+    place: Place,
     sweeps: Sequence[tuple[int, Measured, Measured]],
     bootstrap: Bootstrap,
 ) -> list[HysteresisRow]:
@@ -64,7 +64,7 @@ def hysteresis_rows(
     sweep has been fitted for longer, at the last ones the forward sweep; on average over the epochs both as long.
 
     Arguments:
-        seeds: of encoder and decoder.
+        place: the layer and its run, without an epoch.
         sweeps: (epoch, forward, backward) of every epoch; the costs' steps are those of all fine-tunes up to there.
         bootstrap: its confidence is the one that the epochs' intervals together are to have.
     """
@@ -78,10 +78,11 @@ def hysteresis_rows(
     return [
         HysteresisRow(
             experiment=experiment,
-            task=task,
-            encoder_seed=seeds[0],
-            decoder_seed=seeds[1],
-            layer=layer,
+            task=place.task,
+            number_format=place.number_format,
+            encoder_seed=place.encoder_seed,
+            decoder_seed=place.decoder_seed,
+            layer=place.layer,
             epoch=epoch,
             n_images=len(there.bits),
             forward_steps=there.cost.steps,

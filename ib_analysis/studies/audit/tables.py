@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -109,7 +110,8 @@ def _audit_rows(plan: Plan) -> list[AuditRow]:
 
 def _place(cell: SharedCell) -> Place:
     assert cell.fit.run is not None
-    return Place(cell.fit.run.task, cell.fit.run.encoder_seed, cell.fit.decoder_seed, cell.epoch, cell.layer)
+    run = cell.fit.run
+    return Place(run.task, run.number_format, run.encoder_seed, cell.fit.decoder_seed, cell.epoch, cell.layer)
 
 
 def _own(plan: Plan, cell: SharedCell) -> Measured:
@@ -187,11 +189,10 @@ def _sweep_rows(plan: Plan) -> list[HysteresisRow]:
     assert layer is not None  # else there are no sweeps
     rows: list[HysteresisRow] = []
     for fit in dict.fromkeys(fit for fit, _ in plan.sweeps):
-        assert fit.run is not None
         there, back = (_swept(plan, fit, direction) for direction in (FORWARD, BACKWARD))
         sweeps = [(epoch, there[epoch], back[epoch]) for epoch in plan.experiment.epochs]
-        seeds = (fit.run.encoder_seed, fit.decoder_seed)
-        rows += hysteresis_rows(plan.experiment.config.name, fit.run.task, seeds, layer, sweeps, _bootstrap(plan))
+        place = replace(_place(SharedCell(fit, 0, layer)), epoch=None)
+        rows += hysteresis_rows(plan.experiment.config.name, place, sweeps, _bootstrap(plan))
     return rows
 
 
