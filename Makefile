@@ -12,7 +12,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train estimate-mi figures samples describe calibrate controls test test-slow bench lint format clean
+.PHONY: help install train estimate-mi figures samples describe audit budget calibrate controls test test-slow bench \
+	lint format clean
 
 help:
 	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
@@ -20,6 +21,8 @@ help:
 	@echo "make estimate-mi  fit the decoders and measure information"
 	@echo "make samples      sample images from what the layers know, and write the page"
 	@echo "make describe     what an experiment will cost, before anything runs"
+	@echo "make audit        one decoder for many cells against decoders of single cells"
+	@echo "make budget       how every number moves with the decoders' steps and size"
 	@echo "make calibrate    estimates of information whose truth is known, against the truth"
 	@echo "make controls     checks of the instrument where it is known what it must find"
 	@echo "make test         the tests; make test-slow: the long ones; make lint"
@@ -36,7 +39,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-train estimate-mi figures samples describe controls: $(INSTALLED)
+train estimate-mi figures samples describe audit budget controls: $(INSTALLED)
 	@$(BIN)/ib $@ $(EXPERIMENT) $(ARGS)
 
 calibrate: $(INSTALLED)

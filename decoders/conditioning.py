@@ -59,6 +59,10 @@ def _smallest_divisor(size: int, at_least: int) -> int:
     return next(divisor for divisor in range(1, size + 1) if size % divisor == 0 and divisor >= min(at_least, size))
 
 
+_PER_CELL = ("cell_scale", "cell_shift", "adapters")
+"""Parameters of a projection that have a row per cell."""
+
+
 class LayerProjection(nn.Module):
     """Reads feature maps of the image's size from a layer's activations.
 
@@ -210,6 +214,30 @@ class Conditioning(nn.Module):
         std = torch.where(std > 0, std.clamp_min(floor), torch.ones_like(std)) if floor > 0 else torch.ones_like(std)
         projection.mean[index].copy_(mean)
         projection.inverse_deviation[index].copy_(1 / std)
+
+    @torch.no_grad()
+    def take_cells(self, source: Conditioning) -> None:
+        """Take over projections from another decoder's; see `decoders.transfer.take_weights`.
+
+        Raises:
+            ValueError: a cell that no cell of the source stands for, or one of another shape.
+        """
+        for name, (layer, index) in self._places.items():
+            known = [other for other, cell in source.cells.items() if cell.layer == self.cells[name].layer]
+            if name not in known and len(known) != 1:
+                raise ValueError(f"cell {name!r}: {len(known)} cells of the source could stand for it; one is needed")
+            other_layer, other = source._places[name if name in known else known[0]]
+            ours, theirs = self.projections[layer], source.projections[other_layer]
+            assert isinstance(ours, LayerProjection)
+            assert isinstance(theirs, LayerProjection)
+            if ours.shape != theirs.shape:
+                raise ValueError(f"cell {name!r} has activations of {ours.shape}, in the source of {theirs.shape}")
+            own = dict(ours.named_parameters())
+            for key, value in theirs.named_parameters():
+                if key in _PER_CELL:
+                    own[key][index] = value[other]
+                else:
+                    own[key].copy_(value)
 
     def forward(self, condition: Conditions, null_mask: Tensor | None) -> list[Tensor]:
         """Feature maps (B, filters, H, W), finest first; B is 1 where all images see the null condition.

@@ -71,6 +71,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
 STUDIES: dict[str, tuple[str, str]] = {
     "controls": ("Check the instrument where it is known what it must find.", "controls"),
     "budget": ("Fit decoders of smaller and larger budgets, and draw how every number moves with them.", "budget"),
+    "audit": ("Compare the shared decoder with decoders of single cells at 1, 5 and 10 times its cost.", "audit"),
 }
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
 COMPARE = "Put two finished experiments side by side."

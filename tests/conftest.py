@@ -26,6 +26,12 @@ TINY = """
 """
 
 
+@pytest.fixture(scope="session")
+def tiny_text() -> str:
+    """The config of `tiny`, for folders that several tests share."""
+    return textwrap.dedent(TINY)
+
+
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An experiment of seconds, as ``tiny.yaml`` in an empty folder that is made the current one."""

@@ -28,7 +28,16 @@ from ib_analysis.stages.fit_artifact import fit_artifact
 from ib_analysis.stages.spike_ins import spike_ins_for
 from ib_analysis.stages.workers import Progress, Unit
 
-__all__ = ["decoder_artifact", "feed_for", "fit_units", "layer_shapes", "load_decoder", "network_of", "readings_of"]
+__all__ = [
+    "decoder_artifact",
+    "decoder_network",
+    "feed_for",
+    "fit_units",
+    "layer_shapes",
+    "load_decoder",
+    "network_of",
+    "readings_of",
+]
 
 
 def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
@@ -63,7 +72,7 @@ def fit_units(experiment: Experiment) -> list[Unit]:
 
 def load_decoder(experiment: Experiment, fit: Fit, device: torch.device) -> PixelCNNPP:
     """A fitted decoder, in evaluation mode."""
-    decoder = PixelCNNPP(_network(experiment, fit))
+    decoder = PixelCNNPP(decoder_network(experiment, fit))
     decoder.load_state_dict(load_tensors(decoder_artifact(experiment, fit).path))
     return decoder.to(device).eval()
 
@@ -74,7 +83,7 @@ def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
     seed = int(sha256_of_plain([unit.key, unit.decoder_seed])[:8], 16)
     fit_artifact(
         decoder_artifact(experiment, unit),
-        _network(experiment, unit),
+        decoder_network(experiment, unit),
         feed_for(experiment, unit),
         config.fitting,
         seed,
@@ -83,7 +92,8 @@ def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
     )
 
 
-def _network(experiment: Experiment, fit: Fit) -> PixelCNNPPConfig:
+def decoder_network(experiment: Experiment, fit: Fit) -> PixelCNNPPConfig:
+    """A decoder's architecture, images and cells."""
     data = images_of(experiment)
     image = ImageSpace(*data.image_shape, data.intensities)
     return network_of(experiment, fit, image, _shapes(experiment, fit))

@@ -20,7 +20,7 @@ from ib_analysis.experiment import Experiment, Fit, Run
 from ib_analysis.stages.fit import network_of
 from ib_analysis.studies.passes import count_passes
 
-__all__ = ["Cost", "cost", "decoder_flops", "describe"]
+__all__ = ["BACKWARD", "Cost", "cost", "decoder_flops", "describe"]
 
 BACKWARD = 2  # a backward pass costs about two forward passes: gradients of inputs and of weights
 FLOAT16_BYTES = 2
@@ -155,19 +155,25 @@ def _decoder(experiment: Experiment, fit: Fit, space: tuple, shapes: dict[str, t
     return PixelCNNPP(network_of(experiment, fit, ImageSpace(channels, height, width, intensities), shapes))
 
 
-def _batch(decoder: PixelCNNPP, count: int, device: torch.device | str) -> tuple[Tensor, Condition | None]:
+def _batch(
+    decoder: PixelCNNPP, count: int, device: torch.device | str, cell: int = 0
+) -> tuple[Tensor, Condition | None]:
     image = decoder.config.image
     images = torch.zeros(count, image.channels, image.height, image.width, dtype=torch.uint8, device=device)
     if not decoder.config.cells:
         return images, None
-    cell = decoder.config.cells[0]
-    return images, Condition(torch.zeros(count, *cell.shape, device=device), cell.name)
+    chosen = decoder.config.cells[cell]
+    return images, Condition(torch.zeros(count, *chosen.shape, device=device), chosen.name)
 
 
-def decoder_flops(decoder: PixelCNNPP) -> int:
-    """FLOPs of one image's code length, by torch's own counter."""
+def decoder_flops(decoder: PixelCNNPP, cell: int = 0) -> int:
+    """FLOPs of one image's code length, by torch's own counter.
+
+    Arguments:
+        cell: place among the decoder's cells of the one whose activations are given.
+    """
     device = next(decoder.parameters()).device
-    images, condition = _batch(decoder, 1, device)
+    images, condition = _batch(decoder, 1, device, cell)
     with FlopCounterMode(display=False) as counter:
         decoder(condition).log_prob(images)
     return counter.get_total_flops()

@@ -1,0 +1,40 @@
+"""Weights for a warm start: from a decoder of some cells to a decoder of others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from .pixelcnnpp import PixelCNNPP
+
+__all__ = ["take_weights"]
+
+
+@torch.no_grad()
+def take_weights(decoder: PixelCNNPP, source: PixelCNNPP) -> None:
+    """Give a decoder the weights of another of the same architecture.
+
+    Each cell takes over its layer's read-out and the correction, scale and shift of the source's cell of its name, or
+    else those of the source's only cell of its layer. The standardisation of activations stays the decoder's own. A
+    cell that both know, standardised alike, then has exactly the source's code lengths.
+
+    Args:
+        decoder: is changed.
+        source: where the weights come from.
+
+    Raises:
+        ValueError: another architecture or other images, or a cell that nothing in the source stands for.
+    """
+    ours, theirs = decoder.config, source.config
+    if ours.architecture != theirs.architecture or ours.image != theirs.image:
+        raise ValueError("weights can only be taken from a decoder of the same architecture and images")
+    if decoder.conditioning is not None:
+        if source.conditioning is None:
+            raise ValueError("weights for a conditional decoder cannot be taken from an unconditional one")
+        decoder.conditioning.take_cells(source.conditioning)
+    own = decoder.state_dict()
+    # An unconditional decoder has no place for what belongs to conditions.
+    common = {name: value for name, value in source.state_dict().items() if ".projections." not in name and name in own}
+    decoder.load_state_dict({**own, **common})

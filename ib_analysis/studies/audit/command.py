@@ -1,0 +1,54 @@
+"""`ib audit`: is the shared decoder as good as a decoder of its own for each cell, at what cost, and what helps?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ib_analysis.artifacts import Artifact, sha256_of_file
+from ib_analysis.experiment import Experiment
+from ib_analysis.information.audit_summary import audit_summary, hysteresis_summary
+from ib_analysis.stages.pipeline import run_until
+from ib_analysis.studies.audit.config import AuditConfig
+from ib_analysis.studies.audit.plan import Plan, check
+from ib_analysis.studies.audit.tables import audit_table, hysteresis_path, hysteresis_table, table_path
+
+__all__ = ["run"]
+
+
+def run(experiment: Experiment, settings: AuditConfig) -> None:
+    """Run whatever is missing of an experiment and of its audit, draw the figure and print the tables.
+
+    Writes ``audit.csv`` (see `ib_analysis.information.audit_table`) and, if asked for, ``hysteresis.csv`` into
+    ``checkpoints/<experiment>/studies/audit``, and ``figures/<experiment>/audit.png``.
+
+    Raises:
+        UserError: a user's mistake (dedicated decoders, more cells than there are, other config, full disk, another
+            process at work); nothing computed is lost.
+    """
+    check(experiment, settings)
+    run_until(experiment, "measure")
+    plan = Plan(experiment, settings)
+    plan.fits.run()
+    rows, sweeps = audit_table(plan), hysteresis_table(plan)
+    print()
+    print(_draw(experiment, table_path(plan), hysteresis_path(plan) if sweeps else None))
+    print(audit_summary(rows))
+    if sweeps:
+        print()
+        print(hysteresis_summary(sweeps))
+
+
+def _draw(experiment: Experiment, table: Path, hysteresis: Path | None) -> Path:
+    """Draw the figure unless the one on disk was drawn from the same tables."""
+    sources = {path.name: sha256_of_file(path) for path in (table, hysteresis) if path is not None}
+    artifact = Artifact(experiment.figures / "audit.png", "figure", {}, sources)
+    if artifact.status() != "complete" or not artifact.path.with_suffix(".svg").exists():
+        from ib_analysis.plots import audit as figure  # matplotlib is slow to import
+        from ib_analysis.plots.style import drawing_style, save
+
+        artifact.begin()
+        with drawing_style():
+            for name, drawn in figure.draw(table, hysteresis):
+                save(drawn, experiment.figures, name)
+        artifact.finish()
+    return artifact.path
