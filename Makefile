@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train estimate-mi figures samples describe calibrate test test-slow bench lint format clean
+.PHONY: help install train estimate-mi figures samples describe calibrate controls test test-slow bench lint format clean
 
 help:
 	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
@@ -21,6 +21,7 @@ help:
 	@echo "make samples      sample images from what the layers know, and write the page"
 	@echo "make describe     what an experiment will cost, before anything runs"
 	@echo "make calibrate    estimates of information whose truth is known, against the truth"
+	@echo "make controls     checks of the instrument where it is known what it must find"
 	@echo "make test         the tests; make test-slow: the long ones; make lint"
 	@echo "make bench        the benchmarks; BENCH=sampler ARGS=...: one of them with options"
 	@echo "make clean        remove what EXPERIMENT has made"
@@ -35,7 +36,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-train estimate-mi figures samples describe: $(INSTALLED)
+train estimate-mi figures samples describe controls: $(INSTALLED)
 	@$(BIN)/ib $@ $(EXPERIMENT) $(ARGS)
 
 calibrate: $(INSTALLED)

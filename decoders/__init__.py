@@ -4,7 +4,7 @@ A decoder called on a condition gives a distribution over images: `decoder(condi
 """
 
 from decoders.batches import Minibatch, TrainingData
-from decoders.code_lengths import code_lengths_bits
+from decoders.code_lengths import code_length_maps_bits, code_lengths_and_mean_map_bits, code_lengths_bits
 from decoders.conditioning import Condition
 from decoders.config import Architecture, Cell, ImageSpace, PixelCNNPPConfig
 from decoders.fitting import Fit, fit
@@ -23,6 +23,8 @@ __all__ = [
     "PixelCNNPP",
     "PixelCNNPPConfig",
     "TrainingData",
+    "code_length_maps_bits",
+    "code_lengths_and_mean_map_bits",
     "code_lengths_bits",
     "fit",
 ]

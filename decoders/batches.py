@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
@@ -59,7 +59,7 @@ def rows(minibatch: Minibatch, start: int, stop: int) -> Minibatch:
         size = len(condition.activations)
         low, high = max(start - offset, 0), min(stop - offset, size)
         if low < high:
-            parts.append(dataclasses.replace(condition, activations=condition.activations[low:high]))
+            parts.append(condition.map(itemgetter(slice(low, high))))
         offset += size
     return Minibatch(minibatch.images[start:stop], tuple(parts))
 
@@ -74,5 +74,5 @@ def on_device(minibatch: Minibatch, device: torch.device) -> Minibatch:
 
     conditions = minibatch.condition
     if conditions is not None:
-        conditions = tuple(dataclasses.replace(c, activations=move(c.activations)) for c in conditions)
+        conditions = tuple(condition.map(move) for condition in conditions)
     return Minibatch(move(minibatch.images), conditions)

@@ -8,7 +8,8 @@ correction of its own, and a scale and shift per feature map (FiLM, Perez et al.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,12 +23,33 @@ __all__ = ["Condition", "Conditioning", "Conditions", "LayerProjection"]
 
 @dataclass(frozen=True)
 class Condition:
-    """Activations and the cell that they come from."""
+    """Activations and the cell that they come from, alone or with others beside them.
+
+    Example:
+        >>> coins = Condition(torch.zeros(2, 1, 8, 8), "coins")
+        >>> both = Condition(torch.zeros(2, 5), "h4", beside=(coins,))
+        >>> both.name
+        'h4+coins'
+        >>> both.map(lambda tensor: tensor[:1]).beside[0].activations.shape
+        torch.Size([1, 1, 8, 8])
+    """
 
     activations: Tensor
     """(B, C, h, w) or (B, C), any floating dtype."""
     cell: str
     """Name of the cell."""
+    beside: tuple[Condition, ...] = ()
+    """Further conditions of the same B images; what is read from them is added to what is read from this one."""
+
+    @property
+    def name(self) -> str:
+        """All cells that the images are conditioned on, joined by plus signs."""
+        return "+".join([self.cell, *(other.name for other in self.beside)])
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Condition:
+        """The condition with all activations changed, those beside it too."""
+        beside = tuple(other.map(change) for other in self.beside)
+        return dataclasses.replace(self, activations=change(self.activations), beside=beside)
 
 
 Conditions = Tensor | Condition | Sequence[Condition] | None
@@ -137,7 +159,7 @@ class Conditioning(nn.Module):
     """Feature maps of a minibatch's conditions at every resolution.
 
     Arguments:
-        config: the decoder's; it must name at least one cell.
+        config: the decoder's; it must name at least one cell, or mark a pixel.
     """
 
     def __init__(self, config: PixelCNNPPConfig) -> None:
@@ -165,6 +187,13 @@ class Conditioning(nn.Module):
         )
         filters = chosen.condition_filters
         self.null = nn.Parameter(torch.randn(filters))
+        self.mark: nn.Parameter | None = None
+        if config.marked_pixels:
+            self.mark = nn.Parameter(torch.randn(filters))
+            marks = torch.zeros(sizes[0][0] * sizes[0][1])
+            marks[list(config.marked_pixels)] = 1
+            self.marks: Tensor
+            self.register_buffer("marks", marks.view(sizes[0]), persistent=False)
         self.refine = nn.Conv2d(filters, filters, 3, padding=1)
         self.coarsen = nn.ModuleList(nn.Conv2d(filters, filters, 2, 2) for _ in sizes[1:])
 
@@ -196,6 +225,9 @@ class Conditioning(nn.Module):
                     raise ValueError(f"null_mask {tuple(null_mask.shape)} does not fit {len(projected)} conditions")
                 projected = torch.where(null_mask.view(-1, 1, 1, 1), features.to(projected.dtype), projected)
             features = projected
+        if self.mark is not None:
+            # Under the null condition too: which pixels are special is no information about an image.
+            features = features + self.mark.view(-1, 1, 1) * self.marks
         # Without a nonlinearity around it, the read-out reaches the gates as it is.
         maps = [features + self.refine(F.elu(features))]
         for coarsen in self.coarsen:
@@ -210,20 +242,28 @@ class Conditioning(nn.Module):
         if isinstance(condition, Condition):
             condition = (condition,)
         own: dict[int, list[tuple[Tensor, Tensor, Tensor | None]]] = {}
-        parts = []
-        for part in condition:
-            layer, index = self._place(part.cell)
-            projection = self.projections[layer]
-            assert isinstance(projection, LayerProjection)
-            if tuple(part.activations.shape[1:]) != projection.shape:
-                given = tuple(part.activations.shape[1:])
-                raise ValueError(f"cell {part.cell!r} has activations of {projection.shape}, not {given}")
-            if layer not in own:
-                own[layer] = projection.cell_parameters()
-            parts.append(projection(part.activations, index, own[layer][index]))
+        parts = [self._project_part(part, own) for part in condition]
         if not parts:
             raise ValueError("an empty sequence of conditions: pass None for the null condition")
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _project_part(self, part: Condition, own: dict[int, list[tuple[Tensor, Tensor, Tensor | None]]]) -> Tensor:
+        """One condition with those beside it; `own` keeps the cells' parameters of the layers met so far."""
+        layer, index = self._place(part.cell)
+        projection = self.projections[layer]
+        assert isinstance(projection, LayerProjection)
+        if tuple(part.activations.shape[1:]) != projection.shape:
+            given = tuple(part.activations.shape[1:])
+            raise ValueError(f"cell {part.cell!r} has activations of {projection.shape}, not {given}")
+        if layer not in own:
+            own[layer] = projection.cell_parameters()
+        features: Tensor = projection(part.activations, index, own[layer][index])
+        for other in part.beside:
+            if len(other.activations) != len(part.activations):
+                counts = f"{len(other.activations)} images beside {len(part.activations)}"
+                raise ValueError(f"conditions {part.name!r} of different images: {counts}")
+            features = features + self._project_part(other, own)
+        return features
 
     def _place(self, cell: str) -> tuple[int, int]:
         if cell not in self._places:

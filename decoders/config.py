@@ -108,8 +108,8 @@ class PixelCNNPPConfig:
     """Everything that determines a decoder's parameters.
 
     Raises:
-        ValueError: two cells have one name, cells of a layer differ in shape, or the image cannot be halved as
-            often as `architecture.resolutions` asks.
+        ValueError: two cells have one name, cells of a layer differ in shape, a marked pixel lies outside the image,
+            or the image cannot be halved as often as `architecture.resolutions` asks.
     """
 
     image: ImageSpace
@@ -118,6 +118,9 @@ class PixelCNNPPConfig:
     """The network."""
     cells: tuple[Cell, ...] = ()
     """Sources of activations; none makes an unconditional network without any parameters for conditions."""
+    marked_pixels: tuple[int, ...] = ()
+    """Pixels (row * width + column) that are unlike the others in all images. The network is told where they are, under
+    every condition and the null one too."""
 
     def __post_init__(self) -> None:
         shapes: dict[str, tuple[int, ...]] = {}
@@ -126,6 +129,9 @@ class PixelCNNPPConfig:
                 raise ValueError(f"layer {cell.layer!r} has cells of shapes {shapes[cell.layer]} and {cell.shape}")
         if len({cell.name for cell in self.cells}) < len(self.cells):
             raise ValueError("two cells of a decoder have the same name")
+        pixels = self.image.height * self.image.width
+        if any(not 0 <= pixel < pixels for pixel in self.marked_pixels):
+            raise ValueError(f"marked_pixels must be 0 to {pixels - 1}, not {self.marked_pixels}")
         resolution_sizes(self.image.height, self.image.width, self.architecture.resolutions)
 
 

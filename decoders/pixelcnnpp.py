@@ -15,6 +15,7 @@ from decoders.conditioning import Condition, Conditioning, Conditions
 from decoders.config import PixelCNNPPConfig, resolution_sizes
 from decoders.layers import GatedBlock, Stream, UpsamplingConvolution, WeightNormConvolution, module_list
 from decoders.outputs import OUTPUTS, OutputDistribution
+from decoders.outputs.base import exact
 
 __all__ = ["ImageDistribution", "PixelCNNPP"]
 
@@ -114,7 +115,7 @@ class PixelCNNPP(nn.Module):
             filters, self.output.n_parameters, "pointwise", init_scale=self.output.init_scale
         )
         self.conditioning: Conditioning | None = None
-        if config.cells:
+        if config.cells or config.marked_pixels:
             self.conditioning = Conditioning(config)
             # The terms of all blocks of a resolution come from one 1x1 convolution: one large product, not many.
             self.gates = module_list(
@@ -144,7 +145,7 @@ class PixelCNNPP(nn.Module):
         if null_mask is not None:
             sizes.add(len(null_mask))
         if condition is not None:
-            if self.conditioning is None:
+            if not self.config.cells:
                 raise ValueError("the decoder has no cells, so it cannot take a condition")
             sizes.add(_length(condition))
         if len(sizes) > 1:
@@ -270,10 +271,41 @@ class ImageDistribution:
         Raises:
             ValueError: wrong shape, values out of range, or another number of images than conditions.
         """
+        return self.network.output.log_prob(self._parameters(x), x.long()).sum((1, 2))
+
+    def channel_log_prob(self, x: Tensor) -> Tensor:
+        """Log-probability of each channel of each pixel given all that come before it, in nats.
+
+        By the chain rule, in raster order (rows from the top, each from the left) and in the order of the channels
+        inside a pixel; the sum over an image is its `log_prob` up to rounding.
+
+        Arguments:
+            x: (B, C, H, W) integers of any dtype.
+
+        Returns:
+            (B, C, H, W), float32 (float64 for a float64 decoder).
+
+        Raises:
+            ValueError: as for `log_prob`.
+        """
+        return self.log_prob_with_channels(x)[1]
+
+    def log_prob_with_channels(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`log_prob`, (B,), and `channel_log_prob`, (B, C, H, W), of one pass through the network.
+
+        Raises:
+            ValueError: as for `log_prob`.
+        """
+        output, parameters = self.network.output, self._parameters(x)
+        with exact(parameters) as exact_parameters:
+            by_channel = output.channel_log_prob(exact_parameters, x.long())
+        return output.log_prob(parameters, x.long()).sum((1, 2)), by_channel
+
+    def _parameters(self, x: Tensor) -> Tensor:
+        """The output distribution's parameters for images: (B, C, H, W) to (B, P, H, W)."""
         if self.fixed and len(x) != self.batch_size:
             raise ValueError(f"{len(x)} images do not fit {self.batch_size} conditions")
-        parameters = self.network.output_parameters(self.network.input_features(x), self.terms)
-        return self.network.output.log_prob(parameters, x.long()).sum((1, 2))
+        return self.network.output_parameters(self.network.input_features(x), self.terms)
 
     def sample(self, generator: torch.Generator | None = None, uniforms: Tensor | None = None) -> Tensor:
         """Draw images exactly, pixel by pixel, with cached features; dropout is off.

@@ -29,7 +29,7 @@ class ValidationBits:
     null: float
     """Under the null condition; the same for minibatches without a condition."""
     cells: dict[str, float] = field(default_factory=dict)
-    """Given the conditions, the images of each cell by themselves."""
+    """Given the conditions, the images of each cell (or of cells beside each other: `Condition.name`) by themselves."""
 
 
 def validation_bits(decoder: PixelCNNPP, minibatches: Iterable[Minibatch], accelerator: Accelerator) -> ValidationBits:
@@ -41,7 +41,7 @@ def validation_bits(decoder: PixelCNNPP, minibatches: Iterable[Minibatch], accel
         ValueError: there is no validation image.
     """
     everything = list(minibatches)
-    names = sorted({part.cell for minibatch in everything for part in minibatch.condition or ()})
+    names = sorted({part.name for minibatch in everything for part in minibatch.condition or ()})
     # Columns: all given their conditions, all under the null, then the cells. Rows: sum of bits, number of images.
     totals = np.zeros((2, 2 + len(names)))
     for index, minibatch in enumerate(everything):
@@ -54,7 +54,7 @@ def validation_bits(decoder: PixelCNNPP, minibatches: Iterable[Minibatch], accel
         start = 0
         for part in minibatch.condition or ():
             own = bits[start : start + len(part.activations)]
-            totals[:, 2 + names.index(part.cell)] += own.sum(), len(own)
+            totals[:, 2 + names.index(part.name)] += own.sum(), len(own)
             start += len(own)
     if accelerator.num_processes > 1:
         shared = torch.from_numpy(totals).to(accelerator.device)

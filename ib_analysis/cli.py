@@ -70,6 +70,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
 # are set by --name.field value) and its function run(experiment, settings)
 STUDIES: dict[str, tuple[str, str]] = {
     "budget": ("Fit decoders of smaller and larger budgets, and draw how every number moves with them.", "budget"),
+    "controls": ("Check the instrument where it is known what it must find.", "controls"),
 }
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
 COMPARE = "Put two finished experiments side by side."

@@ -17,6 +17,8 @@ from ib_analysis.artifacts import UserError, plain
 from ib_analysis.data import DataConfig, image_space
 from ib_analysis.encoders import EncoderConfig
 from ib_analysis.information.probe import ProbeConfig
+from ib_analysis.spike_ins import SpikeInConfig
+from ib_analysis.spike_ins import check as check_spike_in
 from ib_analysis.training import TrainingConfig, checkpoint_epochs
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Fit",
     "Run",
     "SamplingConfig",
+    "Task",
 ]
 
 Task = Literal["classification", "autoencoding"]
@@ -118,6 +121,11 @@ class ExperimentConfig:
     """Intervals and the common null."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """Conditional samples."""
+    spike_in: int = 0
+    """Pixels (at most a quarter) of the decoder's and the evaluation's images that are overwritten with fair coins,
+    which the encoder never sees, to measure how many of these known bits decoders find. 0: none."""
+    spike_in_options: SpikeInConfig = field(default_factory=SpikeInConfig)
+    """How coins are shown, and mixed into activations."""
     workers: int = 0
     """Processes that work side by side; 0: one per core without a GPU, one with a GPU. Does not change numbers."""
     threads: int = 1
@@ -281,6 +289,7 @@ def _check_fitting(config: ExperimentConfig) -> None:
         raise UserError("fitting.precision is bfloat16, which needs a GPU, and there is none; use auto or float32.")
     space = image_space(config.data)
     (channels, height, width), intensities, _ = space
+    check_spike_in(config.spike_in, height, width)
     try:
         PixelCNNPPConfig(ImageSpace(channels, height, width, intensities), config.decoder)
     except ValueError as error:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -49,18 +49,22 @@ class Results:
         """Every column of factors.csv, shape (n_cells * n_factors,)."""
         return _columns(FactorRow, self.factors)
 
-    def code_lengths(self, run: str, epoch: int, layer: str, decoder_seed: int = 0) -> np.ndarray:
+    def code_lengths(
+        self, run: str, epoch: int, layer: str, decoder_seed: int = 0, spike_in: Literal["map", "mixed"] | None = None
+    ) -> np.ndarray:
         """L of every evaluation image in bits, shape (N,).
 
         Arguments:
             run: key of the run, e.g. ``classification_float32_seed0``.
+            spike_in: given the coins of spike-ins too, as a map or mixed into the activations.
 
         Raises:
             UserError: no such cell, or the file of code lengths is missing or damaged.
         """
         decoder, cell = f"{run}_decoder{decoder_seed}", f"epoch_{epoch:04d}/{layer}"
+        reading = cell + {None: "", "map": "_spike_in", "mixed": "_spike_in_mixed"}[spike_in]
         # A decoder of its own for each cell has a folder below the run's.
-        return self._read(f"{decoder}/{cell}", f"{decoder}/{cell.replace('/', '_')}/{cell}")
+        return self._read(f"{decoder}/{reading}", f"{decoder}/{cell.replace('/', '_')}/{reading}")
 
     def null_code_lengths(self) -> np.ndarray:
         """The common L0 of every evaluation image in bits, shape (N,).
@@ -81,6 +85,29 @@ class Results:
         """
         return self._read(f"{decoder}/own_null")
 
+    def mean_code_length_map(self, run: str, epoch: int, layer: str, decoder_seed: int = 0) -> np.ndarray:
+        """Mean over the evaluation images of the bits of L in each channel of each pixel, shape (C, H, W).
+
+        Its sum is the mean of `code_lengths`. A pixel's bits are those given all pixels before it in raster order.
+
+        Arguments:
+            run: key of the run, e.g. ``classification_float32_seed0``.
+
+        Raises:
+            UserError: no such cell, or the file of code lengths is missing or damaged.
+        """
+        decoder, cell = f"{run}_decoder{decoder_seed}", f"epoch_{epoch:04d}/{layer}"
+        return self._read(f"maps/{decoder}/{cell}", f"maps/{decoder}/{cell.replace('/', '_')}/{cell}")
+
+    def null_mean_code_length_map(self) -> np.ndarray:
+        """The same of the common L0, shape (C, H, W).
+
+        Raises:
+            UserError: the file of code lengths is missing or damaged, or L0 is that of another experiment which kept
+                no map of it.
+        """
+        return self._read("maps/null")
+
     def _read(self, *names: str) -> np.ndarray:
         path = self.folder / "code_lengths.h5"
         if not path.exists():
@@ -91,7 +118,7 @@ class Results:
                     found = file.get(name)
                     if isinstance(found, h5py.Dataset):
                         return found[()]
-                known = ", ".join(sorted(set(file) - {"null"}))
+                known = ", ".join(sorted(set(file) - {"null", "maps"}))
         except OSError as error:
             raise UserError(
                 f"{path} cannot be read ({error}); delete it and run `ib estimate-mi {self.experiment}` again."

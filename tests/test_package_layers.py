@@ -19,7 +19,8 @@ ALLOWED: dict[str, set[str]] = {
     "encoders": {"artifacts", "data"},
     "training": {"artifacts", "data", "encoders"},
     "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
-    "experiment": {"artifacts", "data", "encoders", "training", "activations", "information", "decoders"},
+    "spike_ins": {"artifacts"},
+    "experiment": {"artifacts", "data", "encoders", "training", "activations", "information", "spike_ins", "decoders"},
     "results": {"artifacts", "information"},
     "plots": {"artifacts", "information", "results"},
     "stages": {
@@ -30,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
         "training",
         "activations",
         "information",
+        "spike_ins",
         "decoders",
         "experiment",
         "results",

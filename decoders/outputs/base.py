@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
 from decoders.config import ImageSpace
 
-__all__ = ["OutputDistribution"]
+__all__ = ["OutputDistribution", "exact"]
+
+
+@contextmanager
+def exact(parameters: Tensor) -> Iterator[Tensor]:
+    """Parameters in float32 (float64 stays), and autocast off inside the block: bf16 has 3 digits."""
+    if parameters.dtype != torch.float64:
+        parameters = parameters.float()
+    with torch.autocast(parameters.device.type, enabled=False):
+        yield parameters
 
 
 class OutputDistribution(nn.Module):
@@ -54,9 +66,7 @@ class OutputDistribution(nn.Module):
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         """Log-probability of every pixel, in nats: (B, P, H, W) and (B, C, H, W) to (B, H, W).
 
-        Computed in float32 even under autocast (in float64 for float64 parameters): bf16 has 3 digits.
+        Computed in float32 even under autocast (in float64 for float64 parameters).
         """
-        if parameters.dtype != torch.float64:
-            parameters = parameters.float()
-        with torch.autocast(parameters.device.type, enabled=False):
+        with exact(parameters) as parameters:
             return self.channel_log_prob(parameters, x).sum(1)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from decoders.config import ImageSpace
-from decoders.outputs.base import OutputDistribution
+from decoders.outputs.base import OutputDistribution, exact
 
 __all__ = ["LogisticMixture"]
 
@@ -52,9 +52,7 @@ class LogisticMixture(OutputDistribution):
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
         """Log-probability of every pixel, in nats; the joint of its channels at once."""
-        if parameters.dtype != torch.float64:
-            parameters = parameters.float()
-        with torch.autocast(parameters.device.type, enabled=False):
+        with exact(parameters) as parameters:
             by_component = self._component_log_prob(parameters, x).sum(1)
             return torch.logsumexp(self._split(parameters)[0].log_softmax(1) + by_component, 1)
 

@@ -35,6 +35,7 @@ __all__ = [
     "phases_of",
     "phases_over_images",
     "resample_shares",
+    "studentised_differences",
 ]
 
 BATCH_NUMBERS = 2**19
@@ -135,7 +136,7 @@ def phases_over_images(code_lengths: np.ndarray, bootstrap: Bootstrap | None = N
     if not np.isfinite(information).all():
         return not_judged(information.mean(axis=-1), settings.confidence)
     first, second = np.triu_indices(n, 1)
-    means, errors, draws = _studentised(information, first, second, settings)
+    means, errors, draws = studentised_differences(information, first, second, settings)
     place = np.zeros((n, n), dtype=int)  # a pair is kept once, as later minus earlier
     place[first, second] = place[second, first] = np.arange(len(first))
 
@@ -233,7 +234,7 @@ def resample_shares(rng: np.random.Generator, rows: int, n: int) -> np.ndarray:
     return np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n) / n
 
 
-def _studentised(
+def studentised_differences(
     values: np.ndarray, first: np.ndarray, second: np.ndarray, settings: Bootstrap
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Means of ``values[second] - values[first]``, their standard errors and their studentised resamples.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ib_analysis.information.intervals import Interval
+from ib_analysis.information.spike_ins import tolerance
 from ib_analysis.information.table import InformationRow
 from ib_analysis.information.warnings import EXPLANATIONS, split_warnings
 
@@ -58,7 +59,38 @@ def summary(results: Finished) -> str:
     lines = [["task", "layer", "first", "peak", "last"]]
     lines += [[_label(key, several), key[-1], *_course(cells, _label_information)] for key, cells in groups.items()]
     text += ["I(H;Y) in bits, lower bound from probes with its interval", *align(lines)]
+    if any(row.spike_in_bits for row in rows):
+        text += _spike_ins([(_label(key, several), cells) for key, cells in groups.items()])
     return "\n".join([*text, *_legend(rows)])
+
+
+def _spike_ins(layers: Iterable[tuple[str, Sequence[InformationRow]]]) -> list[str]:
+    """Fractions of the known coins that decoders find, first and last; how many cells keep the tolerance."""
+    lines = [["task", "layer", "map, first", "last", "mixed, first", "last"]]
+    within: dict[str, list[bool]] = {"map": [], "mixed": []}
+    bits = 0.0
+    for label, cells in layers:
+        line = [label, cells[0].layer]
+        for kind, name in (("map", "spike_in_recovered"), ("mixed", "spike_in_mixed_recovered")):
+            line += [_fraction(row, name) for row in (cells[0], cells[-1])]
+            for row in cells:
+                recovered = getattr(row, name)
+                if row.spike_in_bits and recovered is not None:
+                    bits = row.spike_in_bits
+                    within[kind].append(abs(recovered - 1) <= tolerance(bits))
+        lines.append(line)
+    counts = ", ".join(f"{kind} {sum(kept)} of {len(kept)} cells" for kind, kept in within.items())
+    return [
+        "",
+        f"Spike-ins: recovered fraction of {bits:g} known bits with its interval (the truth is 1)",
+        *align(lines),
+        f"Within max(2 %, 0.5 bit) of the truth: {counts}.",
+    ]
+
+
+def _fraction(row: InformationRow, name: str) -> str:
+    value, low, high = (getattr(row, name + end) for end in ("", "_low", "_high"))
+    return "-" if value is None else _with_interval(Interval(value, low, high), row)
 
 
 def _course(cells: Sequence[InformationRow], of: Any) -> list[str]:

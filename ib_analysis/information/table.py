@@ -7,7 +7,7 @@ import io
 import types
 import typing
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import MISSING, astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -96,6 +96,20 @@ class InformationRow:
     """Hash of the encoder's checkpoint."""
     decoder_sha256: str
     """Hash of the decoder."""
+    spike_in_bits: float | None = None
+    """Coins in every measured image, each of exactly one bit; empty without spike-ins, as all columns below."""
+    spike_in_recovered: float | None = None
+    """Share of these bits that the decoder finds in a map of the coins: mean(L - L given the coins too) / bits."""
+    spike_in_recovered_low: float | None = None
+    """Lower end of its interval."""
+    spike_in_recovered_high: float | None = None
+    """Upper end of its interval."""
+    spike_in_mixed_recovered: float | None = None
+    """Share that the decoder finds where the coins are mixed into the activations; empty where they do not fit in."""
+    spike_in_mixed_recovered_low: float | None = None
+    """Lower end of its interval."""
+    spike_in_mixed_recovered_high: float | None = None
+    """Upper end of its interval."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +168,8 @@ def write_table(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
 def read_table(path: Path, kind: type[Row]) -> list[Row]:
     """Read what `write_table` wrote; floats come back as they were printed.
 
+    A table of an earlier version may lack columns that have a default: they are taken to be empty.
+
     Raises:
         UserError: the file is missing, has other columns, or holds a cell that is not of its column's type.
     """
@@ -164,8 +180,8 @@ def read_table(path: Path, kind: type[Row]) -> list[Row]:
         raise UserError(f"{path} is missing; run `ib estimate-mi` for this experiment first.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read ({error}); delete it and run `ib estimate-mi` again.") from error
-    names = [field.name for field in fields(kind)]
-    if not lines or lines[0] != names:
+    names = lines[0] if lines else []
+    if names != [field.name for field in fields(kind) if field.name in names or field.default is MISSING]:
         raise UserError(f"{path} does not have the columns of this version; delete it and run `ib estimate-mi` again.")
     hints = typing.get_type_hints(kind)
     rows = []

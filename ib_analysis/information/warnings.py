@@ -44,6 +44,10 @@ EXPLANATIONS: dict[str, str] = {
         "The estimate lies above a known upper bound on I(X;H), such as H(X) or the bits that the activations can "
         "hold: the null code length is too long, or evaluation images were seen in training."
     ),
+    "spike_in_not_converged": (
+        "With the coins of spike-ins beside or in the activations the decoder was still improving when its training "
+        "ended (or its fit is in doubt): more steps would find more of the coins; I(X;H) is not touched."
+    ),
     "not_finite": "A code length or cross-entropy is infinite or not a number; the decoder or probe has diverged.",
 }
 """What each warning means, in words for documentation and pages."""

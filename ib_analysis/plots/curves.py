@@ -29,7 +29,11 @@ __all__ = [
 
 Panel = tuple[str, str]
 """A task and a number format: what gets a panel of its own."""
-Quantity = Literal["i_xh", "i_hy"]
+Quantity = Literal["i_xh", "i_hy", "spike_in", "spike_in_mixed"]
+_COLUMNS: dict[Quantity, str] = {
+    "i_xh": "i_xh_bits", "i_hy": "i_hy_bits", "spike_in": "spike_in_recovered",
+    "spike_in_mixed": "spike_in_mixed_recovered",
+}  # fmt: skip
 
 
 class _Encoded(Protocol):
@@ -71,10 +75,10 @@ def rows_of(rows: Iterable[Row], panel: Panel, layer: str) -> list[Row]:
 
 @dataclass(frozen=True)
 class Curve:
-    """A quantity of one layer against epochs, in bits; all arrays of shape (n_epochs,).
+    """A quantity of one layer against epochs, in bits or as a fraction; all arrays of shape (n_epochs,).
 
     With several seeds `value` is their mean, and `low` to `high` spans the intervals of all of them. `warned` is
-    true where any of them has a warning. What is not finite is nan, and is not drawn.
+    true where any of them has a warning. What is empty or not finite is nan, and is not drawn.
     """
 
     epochs: tuple[int, ...]
@@ -85,13 +89,14 @@ class Curve:
 
     @classmethod
     def of(cls, rows: Sequence[InformationRow], quantity: Quantity) -> Curve:
-        """Average the rows of one panel and layer over their seeds."""
+        """Average the rows of one panel and layer over their seeds; what no row has is nan."""
         epochs = epochs_of(rows)
         cells = [[row for row in rows if row.epoch == epoch] for epoch in epochs]
 
         def column(suffix: str, over: Callable[[list[float]], Any]) -> np.ndarray:
-            name = f"{quantity}_bits{suffix}"
-            values = np.array([over([getattr(row, name) for row in cell]) for cell in cells], dtype=float)
+            name = f"{_COLUMNS[quantity]}{suffix}"
+            found = [[getattr(row, name) for row in cell] for cell in cells]
+            values = np.array([np.nan if None in values else over(values) for values in found], dtype=float)
             return np.where(np.isfinite(values), values, np.nan)
 
         return cls(

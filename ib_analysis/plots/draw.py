@@ -14,9 +14,11 @@ from ib_analysis.plots import (
     conditional_samples,
     factors_by_epoch,
     information_by_epoch,
+    information_maps,
     information_plane,
     phases,
     reconstructions,
+    spike_ins,
     training_curves,
 )
 from ib_analysis.plots.page import write_samples_page
@@ -46,8 +48,10 @@ FIGURES = (
     FigureKind(information_plane.draw, _MEASURED),
     FigureKind(information_by_epoch.draw, _MEASURED),
     FigureKind(factors_by_epoch.draw, (*_MEASURED, "factors.csv")),
+    FigureKind(spike_ins.draw, _MEASURED),
     FigureKind(phases.draw, ("data.json", "phases.csv")),
     FigureKind(certificates.draw, ("certificates.csv", "decoders/**/curve.csv")),
+    FigureKind(information_maps.draw, (*_MEASURED, "phases.csv", "code_lengths.h5")),
     FigureKind(reconstructions.draw, ("samples.h5",)),
     FigureKind(conditional_samples.draw, (*_MEASURED, "samples.h5")),
 )

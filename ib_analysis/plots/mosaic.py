@@ -59,10 +59,17 @@ def mosaic(grid: Sequence[Sequence[np.ndarray]], gap: int = GAP) -> np.ndarray:
     return canvas
 
 
-def png_data_url(pixels: np.ndarray) -> str:
-    """An image (H, W, 3) uint8 as a PNG inside a data URL; grey images are stored as grey."""
+def png_data_url(pixels: np.ndarray, palette: np.ndarray | None = None) -> str:
+    """An image as a PNG inside a data URL.
+
+    Arguments:
+        pixels: shape (H, W, 3), uint8; grey images are stored as grey. With a palette, shape (H, W), its indices.
+        palette: shape (n <= 256, 3), uint8.
+    """
     image = Image.fromarray(pixels)
-    if (pixels == pixels[..., :1]).all():
+    if palette is not None:
+        image.putpalette(palette.tobytes())
+    elif (pixels == pixels[..., :1]).all():
         image = image.convert("L")
     with io.BytesIO() as buffer:
         image.save(buffer, format="PNG", optimize=True)

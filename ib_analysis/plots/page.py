@@ -12,7 +12,8 @@ import numpy as np
 from ib_analysis.artifacts import write_text
 from ib_analysis.information.table import InformationRow
 from ib_analysis.information.warnings import EXPLANATIONS, split_warnings
-from ib_analysis.plots.curves import layers_of
+from ib_analysis.plots.curves import Curve, layers_of
+from ib_analysis.plots.map_pictures import MapScale
 from ib_analysis.plots.mosaic import displayable, mosaic, png_data_url
 from ib_analysis.plots.saved import Run, SavedExperiment
 from ib_analysis.plots.style import task_title
@@ -20,6 +21,11 @@ from ib_analysis.plots.style import task_title
 __all__ = ["write_samples_page"]
 
 _MOST_IMAGES, _MOST_DRAWS = 8, 4  # every cell's samples are in the file, so their number decides its size
+
+_NULLS = {
+    True: "the common one, as in the numbers above",
+    False: "this decoder's own: the common one is another experiment's",
+}
 
 
 def write_samples_page(experiment_folder: Path, figures_folder: Path) -> Path:
@@ -47,6 +53,7 @@ def write_samples_page(experiment_folder: Path, figures_folder: Path) -> Path:
         h_x_bits=saved.data.h_x_bits,
         h_y_bits=saved.data.h_y_bits,
         draws=payload["draws"],
+        null_source=_NULLS[saved.samples.common_null],
         payload=payload,
     )
     path = figures_folder / "samples.html"
@@ -89,18 +96,51 @@ def _run(saved: SavedExperiment, run: Run, draws: int, several: bool) -> dict[st
     for (epoch, layer), images in drawn.items():
         sprite = _sprite(images[:_MOST_IMAGES, :draws], samples.intensities)
         cells[f"{layer}/{epoch}"] = {"sprite": sprite, **_bits(_rows(saved, run, epoch, layer))}
+    maps = _maps(saved, run)
+    for name, of_cell in maps.pop("cells", {}).items():
+        cells[name] |= of_cell
     return {
         "key": str(run),
         "title": task_title(run.task, run.number_format) + (f", seed {run.encoder_seed}" if several else ""),
         "layers": [*(layer for layer in known if layer in layers), *sorted(layers - set(known))],
         "epochs": sorted({epoch for epoch, _ in drawn}),
         "cells": cells,
+        "maps": maps or None,
         "reconstructions": {
             epoch: _sprite(images[:_MOST_IMAGES, None], samples.intensities)
             for (other, epoch), images in samples.reconstructions.items()
             if other == run
         },
     }
+
+
+def _maps(saved: SavedExperiment, run: Run) -> dict[str, Any]:
+    """Where each image's bits are, and what changed since the layer's peak: a scale for all maps of a run, the peaks,
+    and per cell pictures (column 0 the map, column 1 the change) and their sums per channel; empty without maps."""
+    own = {(epoch, layer): maps for (other, epoch, layer), maps in saved.samples.maps.items() if other == run}
+    if not own:
+        return {}
+    peaks = {}
+    for layer in dict.fromkeys(layer for _, layer in own):
+        epochs = sorted(epoch for epoch, at in own if at == layer)
+        rows = [row for epoch in epochs for row in _rows(saved, run, epoch, layer)]
+        curve = Curve.of(rows, "i_xh") if rows else None
+        peaks[layer] = curve.epochs[curve.peak] if curve else epochs[-1]
+    scale = MapScale(own.values())
+    cells = {}
+    for (epoch, layer), maps in own.items():
+        pair = np.stack([maps, maps - own[peaks[layer], layer]], 1)[:_MOST_IMAGES]  # (n_images, 2, C, H, W)
+        sums = pair.sum((-2, -1))
+        cells[f"{layer}/{epoch}"] = {
+            "maps": scale.sprite(pair),
+            "map_bits": [[[_plain(bits) for bits in one] for one in image] for image in sums.tolist()],
+        }
+    return {"peaks": peaks, "cells": cells, **scale.legend()}
+
+
+def _plain(value: float) -> float | None:
+    """For JSON: four decimals, and None for what is not finite."""
+    return round(value, 4) if np.isfinite(value) else None
 
 
 def _rows(saved: SavedExperiment, run: Run, epoch: int, layer: str) -> list[InformationRow]:

@@ -17,7 +17,7 @@ import numpy as np
 from ib_analysis.artifacts import UserError
 from ib_analysis.information.table import FactorRow, InformationRow, read_table
 
-__all__ = ["DataFacts", "Run", "SavedExperiment", "SavedSamples", "TrainingPoint"]
+__all__ = ["DataFacts", "MeanMaps", "Run", "SavedExperiment", "SavedSamples", "TrainingPoint"]
 
 
 @dataclass(frozen=True, order=True)
@@ -72,6 +72,19 @@ class TrainingPoint:
 
 
 @dataclass(frozen=True)
+class MeanMaps:
+    """Mean bits of each channel of each pixel (``maps`` in ``code_lengths.h5``), each of shape (C, H, W).
+
+    Arguments:
+        null: of the common L0.
+        given: (decoder, epoch, layer) -> of L, for every row of ``information.csv``.
+    """
+
+    null: np.ndarray
+    given: dict[tuple[str, int, str], np.ndarray]
+
+
+@dataclass(frozen=True)
 class SavedSamples:
     """What was sampled (``samples.h5``). All images are integers 0..intensities-1 in uint8.
 
@@ -81,6 +94,9 @@ class SavedSamples:
         null: samples under the null condition, shape (draws, C, H, W); None where there are none.
         drawn: (run, epoch, layer) -> samples, shape (n_images, draws, C, H, W).
         reconstructions: (run, epoch) -> the autoencoder's output, shape (n_images, C, H, W).
+        maps: (run, epoch, layer) -> where L0 - L is, in bits, shape (n_images, C, H, W), floats; empty where there
+            is no L0 to take it from.
+        common_null: whether the L0 of all maps is the common one, and not each decoder's own.
     """
 
     intensities: int
@@ -89,6 +105,8 @@ class SavedSamples:
     null: np.ndarray | None
     drawn: dict[tuple[Run, int, str], np.ndarray]
     reconstructions: dict[tuple[Run, int], np.ndarray]
+    maps: dict[tuple[Run, int, str], np.ndarray]
+    common_null: bool
 
 
 class SavedExperiment:
@@ -151,6 +169,23 @@ class SavedExperiment:
         except (OSError, KeyError, ValueError) as error:
             raise _damaged(path) from error
 
+    @cached_property
+    def mean_maps(self) -> MeanMaps | None:
+        """Where the bits of L0 and of every cell are; None if the file keeps no maps (L0 of an older experiment)."""
+        path = self._existing("code_lengths.h5")
+        try:
+            with h5py.File(path, "r") as file:
+                maps = file.get("maps", {})
+                if "null" not in maps:
+                    return None
+                given = {
+                    (row.decoder, row.epoch, row.layer): maps[f"{row.decoder}/epoch_{row.epoch:04d}/{row.layer}"][...]
+                    for row in self.information
+                }
+                return MeanMaps(maps["null"][...], given)
+        except (OSError, KeyError) as error:
+            raise _damaged(path) from error
+
     def _existing(self, name: str) -> Path:
         path = self.folder / name
         if not path.exists():
@@ -182,12 +217,7 @@ def _training_points(path: Path) -> Iterator[TrainingPoint]:
 
 
 def _read_samples(file: h5py.File) -> SavedSamples:
-    drawn, reconstructions = {}, {}
-    for key, group in file["samples"].items():
-        if key != "null":
-            for epoch, layers in group.items():
-                for layer, images in layers.items():
-                    drawn[Run.parse(key), _epoch(epoch), layer] = images[...]
+    reconstructions = {}
     for key, group in file.get("reconstructions", {}).items():
         for epoch, images in group.items():
             reconstructions[Run.parse(key), _epoch(epoch)] = images[...]
@@ -196,9 +226,22 @@ def _read_samples(file: h5py.File) -> SavedSamples:
         originals=file["originals"][...],
         labels=file["labels"][...],
         null=file["samples/null"][...] if "null" in file["samples"] else None,
-        drawn=drawn,
+        drawn=_by_cell(file["samples"]),
         reconstructions=reconstructions,
+        maps=_by_cell(file.get("maps", {})),
+        common_null=bool(file.attrs.get("maps_of_common_null", True)),
     )
+
+
+def _by_cell(group: h5py.Group) -> dict[tuple[Run, int, str], np.ndarray]:
+    """Everything below a group that is named <run>/<epoch>/<layer>."""
+    return {
+        (Run.parse(key), _epoch(epoch), layer): values[...]
+        for key, of_run in group.items()
+        if key != "null"
+        for epoch, layers in of_run.items()
+        for layer, values in layers.items()
+    }
 
 
 def _epoch(name: str) -> int:

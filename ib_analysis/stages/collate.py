@@ -31,8 +31,8 @@ from ib_analysis.information.warnings import (
     split_warnings,
 )
 from ib_analysis.stages.certificates import write_certificates
-from ib_analysis.stages.context import encoder_identities, images_of
-from ib_analysis.stages.fit import decoder_artifact, layer_shapes
+from ib_analysis.stages.context import encoder_identities, images_of, measured_images
+from ib_analysis.stages.fit import decoder_artifact, layer_shapes, readings_of
 from ib_analysis.stages.measure import (
     NULL,
     NULL_VALIDATION,
@@ -42,6 +42,7 @@ from ib_analysis.stages.measure import (
     probe_artifact,
 )
 from ib_analysis.stages.phases import write_phases
+from ib_analysis.stages.spike_in_columns import spike_in_columns, spike_in_warnings
 
 __all__ = ["collate", "common_null_source"]
 
@@ -58,6 +59,7 @@ class Null:
         sha256: the decoder's hash.
         validation_bits: mean on the validation slice, by which it is chosen.
         bits: shape (N,), of the evaluation images.
+        mean_map_bits: shape (C, H, W), the mean bits of each pixel and channel; None from elsewhere if not kept there.
         warnings: names of warnings about its fit: an L0 that is too long inflates every estimate.
     """
 
@@ -65,6 +67,7 @@ class Null:
     sha256: str
     validation_bits: float
     bits: np.ndarray
+    mean_map_bits: np.ndarray | None
     warnings: tuple[str, ...]
 
 
@@ -83,14 +86,18 @@ def collate(experiment: Experiment) -> None:
                 "null_sha256": null.sha256,
                 "null_validation_bits": null.validation_bits,
                 "null_warnings": ";".join(null.warnings),
-                "data_sha256": images_of(experiment).sha256,
+                "data_sha256": measured_images(experiment).sha256,
             }
         )
         file["null"] = null.bits
+        if null.mean_map_bits is not None:
+            file["maps/null"] = null.mean_map_bits
         for fit in experiment.fits:
             file[f"{fit.key}/own_null"] = _bits(experiment, fit, NULL)
-            for cell in fit.cells:
-                file[f"{fit.key}/{cell_name(*cell)}"] = _bits(experiment, fit, cell_name(*cell))
+            for reading in readings_of(experiment, fit):
+                found = load_arrays(code_length_artifact(experiment, fit, reading.name))
+                file[f"{fit.key}/{reading.name}"] = found["bits"]
+                file[f"maps/{fit.key}/{reading.name}"] = found["mean_map_bits"]
     write_table(experiment.folder / INFORMATION, InformationRow, _information_rows(experiment, null, bootstrap))
     if images_of(experiment).factor_bits:
         write_table(experiment.folder / FACTORS, FactorRow, _factor_rows(experiment, bootstrap))
@@ -115,7 +122,7 @@ def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
 def _artifact(experiment: Experiment) -> Artifact:
     inputs = {}
     for fit in experiment.fits:
-        for name in (NULL, NULL_VALIDATION, *(cell_name(*cell) for cell in fit.cells)):
+        for name in (NULL, NULL_VALIDATION, *(reading.name for reading in readings_of(experiment, fit))):
             inputs[f"{fit.key}/{name}"] = code_length_artifact(experiment, fit, name).identity
     for run in experiment.runs:
         for cell in experiment.cells:
@@ -147,6 +154,7 @@ def _common_null(experiment: Experiment) -> Null:
             decoder_artifact(experiment, fit).identity,
             float(_bits(experiment, fit, NULL_VALIDATION).mean()),
             _bits(experiment, fit, NULL),
+            load_arrays(code_length_artifact(experiment, fit, NULL))["mean_map_bits"],
             tuple(_manifest(decoder_artifact(experiment, fit))["null_warnings"]),
         )
         for fit in experiment.fits
@@ -172,7 +180,7 @@ def _null_path(experiment: Experiment, other: str) -> Path:
 
 def _null_from(experiment: Experiment, other: str) -> Null:
     with h5py.File(_null_path(experiment, other), "r") as file:
-        if file.attrs["data_sha256"] != images_of(experiment).sha256:
+        if file.attrs["data_sha256"] != measured_images(experiment).sha256:
             raise UserError(
                 f"estimation.null_from names {other!r}, which was measured on other images (or other splits of "
                 "them); a null model can only serve for the data it was measured on."
@@ -182,6 +190,7 @@ def _null_from(experiment: Experiment, other: str) -> Null:
             str(file.attrs["null_sha256"]),
             float(file.attrs["null_validation_bits"]),
             file["null"][:],
+            file["maps/null"][()] if "maps/null" in file else None,
             split_warnings(str(file.attrs["null_warnings"])),
         )
 
@@ -211,7 +220,7 @@ def _information_row(
     bootstrap: Bootstrap,
 ) -> InformationRow:
     assert fit.run is not None
-    data, run, (epoch, layer) = images_of(experiment), fit.run, cell
+    data, run, (epoch, layer) = measured_images(experiment), fit.run, cell
     lengths = _bits(experiment, fit, cell_name(*cell))
     own_null = _bits(experiment, fit, NULL) if experiment.config.fitting.null_share > 0 else None
     usable = usable_information(null.bits, lengths, bootstrap)
@@ -255,7 +264,7 @@ def _information_row(
         condition="activations",
         seconds=_seconds(experiment, fit, cell, float(manifest["seconds"])),
         warnings=_warnings(
-            manifest["cell_warnings"][cell_name(*cell)],
+            [*manifest["cell_warnings"][cell_name(*cell)], *spike_in_warnings(experiment, fit, cell)],
             estimates,
             label,
             own_null,
@@ -265,6 +274,7 @@ def _information_row(
         ),
         encoder_sha256=encoder_identities(experiment, run)[epoch],
         decoder_sha256=decoder_artifact(experiment, fit).identity,
+        **spike_in_columns(experiment, fit, cell, bootstrap),
     )
 
 
@@ -298,9 +308,10 @@ def _bounds(data: ImageData, shape: tuple[int, ...]) -> dict[str, float]:
 def _seconds(experiment: Experiment, fit: Fit, cell: tuple[int, str], fitting: float) -> float:
     """The cell's share of its decoder's fit, its measurement and its probes."""
     assert fit.run is not None
-    measured = _manifest(code_length_artifact(experiment, fit, cell_name(*cell)))["seconds"]
+    names = [reading.name for reading in readings_of(experiment, fit) if reading.cell == cell]
+    measured = sum(float(_manifest(code_length_artifact(experiment, fit, name))["seconds"]) for name in names)
     probed = _manifest(probe_artifact(experiment, fit.run, cell))["seconds"]
-    return fitting / len(fit.cells) + float(measured) + float(probed)
+    return fitting / len(fit.cells) + measured + float(probed)
 
 
 def _manifest(artifact: Artifact) -> dict[str, Any]:

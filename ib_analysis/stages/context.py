@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from ib_analysis.artifacts import Artifact, plain
-from ib_analysis.data import DataConfig, ImageData, load_data
+from ib_analysis.data import DataConfig, ImageData, Split, load_data
 from ib_analysis.encoders import TappedNetwork, build_encoder
 from ib_analysis.experiment import Experiment, Run
+from ib_analysis.spike_ins import SpikeInConfig, coin_pixels, draw_coins, overwrite
 from ib_analysis.training import checkpoint_artifact, load_encoder
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "encoder_identities",
     "encoder_recipe",
     "images_of",
+    "measured_images",
     "new_encoder",
 ]
 
@@ -30,6 +33,33 @@ def _load(config: DataConfig) -> ImageData:
 def images_of(experiment: Experiment) -> ImageData:
     """The experiment's images; loaded once per process."""
     return _load(experiment.config.data)
+
+
+@lru_cache(maxsize=2)
+def _overwritten(config: DataConfig, count: int, options: SpikeInConfig) -> ImageData:
+    data = _load(config)
+    _, height, width = data.image_shape
+    pixels = coin_pixels(count, height, width, options.seed)
+
+    def with_coins(split: Split, name: Literal["decoder", "evaluation"]) -> Split:
+        coins = draw_coins(len(split), count, name, options.seed)
+        return replace(split, images=overwrite(split.images, coins, pixels, data.intensities, options.shown_as))
+
+    # Noise may share symbols between pixels, so that H(X) is no longer known exactly.
+    return replace(
+        data,
+        decoder=with_coins(data.decoder, "decoder"),
+        evaluation=with_coins(data.evaluation, "evaluation"),
+        h_x_bits=None,
+    )
+
+
+def measured_images(experiment: Experiment) -> ImageData:
+    """The images that decoders are fitted to and evaluated on: those of `images_of`, with the coins of spike-ins."""
+    config = experiment.config
+    return (
+        _overwritten(config.data, config.spike_in, config.spike_in_options) if config.spike_in else _load(config.data)
+    )
 
 
 def data_section(experiment: Experiment) -> dict[str, Any]:

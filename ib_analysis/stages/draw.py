@@ -10,7 +10,15 @@ from ib_analysis.experiment import Experiment
 
 __all__ = ["draw", "print_table"]
 
-SOURCES = ("information.csv", "factors.csv", "phases.csv", "certificates.csv", "samples.h5", "data.json")
+SOURCES = (
+    "information.csv",
+    "factors.csv",
+    "phases.csv",
+    "certificates.csv",
+    "code_lengths.h5",
+    "samples.h5",
+    "data.json",
+)
 
 
 def draw(experiment: Experiment, page_only: bool = False) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 from decoders import Condition, Minibatch
 from ib_analysis.activations import Activations, Groups, Part, dataset_name
 from ib_analysis.data import ImageData
+from ib_analysis.stages.spike_ins import COINS, SpikeIns, Variant
 
-__all__ = ["CellFeed", "images_in_order"]
+__all__ = ["CellFeed", "Reading", "images_in_order", "name_of", "readings"]
 
 CellKey = tuple[int, str]
 """(epoch, layer)"""
@@ -32,11 +34,46 @@ def name_of(cell: CellKey) -> str:
     return dataset_name(*cell)
 
 
+class Reading(NamedTuple):
+    """A cell, and how the decoder gets its activations: as they are, or with the coins of spike-ins.
+
+    >>> Reading((10, "h3")).name, Reading((10, "h3"), "spike_in_mixed").name
+    ('epoch_0010/h3', 'epoch_0010/h3_spike_in_mixed')
+    """
+
+    cell: CellKey
+    variant: Variant = "plain"
+
+    @property
+    def name(self) -> str:
+        """Name of its code lengths inside its run."""
+        return name_of(self.cell) if self.variant == "plain" else f"{name_of(self.cell)}_{self.variant}"
+
+    @property
+    def condition(self) -> str:
+        """Name of its conditions (`Condition.name`), under which a fit keeps its validations."""
+        return f"{name_of(self.cell)}+{COINS}" if self.variant == "spike_in" else self.name
+
+
+def readings(cells: Sequence[CellKey], spike_ins: SpikeIns | None) -> tuple[Reading, ...]:
+    """The cells in order, with spike-ins each in all its variants.
+
+    >>> [reading.name for reading in readings([(0, "h3"), (10, "h3")], None)]
+    ['epoch_0000/h3', 'epoch_0010/h3']
+    """
+    return tuple(
+        Reading(cell, variant)
+        for cell in cells
+        for variant in (("plain",) if spike_ins is None else spike_ins.variants(cell[1]))
+    )
+
+
 class CellFeed:
     """Images and activations of one run as decoders take them (`decoders.TrainingData`).
 
-    A minibatch is made of whole groups, each with the activations of one cell drawn at random: so activations are
-    read, or recomputed, in exactly the batches in which they were first computed.
+    A minibatch is made of whole groups, each with the activations of one cell drawn at random (with spike-ins, in one
+    of its variants drawn at random): so activations are read, or recomputed, in exactly the batches in which they were
+    first computed.
 
     Arguments:
         images: shape (N, C, H, W), uint8, in the order of `images_in_order`.
@@ -45,6 +82,10 @@ class CellFeed:
         cells: (epoch, layer) of the cells to condition on; empty for an unconditional decoder.
         batch_size: images of a minibatch, a multiple of the group size.
         validation_images: (image, cell) pairs of one validation, at the least.
+        spike_ins: coins that the images show, if any.
+
+    Attributes:
+        readings: what images are conditioned on: the cells in order, each in all its variants.
     """
 
     def __init__(
@@ -55,38 +96,48 @@ class CellFeed:
         cells: Sequence[CellKey],
         batch_size: int,
         validation_images: int,
+        spike_ins: SpikeIns | None = None,
     ) -> None:
         self._images = torch.from_numpy(np.ascontiguousarray(images))
         self.groups, self._activations, self.cells = groups, activations, tuple(cells)
         self._per_minibatch = max(1, batch_size // groups.group_size)
         self._validation_images = validation_images
+        self._spike_ins = spike_ins
+        self.readings = readings(self.cells, spike_ins)
 
     # ------------------------------------------------------------------ for fitting
 
     def minibatch(self, rng: np.random.Generator) -> Minibatch:
-        """Random groups of the training part, each with a random cell."""
+        """Random groups of the training part, each with a random reading."""
         groups = rng.choice(self.groups.part("train"), self._per_minibatch)
-        cells = rng.integers(len(self.cells), size=self._per_minibatch) if self.cells else None
-        pairs = [(int(group), self.cells[cells[k]] if cells is not None else None) for k, group in enumerate(groups)]
-        return self._assemble(pairs)
+        drawn = rng.integers(len(self.readings), size=self._per_minibatch) if self.cells else None
+        return self._assemble(
+            [(int(group), self.readings[drawn[k]] if drawn is not None else None) for k, group in enumerate(groups)]
+        )
 
     def validation(self) -> Iterator[Minibatch]:
-        """The same (group, cell) pairs of the validation slice each time.
-
-        Every cell has the same number of groups, at least one, and at least `validation_images` images come together.
-        """
-        groups = self.groups.part("validation")
-        cells: tuple[CellKey | None, ...] = self.cells or (None,)
-        pairs: list[tuple[int, CellKey | None]] = []
-        count, rounds = 0, 0
-        while count < self._validation_images:
-            for k, cell in enumerate(cells):
-                group = groups[(k + rounds) % len(groups)]  # each round every cell moves on to its next group
-                pairs.append((group, cell))
-                count += len(range(*self.groups.bounds[group]))
-            rounds += 1
+        """The minibatches of `validation_pairs`."""
+        pairs = self.validation_pairs()
         for start in range(0, len(pairs), self._per_minibatch):
             yield self._assemble(pairs[start : start + self._per_minibatch])
+
+    def validation_pairs(self) -> list[tuple[int, Reading | None]]:
+        """The same (group, reading) pairs of the validation slice each time.
+
+        Every reading has the same number of groups, at least one, and at least `validation_images` images come
+        together.
+        """
+        groups = self.groups.part("validation")
+        readings: tuple[Reading | None, ...] = self.readings or (None,)
+        pairs: list[tuple[int, Reading | None]] = []
+        count, rounds = 0, 0
+        while count < self._validation_images:
+            for k, reading in enumerate(readings):
+                group = groups[(k + rounds) % len(groups)]  # each round every reading moves on to its next group
+                pairs.append((group, reading))
+                count += len(range(*self.groups.bounds[group]))
+            rounds += 1
+        return pairs
 
     # ------------------------------------------------------------------ for measuring
 
@@ -95,11 +146,11 @@ class CellFeed:
         own = self.groups.images(part)
         return self._images[own.start : own.stop]
 
-    def part(self, part: Part, cell: CellKey | None) -> Iterator[Minibatch]:
+    def part(self, part: Part, cell: CellKey | None, variant: Variant = "plain") -> Iterator[Minibatch]:
         """All images of a part in order, under one cell's activations (or none)."""
-        groups = self.groups.part(part)
+        groups, reading = self.groups.part(part), None if cell is None else Reading(cell, variant)
         for start in range(0, len(groups), self._per_minibatch):
-            yield self._assemble([(group, cell) for group in groups[start : start + self._per_minibatch]])
+            yield self._assemble([(group, reading) for group in groups[start : start + self._per_minibatch]])
 
     def activations(self, part: Part, cell: CellKey, transform: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """All activations of a part under one cell: shape (n, C, h, w) or (n, C), float16.
@@ -149,21 +200,54 @@ class CellFeed:
             found[name_of(cell)] = (mean.float(), variance.sqrt().float())
         return found
 
+    def calibrate_spike_ins(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Fix by how much mixed coins are scaled, from `channel_statistics`; the statistics of the mixed cells.
+
+        Nothing without spike-ins.
+        """
+        if self._spike_ins is None:
+            return {}
+        mixed = [reading.cell for reading in self.readings if reading.variant == "spike_in_mixed"]
+        return {
+            Reading(cell, "spike_in_mixed").condition: self._spike_ins.calibrate(
+                name_of(cell), cell[1], *statistics[name_of(cell)]
+            )
+            for cell in mixed
+        }
+
+    @property
+    def spike_in_scales(self) -> dict[str, float]:
+        """Cell -> the factor of its mixed coins, as far as it is fixed: for the record of a fit."""
+        return {} if self._spike_ins is None else dict(self._spike_ins.scales)
+
     # ------------------------------------------------------------------ pieces
 
-    def _assemble(self, pairs: Sequence[tuple[int, CellKey | None]]) -> Minibatch:
+    def _assemble(self, pairs: Sequence[tuple[int, Reading | None]]) -> Minibatch:
         bounds = [self.groups.bounds[group] for group, _ in pairs]
         images = torch.cat([self._images[start:stop] for start, stop in bounds])
         if not self.cells or pairs[0][1] is None:
             return Minibatch(images)
-        # Groups of one cell stand together: one projection then serves them all.
+        # Groups of one reading stand together: one projection then serves them all.
         conditions: list[Condition] = []
-        run: list[Tensor] = []
-        for k, (group, cell) in enumerate(pairs):
-            assert cell is not None
-            assert self._activations is not None
-            run.append(self._activations.read(*cell, group))
-            if k + 1 == len(pairs) or pairs[k + 1][1] != cell:
-                conditions.append(Condition(torch.cat(run), name_of(cell)))
+        run: list[Condition] = []
+        for k, (group, reading) in enumerate(pairs):
+            assert reading is not None
+            run.append(self._condition(group, reading))
+            if k + 1 == len(pairs) or pairs[k + 1][1] != reading:
+                conditions.append(_joined(run))
                 run = []
         return Minibatch(images, tuple(conditions))
+
+    def _condition(self, group: int, reading: Reading) -> Condition:
+        assert self._activations is not None
+        plain = Condition(self._activations.read(*reading.cell, group), name_of(reading.cell))
+        if self._spike_ins is None:
+            return plain
+        return self._spike_ins.condition(plain, reading.cell[1], reading.variant, self.groups.bounds[group])
+
+
+def _joined(parts: Sequence[Condition]) -> Condition:
+    """Conditions of one reading as one."""
+    activations = torch.cat([part.activations for part in parts])
+    beside = tuple(_joined(others) for others in zip(*(part.beside for part in parts), strict=True))
+    return Condition(activations, parts[0].cell, beside)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,26 +18,30 @@ from ib_analysis.artifacts import (
     sha256_of_file,
     sha256_of_plain,
 )
-from ib_analysis.encoders import tap_shapes
-from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
-from ib_analysis.stages.context import data_section, encoder_identities, images_of, new_encoder
+from ib_analysis.data import DataConfig, image_space
+from ib_analysis.encoders import EncoderConfig, build_encoder, tap_shapes
+from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, Task, cell_name
+from ib_analysis.stages.context import data_section, encoder_identities, images_of, measured_images
 from ib_analysis.stages.dump import open_activations
-from ib_analysis.stages.feed import CellFeed, images_in_order
+from ib_analysis.stages.feed import CellFeed, Reading, images_in_order, readings
 from ib_analysis.stages.fit_artifact import fit_artifact
+from ib_analysis.stages.spike_ins import spike_ins_for
 from ib_analysis.stages.workers import Progress, Unit
 
-__all__ = ["decoder_artifact", "feed_for", "fit_units", "layer_shapes", "load_decoder"]
+__all__ = ["decoder_artifact", "feed_for", "fit_units", "layer_shapes", "load_decoder", "network_of", "readings_of"]
 
 
 def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
     """The record of a fitted decoder."""
-    config = {
+    config: dict[str, Any] = {
         **experiment.section("decoder", "fitting", "start_from"),
         "group_size": experiment.config.activations.group_size,
         "cells": [cell_name(*cell) for cell in fit.cells],
         "data": data_section(experiment),
     }
-    inputs = {"data": images_of(experiment).sha256}
+    if experiment.config.spike_in:
+        config |= experiment.section("spike_in", "spike_in_options")
+    inputs = {"data": measured_images(experiment).sha256}
     if fit.run is not None:
         epochs = {epoch for epoch, _ in fit.cells}
         identities = encoder_identities(experiment, fit.run)
@@ -79,21 +86,62 @@ def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
 def _network(experiment: Experiment, fit: Fit) -> PixelCNNPPConfig:
     data = images_of(experiment)
     image = ImageSpace(*data.image_shape, data.intensities)
-    cells: tuple[Cell, ...] = ()
-    if fit.run is not None:
-        shapes = layer_shapes(experiment, fit.run)
-        cells = tuple(Cell(cell_name(epoch, layer), layer, shapes[layer]) for epoch, layer in fit.cells)
-    return PixelCNNPPConfig(image, experiment.config.decoder, cells)
+    return network_of(experiment, fit, image, _shapes(experiment, fit))
+
+
+def network_of(
+    experiment: Experiment, fit: Fit, image: ImageSpace, shapes: Mapping[str, tuple[int, ...]]
+) -> PixelCNNPPConfig:
+    """A decoder's architecture, images and cells.
+
+    Arguments:
+        shapes: layer -> shape of one image's activations.
+    """
+    cells = tuple(Cell(cell_name(epoch, layer), layer, shapes[layer]) for epoch, layer in fit.cells)
+    spike_ins = spike_ins_for(experiment.config, (image.height, image.width), shapes, 0, 0)
+    if spike_ins is None:
+        return PixelCNNPPConfig(image, experiment.config.decoder, cells)
+    cells = spike_ins.decoder_cells(cells) if cells else ()
+    return PixelCNNPPConfig(image, experiment.config.decoder, cells, marked_pixels=spike_ins.pixels)
 
 
 def layer_shapes(experiment: Experiment, run: Run) -> dict[str, tuple[int, ...]]:
-    """Shapes of one image's activations by layer."""
-    return tap_shapes(new_encoder(experiment, run), images_of(experiment).image_shape)
+    """Shapes of one image's activations by layer; no image is loaded."""
+    return dict(_layer_shapes(experiment.config.encoder, experiment.config.data, run.task))
 
 
-def feed_for(experiment: Experiment, fit: Fit) -> CellFeed:
-    """The images, and the activations of the cells that a decoder is conditioned on."""
-    config, data = experiment.config, images_of(experiment)
+@lru_cache(maxsize=8)
+def _layer_shapes(encoder: EncoderConfig, data: DataConfig, task: Task) -> dict[str, tuple[int, ...]]:
+    image_shape, intensities, n_classes = image_space(data)
+    return tap_shapes(build_encoder(encoder, task, image_shape, intensities, n_classes, seed=0), image_shape)
+
+
+def _shapes(experiment: Experiment, fit: Fit) -> dict[str, tuple[int, ...]]:
+    """Those of a decoder's run; an unconditional decoder has none, and needs some only for spike-ins."""
+    if fit.run is None and not experiment.config.spike_in:
+        return {}
+    return layer_shapes(experiment, fit.run or experiment.runs[0])
+
+
+def readings_of(experiment: Experiment, fit: Fit) -> tuple[Reading, ...]:
+    """What a decoder is conditioned on: its cells, with spike-ins each in all its variants; no image is loaded."""
+    _, height, width = image_space(experiment.config.data).image_shape
+    spike_ins = spike_ins_for(experiment.config, (height, width), _shapes(experiment, fit), 0, 0)
+    return readings(fit.cells, spike_ins)
+
+
+def feed_for(experiment: Experiment, fit: Fit, scales: Mapping[str, float] | None = None) -> CellFeed:
+    """The images, and the activations of the cells that a decoder is conditioned on.
+
+    Arguments:
+        scales: cell -> factor of its mixed spike-ins, as the record of a fit has it; not needed to fit.
+    """
+    config, data = experiment.config, measured_images(experiment)
+    _, height, width = data.image_shape
+    shapes = _shapes(experiment, fit)
+    spike_ins = spike_ins_for(config, (height, width), shapes, len(data.decoder), len(data.evaluation))
+    if spike_ins is not None and scales is not None:
+        spike_ins.scales.update(scales)
     return CellFeed(
         images_in_order(data),
         groups_of(data, config.activations.group_size),
@@ -101,6 +149,7 @@ def feed_for(experiment: Experiment, fit: Fit) -> CellFeed:
         fit.cells,
         config.fitting.batch_size,
         config.fitting.validation_images,
+        spike_ins,
     )
 
 

@@ -55,7 +55,9 @@ def fit_artifact(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         decoder = PixelCNNPP(network)
-    for name, (mean, deviation) in feed.channel_statistics().items():
+    statistics = feed.channel_statistics()
+    statistics |= feed.calibrate_spike_ins(statistics)
+    for name, (mean, deviation) in statistics.items():
         decoder.standardise(name, mean, deviation)
     started = start(decoder)
     unfinished = UnfinishedFit(artifact.path.with_name("resume.pt"), sha256_of_plain(artifact.recipe))
@@ -72,6 +74,8 @@ def fit_artifact(
     save_tensors(artifact.path, {name: tensor.cpu() for name, tensor in decoder.state_dict().items()})
     facts = dataclasses.asdict(record)
     facts.pop("curve")
+    if feed.spike_in_scales:
+        facts["spike_in_scales"] = feed.spike_in_scales
     artifact.finish(**facts)
     unfinished.path.unlink(missing_ok=True)
 

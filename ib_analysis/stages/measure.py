@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from decoders import PixelCNNPP, code_lengths_bits
+from decoders import PixelCNNPP, code_lengths_and_mean_map_bits, code_lengths_bits
 from ib_analysis.activations import Part
 from ib_analysis.artifacts import Artifact, atomic_path
 from ib_analysis.data import ImageData
@@ -24,9 +24,9 @@ from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_
 from ib_analysis.information.features import pool_features
 from ib_analysis.information.noise_probe import probe_noise
 from ib_analysis.information.probe import ProbePair, ProbeSplit, probe_targets
-from ib_analysis.stages.context import data_section, encoder_identities, images_of
-from ib_analysis.stages.feed import CellFeed
-from ib_analysis.stages.fit import decoder_artifact, feed_for, load_decoder
+from ib_analysis.stages.context import data_section, encoder_identities, images_of, measured_images
+from ib_analysis.stages.feed import CellFeed, Reading
+from ib_analysis.stages.fit import decoder_artifact, feed_for, load_decoder, readings_of
 from ib_analysis.stages.workers import Progress, Unit
 
 __all__ = [
@@ -52,15 +52,18 @@ NULL_VALIDATION = "null_validation"
 
 
 def code_length_artifact(experiment: Experiment, fit: Fit, what: str) -> Artifact:
-    """One decoder's code lengths: ``what`` is a cell's name, `NULL` or `NULL_VALIDATION`."""
+    """One decoder's code lengths: ``what`` is a reading's name, `NULL` or `NULL_VALIDATION`."""
     path = experiment.folder / "code_lengths" / fit.key / f"{what.replace('/', '_')}.npz"
-    inputs = {"data": images_of(experiment).sha256, "decoder": decoder_artifact(experiment, fit).identity}
+    inputs = {"data": measured_images(experiment).sha256, "decoder": decoder_artifact(experiment, fit).identity}
+    if what != NULL_VALIDATION:
+        # As an input and not as config: files of before, without the mean map, are measured again.
+        inputs["content"] = "bits, mean_map_bits"
     config = {"what": what, "group_size": experiment.config.activations.group_size}
     return Artifact(path, "code_lengths", config, inputs, fit.decoder_seed)
 
 
 def _code_length_artifacts(experiment: Experiment, fit: Fit) -> dict[str, Artifact]:
-    names = [NULL_VALIDATION, NULL, *(cell_name(*cell) for cell in fit.cells)]
+    names = [NULL_VALIDATION, NULL, *(reading.name for reading in readings_of(experiment, fit))]
     return {name: code_length_artifact(experiment, fit, name) for name in names}
 
 
@@ -77,24 +80,30 @@ def _measure(config: ExperimentConfig, fit: Fit, progress: Progress) -> None:
     experiment = Experiment(config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     decoder = load_decoder(experiment, fit, device)
-    cells = {cell_name(*cell): cell for cell in fit.cells}
-    measure_code_lengths(decoder, feed_for(experiment, fit), _code_length_artifacts(experiment, fit), cells, progress)
+    record = decoder_artifact(experiment, fit).manifest() or {}
+    feed = feed_for(experiment, fit, record.get("spike_in_scales"))
+    readings = {reading.name: reading for reading in feed.readings}
+    artifacts = _code_length_artifacts(experiment, fit)
+    measure_code_lengths(decoder, feed, artifacts, readings, progress, mean_maps=True)
 
 
 def measure_code_lengths(
     decoder: PixelCNNPP,
     feed: CellFeed,
     artifacts: Mapping[str, Artifact],
-    cells: Mapping[str, tuple[int, str]],
+    readings: Mapping[str, Reading],
     progress: Progress,
     beside: Callable[[tuple[int, str], Part], dict[str, np.ndarray]] | None = None,
+    mean_maps: bool = False,
 ) -> None:
-    """Measure what is not complete of a decoder's code lengths, each into its small file as ``bits``.
+    """Measure what is not complete of a decoder's code lengths, each into its small file as ``bits``, shape (N,).
 
     Arguments:
-        artifacts: `NULL_VALIDATION`, `NULL` or a cell's name -> the record of its file.
-        cells: name -> (epoch, layer).
+        artifacts: `NULL_VALIDATION`, `NULL` or a reading's name -> the record of its file.
+        readings: name -> what the images are conditioned on.
         beside: (cell, part) -> further arrays that are kept with the cell's code lengths.
+        mean_maps: keep also the mean over the evaluation images of each pixel's and channel's bits, as
+            ``mean_map_bits``, shape (C, H, W).
     """
     progress(0, len(artifacts), {})
     for done, (name, artifact) in enumerate(artifacts.items(), start=1):
@@ -102,9 +111,15 @@ def measure_code_lengths(
             artifact.begin()
             start = time.perf_counter()
             part: Part = "validation" if name == NULL_VALIDATION else "evaluation"
-            arrays = {"bits": code_lengths_bits(decoder, feed.part(part, cells.get(name)))}
-            if beside is not None and name in cells:
-                arrays |= beside(cells[name], part)
+            reading = readings.get(name)
+            minibatches = feed.part(part, None) if reading is None else feed.part(part, *reading)
+            if mean_maps and part == "evaluation":
+                bits, mean_map = code_lengths_and_mean_map_bits(decoder, minibatches)
+                arrays = {"bits": bits, "mean_map_bits": mean_map}
+            else:
+                arrays = {"bits": code_lengths_bits(decoder, minibatches)}
+            if beside is not None and reading is not None:
+                arrays |= beside(reading.cell, part)
             save_arrays(artifact, arrays, seconds=time.perf_counter() - start)
         progress(done, len(artifacts), {"bits": float(load_arrays(artifact)["bits"].mean())})
 

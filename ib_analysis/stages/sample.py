@@ -1,20 +1,24 @@
-"""Sample images from what each layer still knows; reconstruct images with the autoencoders."""
+"""Sample images from what each layer still knows, and map where its bits are; reconstruct with the autoencoders."""
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import torch
 
-from decoders import Condition, PixelCNNPP
+from decoders import Condition, Minibatch, PixelCNNPP, code_length_maps_bits
 from ib_analysis.artifacts import Artifact, sha256_of_plain
 from ib_analysis.encoders import ResNetAutoencoder, reconstruct
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
 from ib_analysis.hdf5 import write_hdf5
 from ib_analysis.stages.collate import common_null_source
-from ib_analysis.stages.context import data_section, encoder_at, encoder_identities, images_of
+from ib_analysis.stages.context import data_section, encoder_at, encoder_identities, images_of, measured_images
 from ib_analysis.stages.fit import decoder_artifact, feed_for, load_decoder
 from ib_analysis.stages.measure import load_arrays, save_arrays
 from ib_analysis.stages.workers import Progress, Unit
+
+_MAP = "map"
+"""Prefix of the names of maps in a decoder's part."""
 
 __all__ = ["chosen_images", "merge_samples", "sample_units", "samples_artifact"]
 
@@ -39,9 +43,10 @@ def _sampled_fits(experiment: Experiment) -> list[Fit]:
 
 def _part(experiment: Experiment, fit: Fit) -> Artifact:
     path = experiment.folder / "samples" / f"{fit.key.replace('/', '_')}.npz"
-    inputs = {"data": images_of(experiment).sha256, "decoder": decoder_artifact(experiment, fit).identity}
+    inputs = {"data": measured_images(experiment).sha256, "decoder": decoder_artifact(experiment, fit).identity}
     # As an input and not as config: with other settings the samples are drawn again, which costs little.
     inputs["sampling"] = sha256_of_plain(experiment.section("sampling"))
+    inputs["content"] = "samples, maps"  # parts of before, without maps, are made again
     return Artifact(path, "samples", {"data": data_section(experiment)}, inputs, fit.decoder_seed)
 
 
@@ -62,7 +67,11 @@ def _sample(config: ExperimentConfig, fit: Fit, progress: Progress) -> None:
     artifact.begin()
     uniforms = _uniforms(experiment, decoder, fit.decoder_seed)
     images, draws = uniforms.shape[:2]
-    arrays = {"null": _draw(decoder, [], uniforms[0])}
+    originals = _chosen_originals(experiment)
+    arrays = {
+        "null": _draw(decoder, [], uniforms[0]),
+        f"{_MAP}/null": code_length_maps_bits(decoder, [Minibatch(originals)], null=True),
+    }
     feed = feed_for(experiment, fit)
     chosen = chosen_images(experiment) + feed.groups.images("evaluation").start
     # Many cells at once: the sampler's cost is by the pixel, hardly by the image.
@@ -74,12 +83,19 @@ def _sample(config: ExperimentConfig, fit: Fit, progress: Progress) -> None:
         for cell in cells:
             activations = feed.select(cell, chosen.tolist()).to(device)
             conditions.append(Condition(activations.repeat_interleave(draws, 0), cell_name(*cell)))
+            given = Minibatch(originals, (Condition(activations, cell_name(*cell)),))
+            arrays[f"{_MAP}/{cell_name(*cell)}"] = code_length_maps_bits(decoder, [given])
         repeated = uniforms.flatten(0, 1).repeat(len(cells), *[1] * (uniforms.ndim - 2))
         drawn = _draw(decoder, conditions, repeated)
         drawn = drawn.reshape(len(cells), images, draws, *drawn.shape[1:])
         arrays |= {cell_name(*cell): drawn[k] for k, cell in enumerate(cells)}
         progress(start + len(cells), len(fit.cells), {})
     save_arrays(artifact, arrays)
+
+
+def _chosen_originals(experiment: Experiment) -> torch.Tensor:
+    """The images that are shown: (images, C, H, W), uint8."""
+    return torch.from_numpy(images_of(experiment).evaluation.images[chosen_images(experiment)])
 
 
 def _uniforms(experiment: Experiment, decoder: PixelCNNPP, seed: int) -> torch.Tensor:
@@ -103,6 +119,9 @@ def samples_artifact(experiment: Experiment) -> Artifact:
     """The file that figures and page read: originals, samples and reconstructions."""
     inputs = {fit.key: _part(experiment, fit).identity for fit in _sampled_fits(experiment)}
     inputs["common null"] = common_null_source(experiment)
+    common = _common_null_fit(experiment)
+    if common is not None:
+        inputs["common null's decoder"] = decoder_artifact(experiment, common).identity
     for run in _autoencoders(experiment):
         inputs |= {f"{run.key} epoch {e}": sha for e, sha in encoder_identities(experiment, run).items()}
     return Artifact(experiment.folder / "samples.h5", "samples", {"data": data_section(experiment)}, inputs)
@@ -126,8 +145,9 @@ def merge_samples(experiment: Experiment) -> None:
         file["samples/null"] = parts[null]["null"]
         for fit, arrays in parts.items():
             for name, drawn in arrays.items():
-                if name != "null" and fit.run is not None:
+                if name != "null" and not name.startswith(f"{_MAP}/") and fit.run is not None:
                     file[f"samples/{fit.run.key}/{name}"] = drawn
+        _write_maps(experiment, file, parts)
         for run in _autoencoders(experiment):
             for epoch in experiment.epochs:
                 encoder = encoder_at(experiment, run, epoch)
@@ -136,6 +156,37 @@ def merge_samples(experiment: Experiment) -> None:
                     pictures = reconstruct(encoder, torch.from_numpy(data.evaluation.images[chosen]))
                 file[f"reconstructions/{run.key}/epoch_{epoch:04d}"] = pictures.numpy()
     artifact.finish()
+
+
+def _write_maps(experiment: Experiment, file: h5py.File, parts: dict[Fit, dict[str, np.ndarray]]) -> None:
+    """Where each image's L0 - L is, ``maps/<run>/<cell>``: shape (n_images, C, H, W), float32, bits.
+
+    L0 is the common one, or the decoder's own where the common one is another experiment's: the file's attribute
+    ``maps_of_common_null`` says which, each map's attribute ``null`` names the decoder. Without either (an own null
+    that was never fitted) there are no maps.
+    """
+    common = _common_null_fit(experiment)
+    file.attrs["maps_of_common_null"] = common is not None
+    common_map: np.ndarray | None = None
+    if common is not None:
+        decoder = load_decoder(experiment, common, torch.device("cpu"))
+        common_map = code_length_maps_bits(decoder, [Minibatch(_chosen_originals(experiment))], null=True)
+    elif experiment.config.fitting.null_share == 0:
+        return
+    for fit, arrays in parts.items():
+        if fit.run is None:
+            continue
+        null = arrays[f"{_MAP}/null"] if common_map is None else common_map
+        for cell in fit.cells:
+            name = f"maps/{fit.run.key}/{cell_name(*cell)}"
+            file[name] = (null - arrays[f"{_MAP}/{cell_name(*cell)}"]).astype(np.float32)
+            file[name].attrs["null"] = fit.key if common is None else common.key
+
+
+def _common_null_fit(experiment: Experiment) -> Fit | None:
+    """The decoder whose null condition is the common L0, where it is one of this experiment's."""
+    source = common_null_source(experiment)
+    return next((fit for fit in experiment.fits if fit.key == source), None)
 
 
 def _autoencoders(experiment: Experiment) -> list[Run]:

@@ -8,13 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ib_analysis.activations import Activations
+from ib_analysis.activations import Activations, groups_of
 from ib_analysis.experiment import Experiment, Run
+from ib_analysis.stages.context import images_of
 from ib_analysis.stages.dump import open_activations
+from ib_analysis.stages.feed import images_in_order
+from ib_analysis.studies.altered import ConstantActivations, ImageItself, ShuffledActivations
+from ib_analysis.studies.sign_codes import SignCodes
 
 __all__ = ["CONDITIONS", "conditions_of"]
 
-CONDITIONS: dict[str, Callable[[Experiment, Run], Activations]] = {"activations": open_activations}
+
+def _image(experiment: Experiment, run: Run) -> Activations:
+    data = images_of(experiment)
+    groups = groups_of(data, experiment.config.activations.group_size)
+    return ImageItself(images_in_order(data), data.intensities, groups, experiment.epochs)
+
+
+CONDITIONS: dict[str, Callable[[Experiment, Run], Activations]] = {
+    "activations": open_activations,
+    "shuffled": lambda experiment, run: ShuffledActivations(open_activations(experiment, run)),
+    "constant": lambda experiment, run: ConstantActivations(open_activations(experiment, run)),
+    "image": _image,
+    "signs": lambda experiment, run: SignCodes(open_activations(experiment, run), max(experiment.config.layers)),
+}
 """name -> what stands in for the run's activations."""
 
 

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from decoders import Cell, Condition, ImageSpace, PixelCNNPP, PixelCNNPPConfig
+from decoders import Condition, ImageSpace, PixelCNNPP
 from ib_analysis.data import image_space, split_sizes
 from ib_analysis.encoders import TappedNetwork, build_encoder, multiply_accumulates, tap_shapes
-from ib_analysis.experiment import Experiment, Fit, Run, cell_name
+from ib_analysis.experiment import Experiment, Fit, Run
+from ib_analysis.stages.fit import network_of
 from ib_analysis.studies.passes import count_passes
 
 __all__ = ["Cost", "cost", "decoder_flops", "describe"]
@@ -151,9 +152,7 @@ def _encoder(experiment: Experiment, run: Run, space: tuple) -> TappedNetwork:
 
 def _decoder(experiment: Experiment, fit: Fit, space: tuple, shapes: dict[str, tuple[int, ...]]) -> PixelCNNPP:
     (channels, height, width), intensities, _ = space
-    cells = tuple(Cell(cell_name(epoch, layer), layer, shapes[layer]) for epoch, layer in fit.cells)
-    config = PixelCNNPPConfig(ImageSpace(channels, height, width, intensities), experiment.config.decoder, cells)
-    return PixelCNNPP(config)
+    return PixelCNNPP(network_of(experiment, fit, ImageSpace(channels, height, width, intensities), shapes))
 
 
 def _batch(decoder: PixelCNNPP, count: int, device: torch.device | str) -> tuple[Tensor, Condition | None]:

@@ -18,7 +18,7 @@ from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig
 from decoders.config import Architecture
 from decoders.fitting import FittingConfig
 from ib_analysis.activations import groups_of
-from ib_analysis.artifacts import Artifact, load_tensors, plain, sha256_of_plain
+from ib_analysis.artifacts import Artifact, UserError, load_tensors, plain, sha256_of_plain
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run, cell_name
 from ib_analysis.stages.context import data_section, encoder_identities, images_of
 from ib_analysis.stages.feed import CellFeed, images_in_order
@@ -60,9 +60,17 @@ class ExtraFits:
         experiment: whose images, encoders and activations are used; they must be there already.
         study: names the folder.
         fits: the decoders, the costliest first, so that processes end together.
+
+    Raises:
+        UserError: the experiment has spike-ins: its own decoders were fitted to other images than a study's.
     """
 
     def __init__(self, experiment: Experiment, study: str, fits: Sequence[ExtraFit]) -> None:
+        if experiment.config.spike_in:
+            raise UserError(
+                f"{experiment.config.name} has spike-ins (spike_in is {experiment.config.spike_in}), so that its decoders "
+                f"were fitted to overwritten images; run `ib {study}` on the same experiment without them."
+            )
         self.experiment, self.study, self.fits = experiment, study, tuple(fits)
         self.folder = experiment.folder / "studies" / study
 
@@ -166,5 +174,6 @@ def _measure(config: ExperimentConfig, study: str, fit: ExtraFit, progress: Prog
     decoder = PixelCNNPP(extra.network(fit))
     decoder.load_state_dict(load_tensors(extra.decoder_artifact(fit).path))
     decoder.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    cells = {cell_name(*cell): cell for cell in fit.cells}
-    measure_code_lengths(decoder, extra.feed(fit), extra.code_length_artifacts(fit), cells, progress)
+    feed = extra.feed(fit)
+    readings = {reading.name: reading for reading in feed.readings}
+    measure_code_lengths(decoder, feed, extra.code_length_artifacts(fit), readings, progress)

@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ib_analysis.activations import Groups
+from ib_analysis.data import image_space
 from ib_analysis.data.splits import validation_size
 from ib_analysis.experiment import Experiment
 from ib_analysis.stages.feed import CellFeed
+from ib_analysis.stages.fit import layer_shapes
+from ib_analysis.stages.spike_ins import spike_ins_for
 
 __all__ = ["Passes", "count_passes"]
 
@@ -49,23 +50,21 @@ def count_passes(experiment: Experiment, sizes: dict[str, int]) -> Passes:
     groups = Groups(sizes["decoder"] - n_validation, n_validation, sizes["evaluation"], config.activations.group_size)
     validations = math.ceil(fitting.steps / fitting.validate_every)
     encoded = validated = measured = 0
+    _, height, width = image_space(config.data).image_shape
+    shapes = layer_shapes(experiment, experiment.runs[0]) if config.spike_in else {}
+    spike_ins = spike_ins_for(config, (height, width), shapes, sizes["decoder"], sizes["evaluation"])
+    no_images = np.zeros((groups.n_images, 1, 1, 1), dtype=np.uint8)
     for fit in experiment.fits:
-        source = _CountedActivations(groups)
         feed = CellFeed(
-            np.zeros((groups.n_images, 1, 1, 1), dtype=np.uint8),
-            groups,
-            source,
-            fit.cells,
-            fitting.batch_size,
-            fitting.validation_images,
-        )
-        images = sum(len(minibatch) for minibatch in feed.validation())
+            no_images, groups, None, fit.cells, fitting.batch_size, fitting.validation_images, spike_ins
+        )  # fmt: skip
+        images, evaluated = _validation_passes(feed)
         validated += validations * images * (2 if fit.cells else 1)
-        measured += n_validation + sizes["evaluation"] * (1 + len(fit.cells))
+        measured += n_validation + sizes["evaluation"] * (1 + len(feed.readings))
         if recompute and fit.cells:
             standardised = groups.n_train * len({epoch for epoch, _ in fit.cells})
             steps = fitting.steps * fitting.batch_size
-            encoded += standardised + steps + validations * source.evaluated + sizes["evaluation"] * len(fit.cells)
+            encoded += standardised + steps + validations * evaluated + sizes["evaluation"] * len(feed.readings)
     encoded += groups.n_images * n_runs * (len(experiment.cells) if recompute else len(experiment.epochs))
     return Passes(
         trained=sizes["encoder"] * config.training.epochs * n_runs,
@@ -77,27 +76,14 @@ def count_passes(experiment: Experiment, sizes: dict[str, int]) -> Passes:
     )
 
 
-class _CountedActivations:
-    """Stands in for recomputed activations, and counts the images that would go through the encoder.
-
-    Arguments:
-        groups: see `ib_analysis.activations.Activations`.
-    """
-
-    epochs: tuple[int, ...] = ()
-    layers: tuple[str, ...] = ()
-
-    def __init__(self, groups: Groups) -> None:
-        self.groups = groups
-        self.evaluated = 0
-        self._latest: tuple[int, int] | None = None
-
-    def shape(self, layer: str) -> tuple[int, ...]:
-        return (1,)
-
-    def read(self, epoch: int, layer: str, group: int) -> Tensor:
-        start, stop = self.groups.bounds[group]
-        if self._latest != (epoch, group):  # the layers of a group come from one forward pass
-            self.evaluated += stop - start
-            self._latest = (epoch, group)
-        return torch.zeros(stop - start, 1, dtype=torch.float16)
+def _validation_passes(feed: CellFeed) -> tuple[int, int]:
+    """Images of one validation that go through the decoder, and, where activations are recomputed, the encoder."""
+    decoded = encoded = 0
+    latest: tuple[int, int] | None = None
+    for group, reading in feed.validation_pairs():
+        start, stop = feed.groups.bounds[group]
+        decoded += stop - start
+        if reading is not None and latest != (reading.cell[0], group):
+            encoded += stop - start  # the layers of a group come from one forward pass
+            latest = (reading.cell[0], group)
+    return decoded, encoded

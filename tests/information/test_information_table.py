@@ -51,6 +51,8 @@ i_xh_bits i_xh_bits_low i_xh_bits_high i_xh_bits_per_dim code_length_bits null_c
 own_null_code_length_bits h_x_bits lower_bound_bits lower_bound_bits_low lower_bound_bits_high
 i_hy_linear_bits i_hy_mlp_bits i_hy_bits i_hy_bits_low i_hy_bits_high probe_accuracy
 decoder decoder_steps condition seconds warnings encoder_sha256 decoder_sha256
+spike_in_bits spike_in_recovered spike_in_recovered_low spike_in_recovered_high
+spike_in_mixed_recovered spike_in_mixed_recovered_low spike_in_mixed_recovered_high
 """
 
 

@@ -29,6 +29,9 @@ def folder(tmp_path):
         file[f"{RUN}_decoder0/own_null"] = np.arange(5.0) + 1
         file[f"{RUN}_decoder0/epoch_0001/h1"] = np.arange(5.0) + 2
         file[f"{RUN}_decoder1/epoch_0001_h1/epoch_0001/h1"] = np.arange(5.0) + 3
+        file["maps/null"] = np.full((1, 2, 2), 4.0)
+        file[f"maps/{RUN}_decoder0/epoch_0001/h1"] = np.full((1, 2, 2), 2.0)
+        file[f"maps/{RUN}_decoder1/epoch_0001_h1/epoch_0001/h1"] = np.full((1, 2, 2), 3.0)
     return folder
 
 
@@ -66,6 +69,19 @@ def test_code_lengths_of_shared_and_dedicated_decoders(folder):
     np.testing.assert_array_equal(results.code_lengths(RUN, 1, "h1", decoder_seed=1), np.arange(5.0) + 3)
     with pytest.raises(UserError, match="epoch_0007/h1"):
         results.code_lengths(RUN, 7, "h1")
+
+
+def test_mean_maps_of_shared_and_dedicated_decoders(folder):
+    results = load_results("toy", folder.parent)
+    np.testing.assert_array_equal(results.null_mean_code_length_map(), np.full((1, 2, 2), 4.0))
+    np.testing.assert_array_equal(results.mean_code_length_map(RUN, 1, "h1"), np.full((1, 2, 2), 2.0))
+    np.testing.assert_array_equal(results.mean_code_length_map(RUN, 1, "h1", decoder_seed=1), np.full((1, 2, 2), 3.0))
+    with pytest.raises(UserError, match=rf"holds no 'maps/{RUN}_decoder0/epoch_0007/h1'; .* {RUN}_decoder1\.$"):
+        results.mean_code_length_map(RUN, 7, "h1")
+    with h5py.File(folder / "code_lengths.h5", "a") as file:
+        del file["maps/null"]
+    with pytest.raises(UserError, match="holds no 'maps/null'"):
+        results.null_mean_code_length_map()
 
 
 def test_an_experiment_without_known_factors(folder):

@@ -15,7 +15,9 @@ import h5py
 import numpy as np
 import pytest
 
-from ib_analysis.information.table import FactorRow, InformationRow, write_table
+from ib_analysis.information.intervals import Bootstrap
+from ib_analysis.information.phases_table import CurveKey, PhaseRow, phase_rows
+from ib_analysis.information.table import FactorRow, InformationRow, read_table, write_table
 
 EPOCHS = (0, 1, 2, 5, 10, 20, 50, 100)
 LAYERS = {"h1": (16, 16, 16), "h2": (32, 8, 8), "h3": (64, 4, 4), "h4": (64,)}
@@ -80,7 +82,8 @@ def _write_information(
                             lower_bound_bits_high=None if h_x is None else h_x - null + 1.01 * i_xh,
                             i_hy_linear_bits=i_hy - 0.2,
                             i_hy_mlp_bits=i_hy, i_hy_bits=i_hy, i_hy_bits_low=i_hy - 0.09, i_hy_bits_high=i_hy + 0.09,
-                            probe_accuracy=min(0.99, 0.1 + i_hy / 4), decoder="shared", decoder_steps=1200,
+                            probe_accuracy=min(0.99, 0.1 + i_hy / 4),
+                            decoder=f"{task}_float32_seed{seed}_decoder0", decoder_steps=1200,
                             condition="standardised", seconds=12.5,
                             warnings=STILL_FALLING if warned(task, epoch, layer) else "",
                             encoder_sha256="a" * 64, decoder_sha256="b" * 64,
@@ -175,10 +178,38 @@ def _write_samples(folder: Path, seeds: Sequence[int], channels: int, size: int,
                         file[f"samples/{run}/epoch_{epoch:04d}/{layer}"] = np.stack(
                             [np.stack([blurred(image, share) for _ in range(n_draws)]) for image in originals]
                         )
+                        where = np.stack([share_of_bits(channels, size, 2 + k % 3) for k in range(n_images)])
+                        noise = np.random.default_rng([epoch, index]).normal(0, 0.02, where.shape)
+                        file[f"maps/{run}/epoch_{epoch:04d}/{layer}"] = (60 * share * where + noise).astype(np.float32)
                     if task == "autoencoding":
                         file[f"reconstructions/{run}/epoch_{epoch:04d}"] = np.stack(
                             [blurred(image, _progress(epoch)) for image in originals]
                         )
+
+
+def share_of_bits(channels: int, size: int, radius: int) -> np.ndarray:
+    """A ring in the middle of an image that holds all bits, most of them in the first channel; sums to one."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    ring = np.exp(-((np.hypot(x, y) - radius) ** 2) / 4)
+    shares = np.array([1 / (2 + channel) for channel in range(channels)])[:, None, None] * ring
+    return shares / shares.sum()
+
+
+def write_mean_maps(folder: Path, channels: int = 1, size: int = 16) -> None:
+    """Write ``code_lengths.h5`` with maps alone, whose sums are those of information.csv, and ``phases.csv``."""
+    rows = read_table(folder / "information.csv", InformationRow)
+    null = rows[0].null_code_length_bits * np.full((channels, size, size), 1 / (channels * size * size))
+    lengths: dict[CurveKey, dict[int, np.ndarray]] = {}
+    spread = np.random.default_rng(0).normal(size=40)
+    with h5py.File(folder / "code_lengths.h5", "w") as file:
+        file["maps/null"] = null
+        for row in rows:
+            at = list(LAYERS).index(row.layer)
+            given = null - row.i_xh_bits * share_of_bits(channels, size, 1 + at + EPOCHS.index(row.epoch) // 3)
+            file[f"maps/{row.decoder}/epoch_{row.epoch:04d}/{row.layer}"] = given
+            key = CurveKey(row.task, row.number_format, row.layer, row.encoder_seed, row.decoder_seed)
+            lengths.setdefault(key, {})[row.epoch] = row.code_length_bits + spread
+    write_table(folder / "phases.csv", PhaseRow, phase_rows(folder.name, lengths, {}, Bootstrap(n_resamples=199)))
 
 
 def write_experiment(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+from PIL import Image
 from saved_experiments import MakeExperiment
 
 from ib_analysis.artifacts import UserError
@@ -58,6 +64,78 @@ def test_missing_samples_are_one_clear_sentence(make_experiment: MakeExperiment,
         write_samples_page(folder, tmp_path / "figures")
 
 
+def payload(page: Path) -> dict:
+    return json.loads(page.read_text().partition('<script type="application/json" id="data">')[2].split("</script>")[0])
+
+
+def pixels(url: str) -> np.ndarray:
+    with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_maps_of_every_image_and_their_change_since_the_peak(
+    make_experiment: MakeExperiment, tmp_path: Path, channels: int
+) -> None:
+    folder = make_experiment(channels=channels, size=8)
+    run = payload(write_samples_page(folder, tmp_path / "figures"))["runs"][0]
+    limit = run["maps"]["limit"]
+    with h5py.File(folder / "samples.h5") as file:
+        maps = file["maps/classification_float32_seed0"]
+        for layer, peak in (("h1", 20), ("h4", 5)):  # as information.csv has them
+            assert run["maps"]["peaks"][layer] == peak
+            now, at_peak = maps[f"epoch_0100/{layer}"][:], maps[f"epoch_{peak:04d}/{layer}"][:]
+            cell = run["cells"][f"{layer}/100"]
+            wanted = np.stack([now, now - at_peak], 1)  # (n_images, 2, C, H, W)
+            np.testing.assert_allclose(cell["map_bits"], wanted.sum((-2, -1)), atol=1e-4)
+            picture = pixels(cell["maps"]).reshape(6, 8, 2, 8, 3).swapaxes(1, 2)  # (n_images, 2, H, W, rgb)
+            shown = wanted.sum(2)
+            more, less = picture[shown > 0.1 * limit], picture[shown < -0.1 * limit]
+            assert len(more) > 20
+            assert len(less) > 20 or layer == "h1"  # the maps of h1 hardly change
+            assert (more[:, 0] > more[:, 2]).all()  # orange: red above blue
+            assert (less[:, 0] < less[:, 2]).all()  # purple
+            assert (np.ptp(picture[np.abs(shown) < 0.004 * limit], axis=-1) < 12).all()  # white
+            at_its_peak = pixels(run["cells"][f"{layer}/{peak}"]["maps"])[:, 8:]
+            assert len(np.unique(at_its_peak.reshape(-1, 3), axis=0)) == 1
+
+
+def test_a_map_that_is_not_finite_is_grey_there_and_no_number(make_experiment: MakeExperiment, tmp_path: Path) -> None:
+    folder = make_experiment(size=8)
+    with h5py.File(folder / "samples.h5", "a") as file:
+        file["maps/classification_float32_seed0/epoch_0100/h1"][0, 0, 3, 4] = np.inf
+    cell = payload(write_samples_page(folder, tmp_path / "figures"))["runs"][0]["cells"]["h1/100"]
+    assert cell["map_bits"][0] == [[None], [None]]
+    assert pixels(cell["maps"])[3, 4].tolist() == [140, 140, 140]
+    assert None not in cell["map_bits"][1][0]
+
+
+def test_samples_without_maps_make_a_page_without_them(make_experiment: MakeExperiment, tmp_path: Path) -> None:
+    folder = make_experiment(size=8)
+    with h5py.File(folder / "samples.h5", "a") as file:
+        del file["maps"]
+    run = payload(write_samples_page(folder, tmp_path / "figures"))["runs"][0]
+    assert run["maps"] is None
+    assert "maps" not in run["cells"]["h1/100"]
+
+
+@pytest.mark.parametrize(("common", "words"), [(True, "the common one"), (False, "this decoder&#39;s own")])
+def test_page_says_which_l0_the_maps_are_taken_from(
+    make_experiment: MakeExperiment, tmp_path: Path, common: bool, words: str
+) -> None:
+    folder = make_experiment(size=8)
+    with h5py.File(folder / "samples.h5", "a") as file:
+        file.attrs["maps_of_common_null"] = common
+    assert f"L0 is {words}" in write_samples_page(folder, tmp_path / "figures").read_text()
+
+
+ONE_COLOUR = """(name) => {
+    const canvas = document.querySelector(name);
+    const bytes = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    return bytes.every((value, index) => value === bytes[index % 4]);
+}"""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -85,6 +163,9 @@ def test_slider_layer_image_and_task_change_the_picture(written: Path, browser) 
         return page.evaluate(
             """() => ({sample: document.querySelector('#samples canvas').toDataURL(),
                        original: document.querySelector('#original').toDataURL(),
+                       map: document.querySelector('#map').toDataURL(),
+                       change: document.querySelector('#change').toDataURL(),
+                       map_bits: document.querySelector('#map-bits').innerText,
                        bits: document.querySelector('#bits').innerText})"""
         )
 
@@ -97,6 +178,15 @@ def test_slider_layer_image_and_task_change_the_picture(written: Path, browser) 
     assert first["sample"] != last["sample"]
     assert first["original"] == last["original"]
     assert first["bits"] != last["bits"]
+    assert first["map"] != last["map"]
+    assert first["change"] != last["change"]
+    assert first["map_bits"] != last["map_bits"]
+    assert page.locator("#peak-now").inner_text() == "20"
+    page.locator("#epoch").fill("5")
+    peak = shown("classification_float32_seed0/h1/20/0")
+    assert "this is the peak" in peak["map_bits"]
+    assert page.evaluate(ONE_COLOUR, "#change")  # nothing has changed yet
+    assert not page.evaluate(ONE_COLOUR, "#map")
     page.keyboard.press("End")
     assert shown("classification_float32_seed0/h1/100/0") == last
 
@@ -112,6 +202,7 @@ def test_slider_layer_image_and_task_change_the_picture(written: Path, browser) 
     page.locator("#image label").nth(2).click()
     other = shown("classification_float32_seed0/h4/1/2")
     assert other["original"] != last["original"]
+    assert other["map"] != deep["map"]
     assert not page.locator("#reconstruction-figure").is_visible()
     page.locator("#run label").nth(1).click()
     shown("autoencoding_float32_seed0/h4/1/2")

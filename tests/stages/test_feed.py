@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ib_analysis.activations import Groups
+from ib_analysis.spike_ins import mixing_for
 from ib_analysis.stages.feed import CellFeed, name_of
+from ib_analysis.stages.spike_ins import SpikeIns
 
 
 class Telling:
@@ -106,3 +108,72 @@ def test_without_cells_there_are_only_images() -> None:
     feed = feed_of(Groups(10, 3, 7, 4), [], 8)
     assert feed.minibatch(np.random.default_rng(0)).condition is None
     assert all(minibatch.condition is None for minibatch in feed.validation())
+
+
+def spiked_feed(groups: Groups, scales: dict[str, float] | None = None) -> tuple[CellFeed, SpikeIns]:
+    """Images of one pixel row, whose coins are the bits of the image's index; h4 has no room for mixing."""
+    coins = (np.arange(groups.n_images)[:, None] >> np.arange(2)) & 1
+    mixings = {"h3": mixing_for((2, 2, 2), (2, 4), (0, 3), "local", seed=0), "h4": None}
+    spike_ins = SpikeIns(coins.astype(np.uint8), (0, 3), (2, 4), mixings, dict(scales or {}))
+    images = np.arange(groups.n_images, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    return CellFeed(images, groups, Telling(groups), CELLS, 8, 20, spike_ins), spike_ins
+
+
+def test_every_reading_is_drawn_and_validated_with_the_coins_of_its_images() -> None:
+    groups = Groups(40, 8, 8, 4)
+    scales = {name_of(cell): 3.0 for cell in CELLS}
+    feed, spike_ins = spiked_feed(groups, scales)
+    assert len(feed.readings) == 3 * 3 + 3 * 2
+    mixing = spike_ins.mixings["h3"]
+    assert mixing is not None
+    seen: Counter[str] = Counter()
+    rng = np.random.default_rng(0)
+    for minibatch in [*feed.validation(), *(feed.minibatch(rng) for _ in range(60))]:
+        start = 0
+        for part in minibatch.condition or ():
+            stop = start + len(part.activations)
+            index = minibatch.images[start:stop].flatten().long()
+            coins = torch.stack([2 * (index & 1) - 1, 2 * (index >> 1 & 1) - 1], 1)
+            if part.beside:
+                (coins_part,) = part.beside
+                wanted = torch.zeros(len(index), 2, 4)
+                wanted[:, 0, 0], wanted[:, 0, 3] = coins[:, 0].float(), coins[:, 1].float()
+                assert torch.equal(coins_part.activations[:, 0].float(), wanted)
+            plain = Telling(groups).read(int(part.cell[6:10]), part.cell[11:13], 0)[:1].float()
+            plain = plain.expand(len(index), *plain.shape[1:]).clone()
+            plain[:, 0] = index.float().view(-1, *[1] * (plain.ndim - 2))
+            if part.cell.endswith("_spike_in_mixed"):
+                plain = (plain.double() + 3.0 * mixing(coins)).half()
+            assert torch.equal(part.activations, plain.half())
+            seen[part.name] += 1
+            start = stop
+        assert start == len(minibatch)
+    assert set(seen) == {reading.condition for reading in feed.readings}
+
+
+def test_scales_are_those_of_the_activations_and_mixed_statistics_allow_for_the_coins() -> None:
+    groups = Groups(64, 4, 8, 4)
+    feed, _ = spiked_feed(groups)
+    statistics = feed.channel_statistics()
+    mixed = feed.calibrate_spike_ins(statistics)
+    assert set(mixed) == {f"epoch_{epoch:04d}/h3_spike_in_mixed" for epoch in (0, 5, 10)}
+    # channel 0 is the index, 0..63, channel 1 constant
+    assert feed.spike_in_scales["epoch_0005/h3"] == pytest.approx(np.sqrt((64**2 - 1) / 12 / 2), rel=1e-6)
+    mean, deviation = mixed["epoch_0005/h3_spike_in_mixed"]
+    values = torch.cat(
+        [part.activations for m in feed.part("train", (5, "h3"), "spike_in_mixed") for part in m.condition]
+    )
+    flat = values.double().movedim(1, 0).flatten(1)
+    assert mean.tolist() == pytest.approx(statistics["epoch_0005/h3"][0].tolist())
+    # these coins are bits of the index, so nearly but not quite independent of channel 0
+    assert deviation.tolist() == pytest.approx(flat.std(1, correction=0).tolist(), rel=0.1)
+
+
+def test_the_plain_reading_is_the_feed_without_spike_ins() -> None:
+    groups = Groups(16, 4, 8, 4)
+    plain, (spiked, _) = feed_of(groups, CELLS, 8), spiked_feed(groups)
+    for cell in CELLS:
+        for one, other in zip(plain.part("evaluation", cell), spiked.part("evaluation", cell), strict=True):
+            assert torch.equal(one.images, other.images)
+            assert [part.name for part in one.condition] == [part.name for part in other.condition]
+            assert torch.equal(one.condition[0].activations, other.condition[0].activations)

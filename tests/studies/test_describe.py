@@ -82,14 +82,26 @@ def test_operations_and_times_follow_from_the_passes(tmp_path: Path, monkeypatch
     assert min(found.training_seconds, found.encoding_seconds, found.fitting_seconds, found.measuring_seconds) > 0
 
 
-@pytest.mark.parametrize("mode", ["dump", "recompute"])
-def test_the_counts_are_those_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+def test_spike_ins_are_counted_in_all_their_variants() -> None:
+    # h3 has 16 channels for 16 places of coins and takes them mixed in, h4 has 16 units: three variants of six cells.
+    passes, plain = (count_passes(with_mode("recompute", spike_in=m), split_sizes(CONFIG.data)) for m in (16, 0))
+    assert passes.measured == 2 * (12 * 6 * 3 + 12 + 8)
+    assert passes.validated == 2 * 3 * (6 * 3 * 4) * 2
+    assert passes.fitted == plain.fitted
+    # Validations of 18 groups; two groups take turns, so that each is another than the one before.
+    assert passes.encoded == 2 * (3 * 24 + 10 * 8 + 3 * 18 * 4 + 18 * 12) + 6 * 44
+
+
+@pytest.mark.parametrize(("mode", "spike_in"), [("dump", 0), ("recompute", 0), ("recompute", 16)])
+def test_the_counts_are_those_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, spike_in: int
+) -> None:
     """Evaluation passes of the decoder, counted while the stages run."""
     from ib_analysis.stages import fit, measure, prepare, train
     from ib_analysis.stages.dump import dump_units
 
     monkeypatch.chdir(tmp_path)
-    experiment = with_mode(mode)
+    experiment = with_mode(mode, spike_in=spike_in)
     seen = {"fit": 0, "evaluated": 0, "encoded": 0}
 
     def run_all(units: list) -> None:

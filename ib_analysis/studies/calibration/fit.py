@@ -58,11 +58,12 @@ def _measure(config: CalibrationConfig, fit: SourceFit, progress: Progress) -> N
     decoder = PixelCNNPP(calibration.network(fit))
     decoder.load_state_dict(load_tensors(calibration.decoder_artifact(fit).path))
     decoder.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    cells = {name_of(cell): cell for cell in calibration.cells(fit.source)}
+    feed = calibration.feed(fit)
     outputs = calibration.outputs(fit.source)
 
     def truth(cell: tuple[int, str], part: Part) -> dict[str, np.ndarray]:
         densities = [outputs.information_bits(*cell, group) for group in outputs.groups.part(part)]
         return {"information_bits": np.concatenate(densities)}
 
-    measure_code_lengths(decoder, calibration.feed(fit), _artifacts(calibration, fit), cells, progress, beside=truth)
+    readings = {reading.name: reading for reading in feed.readings}
+    measure_code_lengths(decoder, feed, _artifacts(calibration, fit), readings, progress, beside=truth)

@@ -1,0 +1,84 @@
+"""`ib controls`: run the experiment as far as needed, then its controls, and say which of them passed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ib_analysis.artifacts import Artifact, UserError
+from ib_analysis.experiment import Experiment
+from ib_analysis.information.controls_table import CONTROLS, ControlRow
+from ib_analysis.information.table import read_table, write_table
+from ib_analysis.stages.pipeline import run_until
+from ib_analysis.stages.workers import Workers, exclusive
+from ib_analysis.studies.controls.config import ControlsConfig
+from ib_analysis.studies.controls.permuted_labels import permuted_label_units
+from ib_analysis.studies.controls.plan import Controls
+from ib_analysis.studies.controls.rows import rows_of
+from ib_analysis.studies.controls.summary import summary
+
+__all__ = ["run"]
+
+
+def run(experiment: Experiment, settings: ControlsConfig) -> None:
+    """Run what is missing of an experiment and of its controls, draw their figure and print their table.
+
+    Writes ``checkpoints/<experiment>/controls.csv`` (see `ib_analysis.information.controls_table`) with the rows of
+    all controls that are finished with these settings, and the figure ``figures/<experiment>/controls.png``.
+
+    Raises:
+        UserError: a user's mistake (an unknown layer, other config, full disk); nothing computed is lost.
+    """
+    controls = Controls(experiment, settings)
+    run_until(experiment, "measure")
+    controls.extra.run()
+    with exclusive(controls.folder / ".lock", str(controls.folder)):
+        if "permuted_labels" in controls.names:
+            with Workers(1, experiment.config.threads, controls.folder) as workers:
+                workers.run("probe", permuted_label_units(controls))
+        for name in controls.names:
+            _tabulate(controls, name)
+        rows = _collate(Controls(experiment, dataclasses.replace(settings, only=())))
+        for path in _draw(experiment):
+            print(path)
+    print()
+    print(summary(rows, controls.left_out()))
+
+
+def _tabulate(controls: Controls, name: str) -> None:
+    artifact = controls.table_artifact(name)
+    if artifact.status() != "complete":
+        artifact.begin()
+        write_table(artifact.path, ControlRow, rows_of(controls, name))
+        artifact.finish()
+
+
+def _collate(controls: Controls) -> list[ControlRow]:
+    """Put the tables together of all controls that are finished with these settings."""
+    finished = {name: artifact for name in controls.names if (artifact := _finished(controls, name)) is not None}
+    experiment = controls.experiment
+    inputs = {name: artifact.identity for name, artifact in finished.items()}
+    artifact = Artifact(experiment.folder / "controls.csv", "controls", experiment.section("name"), inputs)
+    rows = [row for name in CONTROLS if name in finished for row in read_table(finished[name].path, ControlRow)]
+    if artifact.status() != "complete":
+        artifact.begin()
+        write_table(artifact.path, ControlRow, rows)
+        artifact.finish()
+    return rows
+
+
+def _finished(controls: Controls, name: str) -> Artifact | None:
+    try:
+        artifact = controls.table_artifact(name)
+    except UserError:  # a decoder or probe that it is made of is not there
+        return None
+    return artifact if artifact.status() == "complete" else None
+
+
+def _draw(experiment: Experiment) -> list[str]:
+    # matplotlib is slow to import
+    from ib_analysis.plots import controls as figure
+    from ib_analysis.plots.style import drawing_style, save
+
+    with drawing_style():
+        drawn = figure.draw(experiment.folder / "controls.csv")
+        return [str(path) for path in save(drawn, experiment.figures, "controls") if path.suffix == ".png"]
