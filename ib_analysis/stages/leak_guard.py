@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -30,8 +31,7 @@ class GuardedData:
 
     def __init__(self, data: TrainingData, evaluation: Tensor, allowed: Tensor) -> None:
         self._data = data
-        pixels = evaluation[0].numel() if len(evaluation) else 0
-        draws = np.random.default_rng(0).integers(-(2**62), 2**62, size=pixels)
+        draws = np.random.default_rng(0).integers(-(2**62), 2**62, size=math.prod(evaluation.shape[1:]))
         self._weights = torch.from_numpy(2 * draws + 1)
         hashes = self._hashes(evaluation)
         secret = ~torch.isin(hashes, self._hashes(allowed))

@@ -51,7 +51,7 @@ def test_a_row_per_cell_and_null_made_of_the_curve_alone(tiny: Path, capsys: pyt
         else:
             assert row.warnings
     # An experiment that was finished before there were certificates gets them, and keeps all that it had.
-    made = {path: path.read_bytes() for path in FOLDER.rglob("*") if path.suffix in (".pt", ".npz", ".csv")}
+    made = {path: path.read_bytes() for path in FOLDER.rglob("*") if path.suffix in (".pt", ".npz", ".csv", ".h5")}
     (FOLDER / "certificates.csv").unlink()
     assert main(["estimate-mi", "tiny.yaml", *OPTIONS]) == 0
     assert {path: path.read_bytes() for path in made} == made
