@@ -15,6 +15,7 @@ __all__ = ["Site", "check_nodes", "connect", "difference", "import_ray"]
 
 ANSWER_SECONDS = 120
 """How long a machine may take to say that it is ready; it imports torch first."""
+CALL_SECONDS = 10
 OBJECT_STORE_BYTES = 100 * 2**20
 """Nothing large passes through Ray: units read and write files."""
 
@@ -80,13 +81,30 @@ def connect(ray: Any, address: str | None, cpus: int) -> None:
     chosen = address or os.environ.get("RAY_ADDRESS") or "local"
     own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
+        _call(chosen)
         ray.init(address=chosen, logging_level="ERROR", log_to_driver=False, **(own if chosen == "local" else {}))
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
             f"There is no Ray cluster to join at {chosen} ({reason}); start one (ray start --head), give its address "
             "by --ray_address, or leave the address out."
         ) from error
+
+
+def _call(address: str) -> None:
+    """See that somebody listens at host:port: Ray itself would try for many minutes.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: this is no address.
+    """
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("an address is auto or host:port")
+    with socket.create_connection((host, int(port)), timeout=CALL_SECONDS):
+        pass
 
 
 def check_nodes(ray: Any, site: Site, threads: int, most: int) -> float:
