@@ -47,6 +47,8 @@ def write_samples_page(experiment_folder: Path, figures_folder: Path) -> Path:
         h_x_bits=saved.data.h_x_bits,
         h_y_bits=saved.data.h_y_bits,
         draws=payload["draws"],
+        decoder_seeds=len({row.decoder_seed for row in saved.information}),
+        encoder_seeds=len({row.encoder_seed for row in saved.information}),
         payload=payload,
     )
     path = figures_folder / "samples.html"
