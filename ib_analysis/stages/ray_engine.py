@@ -74,17 +74,16 @@ class RayEngine:
         self._news: Any = None
 
     def __enter__(self) -> RayEngine:
+        return self
+
+    def _join(self) -> None:
+        """Join the cluster, once there is something to do."""
         token = secrets.token_hex(8)
         self._site = Site(os.getcwd(), str(self.folder), str(self.folder / ".ray_probe"), token)
         write_text(Path(self._site.probe), token)
-        try:
-            connect(self._ray, self.address, cpus=self.here * self.threads)
-            self._gpu_share = check_nodes(self._ray, self._site, self.threads, self.most)
-            self._news = _start_news(self._ray)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+        connect(self._ray, self.address, cpus=self.here * self.threads)
+        self._gpu_share = check_nodes(self._ray, self._site, self.threads, self.most)
+        self._news = _start_news(self._ray)
 
     def __exit__(self, *exception: object) -> None:
         self._ray.shutdown()  # ends the tasks that still run
@@ -98,6 +97,10 @@ class RayEngine:
             UserError: a unit met a user's mistake, or its process died again and again; the others are stopped, what
                 they had saved is kept.
         """
+        if not units:
+            return []
+        if self._news is None:
+            self._join()
         results: list[Any] = [None] * len(units)
         waiting = list(range(len(units)))[::-1]
         attempts = [0] * len(units)

@@ -1,4 +1,4 @@
-"""Units on a Ray cluster: a killed process and a lost machine change no number, and mistakes arrive as one sentence."""
+"""Units on a Ray cluster: a killed process changes no number, and mistakes arrive as one sentence."""
 
 from __future__ import annotations
 
@@ -38,10 +38,8 @@ def cluster(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
     from ray.cluster_utils import Cluster
 
-    soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}  # a lost machine is missed early
-    head = {**NODE, "include_dashboard": False, "_system_config": soon}
-    found = Cluster(initialize_head=True, head_node_args=head)
-    found.second = found.add_node(**NODE)
+    found = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    found.add_node(**NODE)
     found.wait_for_nodes()
     yield found
     ray.shutdown()
@@ -71,7 +69,7 @@ def wait_for(condition: Any, process: subprocess.Popen) -> None:
         time.sleep(0.01)
 
 
-def test_a_killed_process_and_a_lost_machine_change_no_number(cluster: Any, tmp_path: Path) -> None:
+def test_a_killed_process_changes_no_number(cluster: Any, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ib_analysis.cli", "estimate-mi", "tiny.yaml", "--name", "far", *OPTIONS]
     with Path("log").open("w") as log:
         run = subprocess.Popen(
@@ -81,11 +79,9 @@ def test_a_killed_process_and_a_lost_machine_change_no_number(cluster: Any, tmp_
     victims = working_on("fit")
     assert victims, Path("log").read_text()
     victims[0].send_signal(signal.SIGKILL)
-    wait_for(lambda: "is started again" in Path("log").read_text(), run)
-    cluster.remove_node(cluster.second, allow_graceful=False)
     assert run.wait() == 0, Path("log").read_text()
     said = Path("log").read_text()
-    assert 1 <= said.count("is started again") <= 3, said  # the second machine may just have had nothing to do
+    assert said.count("is started again") == 1, said
 
     assert main([*command[3:], "--name", "near"]) == 0
     assert table("far") == table("near")
