@@ -128,6 +128,13 @@ class ExperimentConfig:
     """How coins are shown, and mixed into activations."""
     workers: int = 0
     """Processes that work side by side; 0: one per core without a GPU, one with a GPU. Does not change numbers."""
+    engine: Literal["local", "ray"] = "local"
+    """What the processes run on: `local`, this machine; `ray`, a Ray cluster whose nodes all see this folder (or a
+    Ray of this machine), on which `workers` is the most that run at once (0: as many as there is room for) and share
+    its GPUs. Does not change numbers."""
+    ray_address: str | None = None
+    """With `engine: ray`: `auto` or host:port of a running cluster; empty: RAY_ADDRESS where that is set, else a Ray
+    of this machine is started for the run."""
     threads: int = 1
     """Threads of each process. At small sizes two processes of one thread beat one of two; may change the last
     digits of the numbers."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ib_analysis.information.intervals import Interval
+from ib_analysis.information.seed_spread import spread_over_seeds
 from ib_analysis.information.spike_ins import tolerance
 from ib_analysis.information.table import InformationRow
 from ib_analysis.information.warnings import EXPLANATIONS, split_warnings
@@ -15,6 +17,8 @@ __all__ = ["Finished", "align", "compare", "summary"]
 
 MARK = "!"
 """Stands behind the number of a cell with warnings."""
+
+_Of = Callable[[InformationRow], Interval]
 
 
 class Finished(Protocol):
@@ -36,48 +40,70 @@ class Finished(Protocol):
 def summary(results: Finished) -> str:
     """I(X;H) and I(H;Y) of every task and layer: first, peak (with its epoch) and last, with intervals.
 
-    The last columns hold the exact entropy of an image and the lower bound on Shannon's I(X;H) at the last epoch,
-    where H(X) is known. Cells with warnings are marked, and the warnings explained below.
+    With several seeds: means over them with intervals for new seeds (`spread_over_seeds`) and the range of single runs,
+    and below them I(X;H) of each run at its last epoch.
+
+    The last columns hold the exact entropy of an image and the lower bound on Shannon's I(X;H) at the last epoch, where
+    H(X) is known. Cells with warnings are marked, and the warnings explained below.
     """
     rows = results.information
     if not rows:
         return f"{results.experiment}: no cell has been measured."
-    groups: dict[tuple[str, str, int, int, str], list[InformationRow]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: row.epoch):
-        groups[(*_run(row), row.layer)].append(row)
-    several = len({_run(row)[1:] for row in rows}) > 1
-    known = any(row.h_x_bits is not None for row in rows)
+    several = len({(row.encoder_seed, row.decoder_seed) for row in rows}) > 1
+    told = _over_seeds(results) if several else _single_runs(results)
+    return "\n".join([*told, *_spike_ins(rows), *_legend(rows)])
 
+
+def _single_runs(results: Finished) -> list[str]:
+    rows = results.information
+    layers = _by_layer(rows)
+    known = any(row.h_x_bits is not None for row in rows)
     lines = [["task", "layer", "first", "peak", "last", *(["lower bound, last", "H(X)"] if known else [])]]
-    for key, cells in groups.items():
-        line = [_label(key, several), key[-1], *_course(cells, _usable)]
+    for (subject, layer), found in layers.items():
+        cells = sorted(found, key=lambda row: row.epoch)
+        line = [subject, layer, *_course(cells, _usable)]
         if known:
             line += [_lower_bound(cells[-1]), _number(cells[-1].h_x_bits)]
         lines.append(line)
     text = [f"I(X;H) in bits, usable information with its interval ({results.experiment})", *align(lines), ""]
 
     lines = [["task", "layer", "first", "peak", "last"]]
-    lines += [[_label(key, several), key[-1], *_course(cells, _label_information)] for key, cells in groups.items()]
-    text += ["I(H;Y) in bits, lower bound from probes with its interval", *align(lines)]
-    if any(row.spike_in_bits for row in rows):
-        text += _spike_ins([(_label(key, several), cells) for key, cells in groups.items()])
-    return "\n".join([*text, *_legend(rows)])
+    for (subject, layer), found in layers.items():
+        lines.append([subject, layer, *_course(sorted(found, key=lambda row: row.epoch), _label_information)])
+    return [*text, "I(H;Y) in bits, lower bound from probes with its interval", *align(lines)]
 
 
-def _spike_ins(layers: Iterable[tuple[str, Sequence[InformationRow]]]) -> list[str]:
+def _by_layer(rows: Sequence[InformationRow]) -> dict[tuple[str, str], list[InformationRow]]:
+    """(task and number format in words, layer) -> its rows, in the order of the table."""
+    formats = {row.number_format for row in rows}
+    layers: dict[tuple[str, str], list[InformationRow]] = defaultdict(list)
+    for row in rows:
+        layers[row.task if len(formats) == 1 else f"{row.task} {row.number_format}", row.layer].append(row)
+    return layers
+
+
+# ---------------------------------------------------------------------------------------------- spike-ins
+
+
+def _spike_ins(rows: Sequence[InformationRow]) -> list[str]:
     """Fractions of the known coins that decoders find, first and last; how many cells keep the tolerance."""
+    if not any(row.spike_in_bits for row in rows):
+        return []
+    several = len({(row.encoder_seed, row.decoder_seed) for row in rows}) > 1
+    runs: dict[tuple[str, str], list[InformationRow]] = defaultdict(list)
+    for (subject, layer), found in _by_layer(rows).items():
+        for row in sorted(found, key=lambda row: row.epoch):
+            seeds = f" seeds {row.encoder_seed}/{row.decoder_seed}" if several else ""
+            runs[subject + seeds, layer].append(row)
     lines = [["task", "layer", "map, first", "last", "mixed, first", "last"]]
     within: dict[str, list[bool]] = {"map": [], "mixed": []}
-    bits = 0.0
-    for label, cells in layers:
-        line = [label, cells[0].layer]
+    bits = max(row.spike_in_bits or 0.0 for row in rows)
+    for key, cells in runs.items():
+        line = [*key]
         for kind, name in (("map", "spike_in_recovered"), ("mixed", "spike_in_mixed_recovered")):
             line += [_fraction(row, name) for row in (cells[0], cells[-1])]
-            for row in cells:
-                recovered = getattr(row, name)
-                if row.spike_in_bits and recovered is not None:
-                    bits = row.spike_in_bits
-                    within[kind].append(abs(recovered - 1) <= tolerance(bits))
+            recovered = [value for row in cells if (value := getattr(row, name)) is not None]
+            within[kind] += [abs(value - 1) <= tolerance(bits) for value in recovered]
         lines.append(line)
     counts = ", ".join(f"{kind} {sum(kept)} of {len(kept)} cells" for kind, kept in within.items())
     return [
@@ -93,7 +119,60 @@ def _fraction(row: InformationRow, name: str) -> str:
     return "-" if value is None else _with_interval(Interval(value, low, high), row)
 
 
-def _course(cells: Sequence[InformationRow], of: Any) -> list[str]:
+# ---------------------------------------------------------------------------------------------- several seeds
+
+
+def _over_seeds(results: Finished) -> list[str]:
+    """Means over seeds with intervals for new seeds and the range of single runs; then each run's last epoch."""
+    rows = results.information
+    layers = _by_layer(rows)
+    confidence = (results.config.get("estimation") or {}).get("confidence", 0.95)
+    encoders, decoders = ({getattr(row, f"{kind}_seed") for row in rows} for kind in ("encoder", "decoder"))
+    text = [
+        f"Over {len(encoders)} encoder and {len(decoders)} decoder seeds: mean [interval for new "
+        f"{'encoder' if len(encoders) > 1 else 'decoder'} seeds, t] (lowest to highest single run)",
+        "",
+    ]
+    known = any(row.h_x_bits is not None for row in rows)
+    head = ["task", "layer", "first", "peak of the mean", "last"]
+    lines = [head, *([*key, *_mean_course(found, _usable, confidence)] for key, found in layers.items())]
+    text += [f"I(X;H) in bits, usable information ({results.experiment})", *align(lines), ""]
+    if known:
+        lines = [["task", "layer", "lower bound, last", "H(X)"]]
+        for key, found in layers.items():
+            lines.append([*key, _mean_course(found, _bound, confidence)[-1], _number(found[0].h_x_bits)])
+        text += ["Lower bound on Shannon's I(X;H) in bits", *align(lines), ""]
+    lines = [head, *([*key, *_mean_course(found, _label_information, confidence)] for key, found in layers.items())]
+    text += ["I(H;Y) in bits, lower bound from probes", *align(lines), ""]
+    runs = sorted({(row.encoder_seed, row.decoder_seed) for row in rows})
+    lines = [["task", "layer", *(f"seeds {encoder}/{decoder}" for encoder, decoder in runs)]]
+    for key, found in layers.items():
+        last = {(row.encoder_seed, row.decoder_seed): row for row in sorted(found, key=lambda row: row.epoch)}
+        lines.append([*key, *(_marked(last[run].i_xh_bits, last[run]) if run in last else "-" for run in runs)])
+    return [*text, "I(X;H) in bits of single runs (encoder/decoder seed), last epoch", *align(lines)]
+
+
+def _mean_course(rows: Sequence[InformationRow], of: _Of, confidence: float) -> list[str]:
+    """First epoch, peak of the mean, and last epoch of one layer."""
+    by_epoch: dict[int, list[InformationRow]] = defaultdict(list)
+    for row in rows:
+        by_epoch[row.epoch].append(row)
+    spreads = {
+        epoch: spread_over_seeds({(row.encoder_seed, row.decoder_seed): of(row) for row in cells}, confidence)
+        for epoch, cells in sorted(by_epoch.items())
+    }
+    peak = max(spreads, key=lambda epoch: spreads[epoch].mean.estimate)
+
+    def told(epoch: int) -> str:
+        found, mark = spreads[epoch], MARK if any(row.warnings for row in by_epoch[epoch]) else ""
+        mean = found.mean
+        interval = f"{mean.estimate:.2f}{mark} [{mean.low:.2f}, {mean.high:.2f}]"
+        return f"{interval} ({found.lowest:.2f} to {found.highest:.2f})"
+
+    return [told(min(spreads)), f"{told(peak)} epoch {peak}", told(max(spreads))]
+
+
+def _course(cells: Sequence[InformationRow], of: _Of) -> list[str]:
     """First, peak and last cell of one layer."""
     peak = max(cells, key=lambda row: of(row).estimate)
     return [
@@ -111,10 +190,14 @@ def _label_information(row: InformationRow) -> Interval:
     return Interval(row.i_hy_bits, row.i_hy_bits_low, row.i_hy_bits_high)
 
 
+def _bound(row: InformationRow) -> Interval:
+    """The lower bound; nan where H(X) is not known."""
+    ends = row.lower_bound_bits, row.lower_bound_bits_low, row.lower_bound_bits_high
+    return Interval(*(math.nan if end is None else end for end in ends))
+
+
 def _lower_bound(row: InformationRow) -> str:
-    if row.lower_bound_bits is None or row.lower_bound_bits_low is None or row.lower_bound_bits_high is None:
-        return "-"
-    return _with_interval(Interval(row.lower_bound_bits, row.lower_bound_bits_low, row.lower_bound_bits_high), row)
+    return "-" if row.lower_bound_bits is None else _with_interval(_bound(row), row)
 
 
 def _legend(rows: Iterable[InformationRow]) -> list[str]:

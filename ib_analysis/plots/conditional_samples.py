@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ib_analysis.information.table import InformationRow
-from ib_analysis.plots.curves import layers_of, panels_of, warnings_note
+from ib_analysis.plots.curves import layers_of, panels_of, seeds_in_words, warnings_note
 from ib_analysis.plots.mosaic import displayable
 from ib_analysis.plots.picture_grid import Column, PictureGrid
 from ib_analysis.plots.saved import Run, SavedExperiment
@@ -18,7 +18,9 @@ __all__ = ["draw", "varied"]
 
 _MOST_EPOCHS, _MOST_LAYERS, _DRAWS = 10, 5, 3
 _IMAGES_BY_EPOCH, _IMAGES_BY_LAYER = 3, 6
+_WIDE = 5  # columns of single pictures up to which a range fits above them with all its digits
 _CAPTIONS = ("I(X;H), bits", "I(H;Y), bits")
+_ALL_SEEDS = "  all runs"
 _MEANING = (
     "Every sample is drawn from the decoder's distribution over images given the layer's activations of the original: "
     "what all samples share with the original, the layer still tells; where they differ, the decoder does not find it. "
@@ -53,20 +55,23 @@ def _by_epoch(saved: SavedExperiment, run: Run, layer: str, epochs: Sequence[int
     samples = saved.samples
     images = varied(samples.labels, _IMAGES_BY_EPOCH)
     draws = min(_DRAWS, next(iter(samples.drawn.values())).shape[1])
-    columns = [_original(saved, images)]
+    blank = ("",) * len(_captions(saved, run))
+    columns = [_original(saved, images, blank)]
     if samples.null is not None:
         null = displayable(samples.null[:draws], samples.intensities)
-        columns.append(Column(("null", "", ""), [[[image] for image in null]] * len(images)))
-    for epoch in _spread(epochs, _MOST_EPOCHS):
+        columns.append(Column(("null", *blank), [[[image] for image in null]] * len(images)))
+    shown_epochs = _spread(epochs, _MOST_EPOCHS)
+    for epoch in shown_epochs:
         shown = displayable(samples.drawn[run, epoch, layer][images][:, :draws], samples.intensities)
-        bits, warned = _bits(saved, run, epoch, layer)
+        bits, warned = _bits(saved, run, epoch, layer, narrow=len(shown_epochs) > _WIDE)
         columns.append(Column((str(epoch), *bits), [[[image] for image in block] for block in shown], warned))
     return _figure(
         saved,
         f"What {layer} still knows, epoch by epoch",
         f"{task_title(run.task, run.number_format)}: {len(images)} held-out images, and {draws} samples of each given "
         f"only the activations of layer {layer}, at epochs of training from left to right.",
-        columns, "epoch", images, [row for row in saved.information if _of(row, run) and row.layer == layer],
+        columns, ("epoch", *_captions(saved, run)), images, run,
+        [row for row in saved.information if _of(row, run) and row.layer == layer],
     )  # fmt: skip
 
 
@@ -75,10 +80,11 @@ def _by_layer(saved: SavedExperiment, run: Run, layers: Sequence[str], epoch: in
     samples = saved.samples
     images = varied(samples.labels, _IMAGES_BY_LAYER)
     draws = min(_DRAWS, next(iter(samples.drawn.values())).shape[1])
-    columns = [_original(saved, images)]
+    blank = ("",) * len(_captions(saved, run))
+    columns = [_original(saved, images, blank)]
     if samples.null is not None:
         null = displayable(samples.null[:draws], samples.intensities)
-        columns.append(Column(("null", "", ""), [[list(null)]] * len(images)))
+        columns.append(Column(("null", *blank), [[list(null)]] * len(images)))
     for layer in _spread(layers, _MOST_LAYERS):
         shown = displayable(samples.drawn[run, epoch, layer][images][:, :draws], samples.intensities)
         bits, warned = _bits(saved, run, epoch, layer)
@@ -88,7 +94,8 @@ def _by_layer(saved: SavedExperiment, run: Run, layers: Sequence[str], epoch: in
         f"What each layer still knows at epoch {epoch}",
         f"{task_title(run.task, run.number_format)}: {len(images)} held-out images, and {draws} samples of each given "
         f"only the activations of one layer, from the input's side (left) to the output's (right).",
-        columns, "layer", images, [row for row in saved.information if _of(row, run) and row.epoch == epoch],
+        columns, ("layer", *_captions(saved, run)), images, run,
+        [row for row in saved.information if _of(row, run) and row.epoch == epoch],
     )  # fmt: skip
 
 
@@ -97,32 +104,69 @@ def _figure(
     title: str,
     subtitle: str,
     columns: Sequence[Column],
-    what: str,
+    captions: tuple[str, ...],
     images: Sequence[int],
+    run: Run,
     rows: Sequence[InformationRow],
 ) -> Figure:
     names = saved.data.class_names
     labels = [names[saved.samples.labels[image]] if names else "" for image in images]
     shortened = [label if len(label) <= 14 else label[:13] + "…" for label in labels]
-    grid = PictureGrid(columns, (what, *_CAPTIONS), shortened)
-    notes = [_MEANING, *warnings_note(rows, "Grey headings")]
+    grid = PictureGrid(columns, captions, shortened)
+    notes = [_MEANING, *_seeds_note(saved, run), *warnings_note(rows, "Grey headings")]
     figure, body = framed(title, subtitle, notes, body_inches=grid.height_inches)
     grid.draw(body)
     return figure
 
 
-def _original(saved: SavedExperiment, images: Sequence[int]) -> Column:
+def _original(saved: SavedExperiment, images: Sequence[int], blank: tuple[str, ...]) -> Column:
     originals = displayable(saved.samples.originals[list(images)], saved.samples.intensities)
-    return Column(("original", "", ""), [[[image]] for image in originals])
+    return Column(("original", *blank), [[[image]] for image in originals])
 
 
-def _bits(saved: SavedExperiment, run: Run, epoch: int, layer: str) -> tuple[tuple[str, str], bool]:
-    """The cell's I(X;H) and I(H;Y) as text, averaged over decoder seeds, and whether it has a warning."""
-    rows = [row for row in saved.information if _of(row, run) and (row.epoch, row.layer) == (epoch, layer)]
+def _runs(saved: SavedExperiment, run: Run) -> list[InformationRow]:
+    """The rows of all seeds of a run's task and number format."""
+    panel = run.task, run.number_format
+    return [row for row in saved.information if (row.task, row.number_format) == panel]
+
+
+def _captions(saved: SavedExperiment, run: Run) -> tuple[str, ...]:
+    """What the heading lines say, the range over seeds with several."""
+    if not seeds_in_words(_runs(saved, run)):
+        return _CAPTIONS
+    return _CAPTIONS[0], _ALL_SEEDS, _CAPTIONS[1], _ALL_SEEDS
+
+
+def _seeds_note(saved: SavedExperiment, run: Run) -> list[str]:
+    seeds = seeds_in_words(_runs(saved, run))
+    if not seeds:
+        return []
+    return [
+        f"Samples: encoder seed {run.encoder_seed}, its first decoder seed. Bits: of this encoder, mean over its "
+        f"decoder seeds; all runs: the lowest and the highest single run of {seeds}."
+    ]
+
+
+def _bits(
+    saved: SavedExperiment, run: Run, epoch: int, layer: str, narrow: bool = False
+) -> tuple[tuple[str, ...], bool]:
+    """The cell's I(X;H) and I(H;Y) as text, averaged over decoder seeds, and whether it has a warning.
+
+    With several seeds each is followed by the lowest and the highest of all single runs, with one digit less if columns
+    are narrow.
+    """
+    captions = _captions(saved, run)
+    everyone = [row for row in _runs(saved, run) if (row.epoch, row.layer) == (epoch, layer)]
+    rows = [row for row in everyone if _of(row, run)]
     if not rows:
-        return ("–", "–"), False
-    i_xh, i_hy = np.mean([row.i_xh_bits for row in rows]), np.mean([row.i_hy_bits for row in rows])
-    return (f"{i_xh:.1f}", f"{i_hy:.2f}"), any(row.warnings for row in rows)
+        return ("–",) * len(captions), False
+    texts: list[str] = []
+    for name, decimals in (("i_xh_bits", 1), ("i_hy_bits", 2)):
+        texts.append(f"{np.mean([getattr(row, name) for row in rows]):.{decimals}f}")
+        if len(captions) > len(_CAPTIONS):
+            values, digits = [getattr(row, name) for row in everyone], decimals - narrow
+            texts.append(f"{min(values):z.{digits}f}…{max(values):z.{digits}f}")
+    return tuple(texts), any(row.warnings for row in rows)
 
 
 def _of(row: InformationRow, run: Run) -> bool:

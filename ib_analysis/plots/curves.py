@@ -23,6 +23,7 @@ __all__ = [
     "layers_of",
     "panels_of",
     "rows_of",
+    "seeds_in_words",
     "seeds_note",
     "warnings_note",
 ]
@@ -77,8 +78,9 @@ def rows_of(rows: Iterable[Row], panel: Panel, layer: str) -> list[Row]:
 class Curve:
     """A quantity of one layer against epochs, in bits or as a fraction; all arrays of shape (n_epochs,).
 
-    With several seeds `value` is their mean, and `low` to `high` spans the intervals of all of them. `warned` is
-    true where any of them has a warning. What is empty or not finite is nan, and is not drawn.
+    With several seeds `value` is their mean, and `low` to `high` spans the intervals of all of them; `runs` holds the
+    value of every single run (shape (n_runs, n_epochs), sorted by encoder and decoder seed; nan where it has no such
+    epoch). `warned` is true where any of them has a warning. What is empty or not finite is nan, and is not drawn.
     """
 
     epochs: tuple[int, ...]
@@ -86,6 +88,7 @@ class Curve:
     low: np.ndarray
     high: np.ndarray
     warned: np.ndarray
+    runs: np.ndarray
 
     @classmethod
     def of(cls, rows: Sequence[InformationRow], quantity: Quantity) -> Curve:
@@ -99,12 +102,19 @@ class Curve:
             values = np.array([np.nan if None in values else over(values) for values in found], dtype=float)
             return np.where(np.isfinite(values), values, np.nan)
 
+        seeds = sorted({(row.encoder_seed, row.decoder_seed) for row in rows})
+        runs = np.full((len(seeds), len(epochs)), np.nan)
+        for row in rows:
+            value = getattr(row, _COLUMNS[quantity])
+            place = seeds.index((row.encoder_seed, row.decoder_seed)), epochs.index(row.epoch)
+            runs[place] = value if value is not None and np.isfinite(value) else np.nan
         return cls(
             epochs=tuple(epochs),
             value=column("", np.mean),
             low=column("_low", min),
             high=column("_high", max),
             warned=np.array([any(row.warnings for row in cell) for cell in cells], dtype=bool),
+            runs=runs,
         )
 
     @property
@@ -123,9 +133,12 @@ def drawn_range(curves: Iterable[Curve]) -> tuple[float, float]:
 def draw_curve(axes: Axes, places: Sequence[float], curve: Curve, colour: str, marker: str) -> None:
     """Draw a curve with its band against places on the epoch axis; cells with warnings grey and hollow.
 
-    A stretch of line or band that touches a cell with a warning is grey too.
+    A stretch of line or band that touches a cell with a warning is grey too. Of several seeds, each run is a hair line.
     """
     axes.fill_between(places, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0, zorder=1)
+    if len(curve.runs) > 1:
+        for values in curve.runs:
+            axes.plot(places, values, color=colour, linewidth=0.5, alpha=0.7, zorder=1.5, gid="run")
     for index in range(len(places) - 1):
         grey = bool(curve.warned[index : index + 2].any())
         axes.plot(
@@ -140,14 +153,25 @@ def draw_curve(axes: Axes, places: Sequence[float], curve: Curve, colour: str, m
         )  # fmt: skip
 
 
-def seeds_note(rows: Sequence[InformationRow]) -> list[str]:
-    """A sentence on averaging, where there is more than one seed."""
-    encoders = len({row.encoder_seed for row in rows})
-    decoders = len({row.decoder_seed for row in rows})
-    if encoders == decoders == 1:
-        return []
-    what = [f"{n} {name} seeds" for n, name in ((encoders, "encoder"), (decoders, "decoder")) if n > 1]
-    return [f"Points are means over {' and '.join(what)}; intervals span those of all seeds."]
+def seeds_note(rows: Sequence[InformationRow], runs: str, intervals: str) -> list[str]:
+    """A sentence on averaging and spread, where there is more than one seed.
+
+    Arguments:
+        runs: what single runs are drawn as ("hair lines").
+        intervals: what intervals are drawn as ("bands").
+    """
+    seeds = seeds_in_words(rows)
+    return (
+        [f"Points: means over {seeds}; {runs}: single runs; {intervals} span the intervals of all runs."]
+        if seeds
+        else []
+    )
+
+
+def seeds_in_words(rows: Sequence[InformationRow]) -> str:
+    """How many seeds there are, as ``3 encoder seeds and 2 decoder seeds``; empty where there is one run."""
+    counts = {kind: len({getattr(row, f"{kind}_seed") for row in rows}) for kind in ("encoder", "decoder")}
+    return " and ".join(f"{n} {kind} seeds" for kind, n in counts.items() if n > 1)
 
 
 def warnings_note(rows: Sequence[InformationRow], drawn: str = "Grey, hollow") -> list[str]:

@@ -16,8 +16,8 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ib_analysis.information.table import FactorRow
-from ib_analysis.plots.curves import Curve, epochs_of, layers_of, panels_of, rows_of, warnings_note
+from ib_analysis.information.table import FactorRow, InformationRow
+from ib_analysis.plots.curves import Curve, epochs_of, layers_of, panels_of, rows_of, seeds_in_words, warnings_note
 from ib_analysis.plots.saved import SavedExperiment
 from ib_analysis.plots.style import INK, MUTED, WARNED, framed, task_title
 
@@ -40,13 +40,15 @@ _MEANING, _NOISE, _IMAGE = _ramp("meaning", "#004a80"), _ramp("nuisance", "#a346
 
 @dataclass(frozen=True)
 class _Line:
-    """One line of a panel: what it is called, where it stands, and its share of the truth per epoch (or nan)."""
+    """One line of a panel: what it is called, where it stands, its share of the truth per epoch (or nan), and the
+    shares of single runs per epoch."""
 
     label: str
     place: float
     shares: np.ndarray
     colours: Colormap
     warned: np.ndarray
+    runs: tuple[tuple[float, ...], ...]
 
 
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
@@ -63,7 +65,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         "Which factors are still there",
         "Information about each factor of the image that a probe finds in a layer, in per cent of the factor's true "
         "bits (given on the left), epoch by epoch. Dark: all of it is there; pale: none.",
-        [*_notes(rows, h_x_bits), *warnings_note(cells)],
+        [*_notes(rows, cells, h_x_bits), *warnings_note(cells)],
         body_inches=len(layers) * (_LINE_INCHES * n_lines + 0.30) + 0.65,
     )
     grid = body.subplots(len(layers), len(panels), squeeze=False)
@@ -98,22 +100,23 @@ def _lines(
     calm = np.zeros(len(epochs), dtype=bool)
     for factor in order:
         place += _GAP if factor == NUISANCE else 0
-        shares = np.array([_mean_share(rows, factor, epoch) for epoch in epochs])
+        runs = tuple(_shares(rows, factor, epoch) for epoch in epochs)
+        shares = np.array([np.mean(of_epoch) if of_epoch else np.nan for of_epoch in runs])
         label = f"{factor}, {_bits(true_bits[factor])}"
-        lines.append(_Line(label, place, shares, _NOISE if factor == NUISANCE else _MEANING, calm))
+        lines.append(_Line(label, place, shares, _NOISE if factor == NUISANCE else _MEANING, calm, runs))
         place += 1
     if curve is not None and h_x_bits is not None:
         index = {epoch: at for at, epoch in enumerate(curve.epochs)}
         shares = np.array([curve.value[index[e]] / h_x_bits if e in index else np.nan for e in epochs])
         warned = np.array([e in index and curve.warned[index[e]] for e in epochs], dtype=bool)
-        lines.append(_Line(f"whole image, {_bits(h_x_bits)}", place + _GAP, shares, _IMAGE, warned))
+        runs = tuple(tuple(curve.runs[:, index[e]] / h_x_bits) if e in index else () for e in epochs)
+        lines.append(_Line(f"whole image, {_bits(h_x_bits)}", place + _GAP, shares, _IMAGE, warned, runs))
     return lines
 
 
-def _mean_share(rows: Sequence[FactorRow], factor: str, epoch: int) -> float:
-    """Mean over seeds of the share of a factor's true bits; nan where it was not measured."""
-    shares = [row.bits / row.true_bits for row in rows if (row.factor, row.epoch) == (factor, epoch)]
-    return float(np.mean(shares)) if shares else float("nan")
+def _shares(rows: Sequence[FactorRow], factor: str, epoch: int) -> tuple[float, ...]:
+    """The share of a factor's true bits in the run of each seed; none where it was not measured."""
+    return tuple(row.bits / row.true_bits for row in rows if (row.factor, row.epoch) == (factor, epoch))
 
 
 def _draw_panel(axes: Axes, lines: Sequence[_Line], n_epochs: int) -> None:
@@ -133,9 +136,16 @@ def _draw_panel(axes: Axes, lines: Sequence[_Line], n_epochs: int) -> None:
                     gid="warned" if warned else "cell",
                 )
             )
+            if len(line.runs[at]) > 1:  # ticks on the field's lower edge, from 0 % on its left to 100 % on its right
+                ticks = at - 0.48 + 0.96 * np.clip(line.runs[at], 0, 1)
+                axes.vlines(
+                    ticks, line.place + 0.26, line.place + 0.46, linewidth=0.7, gid="run",
+                    color=WARNED if warned else _readable_on(colour),
+                )  # fmt: skip
             if n_epochs <= _MOST_NUMBERS:
+                height = line.place + (0.03 if len(line.runs[at]) < 2 else -0.06)  # clear of the ticks
                 axes.text(
-                    at, line.place + 0.03, f"{max(round(100 * share), 0)}", size=8, ha="center", va="center_baseline",
+                    at, height, f"{max(round(100 * share), 0)}", size=8, ha="center", va="center_baseline",
                     color=WARNED if warned else _readable_on(colour),
                 )  # fmt: skip
     axes.set_ylim(lines[-1].place + 0.5, -0.5)
@@ -165,7 +175,7 @@ def _bits(value: float) -> str:
     return f"{number} bit" if number == "1" else f"{number} bits"
 
 
-def _notes(rows: Sequence[FactorRow], h_x_bits: float | None) -> list[str]:
+def _notes(rows: Sequence[FactorRow], cells: Sequence[InformationRow], h_x_bits: float | None) -> list[str]:
     margin = 100 * np.nanmax([(row.high - row.low) / 2 / row.true_bits for row in rows])
     colours = "Blue: meaning. Orange: nuisance."
     if h_x_bits is not None:
@@ -173,10 +183,15 @@ def _notes(rows: Sequence[FactorRow], h_x_bits: float | None) -> list[str]:
             f" Green: usable information I(X;H), in per cent of H(X) = {_bits(h_x_bits)}; for a float layer that is "
             "injective on the images, Shannon's I(X;H) is H(X), 100 %, at every epoch."
         )
-    seeds = len({row.encoder_seed for row in rows})
+    seeds = seeds_in_words(cells)
     return [
         colours,
         "Beside a layer's name: its I(X;H) at the first epoch, at its peak and at the last epoch. "
         f"95 % bootstrap intervals of the factors are at most ± {margin:.1f} percentage points."
-        + (f" Means over {seeds} encoder seeds." if seeds > 1 else ""),
+        + (
+            f" Numbers: means over {seeds}. Ticks in a field: single runs, from 0 % at its left edge to 100 % at "
+            "its right."
+            if seeds
+            else ""
+        ),
     ]

@@ -53,7 +53,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         "Information by epoch",
         f"What each layer tells about the image (above) and about the label (below) while the network learns; images: "
         f"{data.name}. Bands: 95 % bootstrap intervals over held-out images. Ringed: each layer's peak.",
-        [*_meaning(rows, data.h_x_bits), *seeds_note(rows), *warnings_note(rows)],
+        [*_meaning(rows, data.h_x_bits), *seeds_note(rows, "hair lines", "bands"), *warnings_note(rows)],
         body_inches=6.4,
     )
     grid = body.subplots(2, len(panels), sharey="row", squeeze=False, height_ratios=(1.25, 1))

@@ -63,7 +63,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
             ),
             "I(H;Y): H(Y) less the held-out cross-entropy of a probe, a lower bound. Whiskers: 95 % bootstrap "
             "intervals over held-out images.",
-            *seeds_note(rows),
+            *seeds_note(rows, "small dots", "whiskers"),
             *warnings_note(rows),
         ],
         body_inches=3.35 * lines + 0.35,
@@ -108,6 +108,11 @@ def _draw_trajectory(axes: Axes, i_xh: Curve, i_hy: Curve, epochs: list[int], co
         warned = bool(i_xh.warned[index])
         colour = WARNED if warned else colours(epochs.index(epoch))
         x, y = i_xh.value[index], i_hy.value[index]
+        if len(i_xh.runs) > 1:
+            axes.plot(
+                i_xh.runs[:, index], i_hy.runs[:, index], marker=".", markersize=3.5, linestyle="none", zorder=2,
+                color=colour, markeredgewidth=0, alpha=0.8, gid="run",
+            )  # fmt: skip
         axes.errorbar(
             x, y,
             xerr=np.abs([[i_xh.low[index] - x], [i_xh.high[index] - x]]),

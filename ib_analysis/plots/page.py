@@ -54,6 +54,8 @@ def write_samples_page(experiment_folder: Path, figures_folder: Path) -> Path:
         h_y_bits=saved.data.h_y_bits,
         draws=payload["draws"],
         null_source=_NULLS[saved.samples.common_null],
+        decoder_seeds=len({row.decoder_seed for row in saved.information}),
+        encoder_seeds=len({row.encoder_seed for row in saved.information}),
         payload=payload,
     )
     path = figures_folder / "samples.html"

@@ -39,14 +39,26 @@ def _figure(saved: SavedExperiment, run: Run) -> Figure:
     pictures = [samples.originals, *(samples.reconstructions[run, epoch] for epoch in epochs)]
     blocks = [[list(displayable(images[:_MOST_IMAGES], samples.intensities))] for images in pictures]
     psnr = _held_out_psnr(saved, run)
+    others = sorted({other for other, _ in samples.reconstructions if other.number_format == run.number_format})
+    seeds = [_held_out_psnr(saved, other) for other in others]
     labels = ["original"]
     for epoch in epochs:
-        labels.append(f"epoch {epoch}" + (f"\n{psnr[epoch]:.1f} dB" if epoch in psnr else ""))
+        quality = f"\n{psnr[epoch]:.1f} dB" if epoch in psnr else ""
+        all_seeds = [of_seed[epoch] for of_seed in seeds if epoch in of_seed]
+        if quality and len(all_seeds) > 1:
+            quality += f"\n({min(all_seeds):.1f}…{max(all_seeds):.1f})"
+        labels.append(f"epoch {epoch}{quality}")
+    notes = ["dB: peak signal-to-noise ratio over all held-out images at that epoch."] if psnr else []
+    if len(others) > 1:
+        notes.append(
+            f"Images: encoder seed {run.encoder_seed}. In brackets: the lowest and the highest of {len(others)} "
+            "encoder seeds."
+        )
     grid = PictureGrid([Column((), blocks)], (), labels, largest_inches=0.55)
     figure, body = framed(
         "Reconstructions",
         "Held-out images (first row), and what the autoencoder makes of them at epochs of its training.",
-        ["dB: peak signal-to-noise ratio over all held-out images at that epoch."] if psnr else [],
+        notes,
         body_inches=grid.height_inches,
     )
     grid.draw(body)

@@ -62,7 +62,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         f"{bits:g} pixels of every image ({saved.data.name}) were overwritten with fair coins that the encoder never "
         "sees. Recovered: the bits that the decoder saves when it also gets the coins, over their number; the truth "
         "is 1. Bars: 95 % bootstrap intervals over held-out images.",
-        [*_notes(rows, layers, bits), *seeds_note(rows), *warnings_note(rows)],
+        [*_notes(rows, layers, bits), *seeds_note(rows, "hair lines", "bars"), *warnings_note(rows)],
         body_inches=2.6 * len(quantities) + 0.5,
     )
     grid = body.subplots(len(quantities), len(panels), sharey="row", squeeze=False)

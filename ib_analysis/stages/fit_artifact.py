@@ -31,7 +31,7 @@ def fit_artifact(
     progress: Progress,
     start: Callable[[PixelCNNPP], bool] = lambda decoder: False,
 ) -> None:
-    """Fit a decoder, or go on where a fit of the same recipe was interrupted.
+    """Fit a decoder, or go on where a fit of the same recipe was interrupted; a complete one is left alone.
 
     Writes the decoder's weights to the artifact's path and the validations to ``curve.csv`` beside it; the record of
     the fit goes into the manifest.
@@ -49,6 +49,8 @@ def fit_artifact(
         UserError: another config made what is there already; an evaluation image is among the minibatches; the disk is
             full.
     """
+    if artifact.status() == "complete":
+        return  # by a worker that died before it could say so
     main = Launch().is_main
     if main:
         artifact.begin()

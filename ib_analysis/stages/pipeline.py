@@ -10,13 +10,14 @@ from ib_analysis.experiment import Experiment
 from ib_analysis.stages.collate import collate
 from ib_analysis.stages.draw import draw, print_table
 from ib_analysis.stages.dump import dump_units
+from ib_analysis.stages.engines import Engine, engine_for
 from ib_analysis.stages.fit import fit_units
 from ib_analysis.stages.launch import SHARED_STAGES, Launch
 from ib_analysis.stages.measure import code_length_units, probe_units
 from ib_analysis.stages.prepare import prepare, record_config
 from ib_analysis.stages.sample import merge_samples, sample_units
 from ib_analysis.stages.train import train_units
-from ib_analysis.stages.workers import Unit, Workers, clear_remains, exclusive
+from ib_analysis.stages.workers import Unit, clear_remains, exclusive
 
 __all__ = ["Goal", "run_until"]
 
@@ -48,10 +49,9 @@ def run_until(experiment: Experiment, goal: Goal) -> None:
         if launch.is_main:
             clear_remains(experiment.folder)
             prepare(experiment)
-        count = 1 if launch.count > 1 else experiment.workers
-        with Workers(count, experiment.config.threads, experiment.folder, quiet=not launch.is_main) as workers:
+        with engine_for(experiment, launch) as engine:
             for name, units, together in STAGES:
-                _run_stage(experiment, launch, workers, name, units, together)
+                _run_stage(experiment, launch, engine, name, units, together)
                 if name == ("sample" if goal == "draw" else goal):
                     break
         if not launch.is_main:
@@ -66,7 +66,7 @@ def run_until(experiment: Experiment, goal: Goal) -> None:
 def _run_stage(
     experiment: Experiment,
     launch: Launch,
-    workers: Workers,
+    engine: Engine,
     name: str,
     units: Callable[[Experiment], list[Unit]],
     together: Callable[[Experiment], None] | None,
@@ -76,6 +76,6 @@ def _run_stage(
         missing = units(experiment)
         if name in SHARED_STAGES:
             launch.wait()  # all have seen what is missing before the first of them writes
-        workers.run(name, missing)
+        engine.run(name, missing)
         if together is not None:
             together(experiment)

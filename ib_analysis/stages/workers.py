@@ -23,7 +23,18 @@ from tqdm import tqdm
 
 from ib_analysis.artifacts import UserError, explained
 
-__all__ = ["Progress", "Unit", "Workers", "clear_remains", "exclusive"]
+__all__ = [
+    "WORKER_LOCK",
+    "Progress",
+    "ProgressBars",
+    "Unit",
+    "Workers",
+    "attempt",
+    "clear_remains",
+    "exclusive",
+    "remove_parts",
+    "result_of",
+]
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """progress(done, total, figures): figures are the numbers that matter to whoever watches."""
@@ -78,6 +89,11 @@ def clear_remains(folder: Path) -> None:
     for lock in sorted(folder.glob(WORKER_LOCK.format("*"))):
         with exclusive(lock, f"{folder} (a worker)", patience=30.0):
             pass
+    remove_parts(folder)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what interrupted writes left; to be called when nobody is writing in the folder."""
     for part in folder.rglob(".*.part*"):
         part.unlink(missing_ok=True)
 
@@ -122,7 +138,7 @@ class Workers:
         return self._schedule(stage, units)
 
     def _run_here(self, stage: str, unit: Unit) -> Any:
-        with _Bars(stage, [unit], self.quiet) as bars, _failures_explained(stage):
+        with ProgressBars(stage, [unit], self.quiet) as bars, _failures_explained(stage):
             return unit.function(*unit.arguments, progress=lambda *news: bars.show(0, *news))
 
     def _start(self, count: int) -> None:
@@ -140,7 +156,7 @@ class Workers:
         waiting = list(range(len(units)))[::-1]
         idle = [connection for _, connection in self._processes]
         busy: set[Connection] = set()
-        with _Bars(stage, units, self.quiet) as bars:
+        with ProgressBars(stage, units, self.quiet) as bars:
             while waiting or busy:
                 while idle and waiting:
                     index = waiting.pop()
@@ -153,11 +169,7 @@ class Workers:
                     if kind == "progress":
                         bars.show(index, *content)
                         continue
-                    if kind == "user_error":
-                        raise UserError(content)
-                    if kind == "error":
-                        raise RuntimeError(f"{stage} of {units[index].label} failed:\n{content}")
-                    results[index] = content
+                    results[index] = result_of(stage, units[index], kind, content)
                     bars.close(index)
                     busy.remove(ready)
                     idle.append(ready)
@@ -182,22 +194,37 @@ def _serve(connection: Connection, parent: int, threads: int, lock: Path) -> Non
     with exclusive(lock, f"{lock.parent} (a worker)", patience=30.0), contextlib.suppress(EOFError, OSError):
         while True:
             index, function, arguments = connection.recv()
-            connection.send(_attempt(connection, index, function, arguments))
+
+            def progress(*news: Any, index: int = index) -> None:
+                connection.send(("progress", index, news))
+
+            kind, content = attempt(function, arguments, progress)
+            connection.send((kind, index, content))
 
 
-def _attempt(
-    connection: Connection, index: int, function: Callable[..., Any], arguments: tuple[Any, ...]
-) -> tuple[str, int, Any]:
-    def progress(*news: Any) -> None:
-        connection.send(("progress", index, news))
-
+def attempt(function: Callable[..., Any], arguments: tuple[Any, ...], progress: Progress) -> tuple[str, Any]:
+    """Run a unit in a process of its own and tell what came of it, as `result_of` takes it; raises nothing."""
     try:
         with _failures_explained(function.__name__.strip("_")):
-            return "done", index, function(*arguments, progress=progress)
+            return "done", function(*arguments, progress=progress)
     except UserError as error:
-        return "user_error", index, str(error)
+        return "user_error", str(error)
     except Exception:
-        return "error", index, traceback.format_exc()
+        return "error", traceback.format_exc()
+
+
+def result_of(stage: str, unit: Unit, kind: str, content: Any) -> Any:
+    """The result of a unit from what `attempt` told of it.
+
+    Raises:
+        UserError: it met a user's mistake.
+        RuntimeError: it failed otherwise; the message holds its traceback.
+    """
+    if kind == "user_error":
+        raise UserError(content)
+    if kind == "error":
+        raise RuntimeError(f"{stage} of {unit.label} failed:\n{content}")
+    return content
 
 
 @contextlib.contextmanager
@@ -224,7 +251,7 @@ def _die_with(parent: int) -> None:
     os._exit(1)
 
 
-class _Bars:
+class ProgressBars:
     """One progress bar per unit that has begun."""
 
     def __init__(self, stage: str, units: Sequence[Unit], quiet: bool) -> None:
@@ -233,7 +260,7 @@ class _Bars:
         # A log file gets a line every half minute, a terminal ten a second.
         self.interval = 0.1 if sys.stderr.isatty() else 30.0
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> ProgressBars:
         return self
 
     def __exit__(self, *exception: object) -> None:

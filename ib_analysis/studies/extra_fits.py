@@ -22,11 +22,12 @@ from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import Artifact, UserError, load_tensors, plain, sha256_of_plain
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
 from ib_analysis.stages.context import data_section, encoder_identities, images_of
+from ib_analysis.stages.engines import engine_for
 from ib_analysis.stages.feed import CellFeed, images_in_order
 from ib_analysis.stages.fit import decoder_artifact, load_decoder
 from ib_analysis.stages.fit_artifact import fit_artifact
 from ib_analysis.stages.measure import NULL, NULL_VALIDATION, load_arrays, measure_code_lengths
-from ib_analysis.stages.workers import Progress, Unit, Workers, clear_remains, exclusive
+from ib_analysis.stages.workers import Progress, Unit, clear_remains, exclusive
 from ib_analysis.studies.conditions import conditions_of
 
 __all__ = ["ExtraFit", "ExtraFits"]
@@ -90,14 +91,13 @@ class ExtraFits:
         Raises:
             UserError: another process is at work on this study, another config made its artifacts, the disk is full.
         """
-        experiment = self.experiment
         with exclusive(self.folder / ".lock", str(self.folder)):
             clear_remains(self.folder)
-            with Workers(experiment.workers, experiment.config.threads, self.folder) as workers:
+            with engine_for(self.experiment, folder=self.folder) as engine:
                 for wave in sorted({fit.wave for fit in self.fits}):
                     due = [fit for fit in self.fits if fit.wave == wave and not self._fitted(fit)]
-                    workers.run("fit", self._units(_fit, due))
-                workers.run("measure", self._units(_measure, [fit for fit in self.fits if not self._measured(fit)]))
+                    engine.run("fit", self._units(_fit, due))
+                engine.run("measure", self._units(_measure, [fit for fit in self.fits if not self._measured(fit)]))
 
     def code_lengths(self, fit: ExtraFit, what: str) -> np.ndarray:
         """L of every evaluation image in bits, shape (N,).

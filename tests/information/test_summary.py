@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import numpy as np
 from result_rows import row
 
 from ib_analysis.information.summary import compare, summary
@@ -55,6 +56,39 @@ def test_several_runs_are_told_apart():
     text = summary(finished([*course({0: 5.0}), *course({0: 6.0}, encoder_seed=3)]))
     assert "seeds 0/0" in text
     assert "seeds 3/0" in text
+
+
+def test_several_seeds_show_the_mean_an_interval_for_new_seeds_and_the_range():
+    rows = [
+        item
+        for (encoder, decoder), bits in {
+            (0, 0): 4.0,
+            (0, 1): 6.0,
+            (1, 0): 8.0,
+            (1, 1): 8.0,
+            (2, 0): 9.0,
+            (2, 1): 7.0,
+        }.items()
+        for item in course({0: bits, 1: bits - 1.0}, encoder_seed=encoder, decoder_seed=decoder)
+    ]
+    text = summary(finished(rows))
+    assert "Over 3 encoder and 2 decoder seeds" in text
+    # Encoders' means are 5, 8, 8; t(2) = 4.302653 at 95 %; the images' half-width is 0.5.
+    half_width = np.hypot(4.302653 * np.std([5, 8, 8], ddof=1) / np.sqrt(3), 0.5)
+    expected = f"7.00 [{7 - half_width:.2f}, {7 + half_width:.2f}] (4.00 to 9.00)"
+    (line,) = [line for line in text.splitlines() if "epoch 0" in line and "7.00" in line]
+    assert line.split("classification")[1].strip().startswith(f"h1     {expected}")
+    assert f"6.00 [{6 - half_width:.2f}, {6 + half_width:.2f}] (3.00 to 8.00)" in line
+    last = text.splitlines()[-1].split()
+    assert last == ["classification", "h1", "3.00", "5.00", "7.00", "7.00", "8.00", "6.00"]
+
+
+def test_with_one_encoder_the_decoders_are_the_units():
+    rows = [item for seed, bits in enumerate([4.0, 6.0]) for item in course({0: bits}, decoder_seed=seed)]
+    text = summary(finished(rows, config={"estimation": {"confidence": 0.9}}))
+    half_width = np.hypot(6.313752 * 1.0, 0.5)  # t(1) at 90 %; sd/sqrt(n) of (4, 6) is 1
+    assert "interval for new decoder seeds" in text
+    assert f"5.00 [{5 - half_width:.2f}, {5 + half_width:.2f}] (4.00 to 6.00)" in text
 
 
 def test_an_experiment_without_cells():

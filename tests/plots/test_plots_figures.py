@@ -228,6 +228,7 @@ def test_curves_are_means_over_seeds_and_bands_span_them(make_experiment: MakeEx
     assert curve.value[0] == pytest.approx(sum(row.i_xh_bits for row in first) / 3)
     assert curve.low[0] == min(row.i_xh_bits_low for row in first)
     assert curve.high[0] == max(row.i_xh_bits_high for row in first)
+    assert sorted(curve.runs[:, 0]) == sorted(row.i_xh_bits for row in first)
 
 
 def test_factors_show_shares_of_the_true_bits(saved: SavedExperiment, figures: dict[str, Figure]) -> None:

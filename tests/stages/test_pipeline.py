@@ -57,6 +57,24 @@ def test_tables_say_what_the_code_lengths_say(tiny: Path) -> None:
     assert {row["factor"] for row in factors} == set(facts["factor_bits"])
 
 
+def test_several_seeds_run_and_aggregate(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    seeds = ["--encoder_seeds", "[0,1,2]", "--decoder_seeds", "[0,1]", "--layers", "[h3]"]
+    assert main(["figures", "tiny.yaml", "--tasks", "[autoencoding]", *seeds]) == 0
+    assert "Over 3 encoder and 2 decoder seeds" in capsys.readouterr().out
+    assert len(rows()) == 3 * 2 * 2  # encoders, decoders, epochs
+    over_seeds = [row for row in rows(table="phases.csv", drop=()) if not row["encoder_seed"]]
+    assert [(row["n_encoder_seeds"], row["n_decoder_seeds"]) for row in over_seeds] == [("3", "2")]
+    last = [float(row["i_xh_bits"]) for row in rows() if row["epoch"] == "2"]
+    first = [float(row["i_xh_bits"]) for row in rows() if row["epoch"] == "0"]
+    change = float(over_seeds[0]["fitting_gain_bits"]) - float(over_seeds[0]["compression_loss_bits"])
+    assert change == pytest.approx(np.mean(last) - np.mean(first), abs=1e-5)
+    before = Path("checkpoints/tiny/samples.h5").read_bytes()
+    assert main(["samples", "tiny.yaml", "--tasks", "[autoencoding]", *seeds]) == 0
+    assert Path("checkpoints/tiny/samples.h5").read_bytes() == before
+    assert main(["compare", "tiny", "tiny"]) == 0
+    assert capsys.readouterr().out.count("+0.00") == 2 * len(rows())
+
+
 def test_recompute_gives_the_code_lengths_of_a_dump_to_the_last_digit(tiny: Path) -> None:
     assert main(["estimate-mi", "tiny.yaml"]) == 0
     assert main(["estimate-mi", "tiny.yaml", "--activations.mode", "recompute", "--name", "again"]) == 0
