@@ -17,11 +17,13 @@ import torch
 from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig
 from decoders.config import Architecture
 from decoders.fitting import FittingConfig
+from decoders.transfer import take_weights
 from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import Artifact, UserError, load_tensors, plain, sha256_of_plain
-from ib_analysis.experiment import Experiment, ExperimentConfig, Run, cell_name
+from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
 from ib_analysis.stages.context import data_section, encoder_identities, images_of
 from ib_analysis.stages.feed import CellFeed, images_in_order
+from ib_analysis.stages.fit import decoder_artifact, load_decoder
 from ib_analysis.stages.fit_artifact import fit_artifact
 from ib_analysis.stages.measure import NULL, NULL_VALIDATION, load_arrays, measure_code_lengths
 from ib_analysis.stages.workers import Progress, Unit, Workers, clear_remains, exclusive
@@ -42,6 +44,8 @@ class ExtraFit:
         fitting: how it is fitted.
         decoder_seed: its seed.
         condition: name of what it sees of the cells (see `ib_analysis.studies.conditions`).
+        start: the decoder whose weights it starts from: one of the experiment's, or another of the study, which is
+            then fitted first; None starts anew. See `decoders.transfer.take_weights` for what becomes of cells.
     """
 
     key: str
@@ -51,6 +55,12 @@ class ExtraFit:
     fitting: FittingConfig
     decoder_seed: int = 0
     condition: str = "activations"
+    start: Fit | ExtraFit | None = None
+
+    @property
+    def wave(self) -> int:
+        """How many decoders of the study have to be fitted before this one, one after the other."""
+        return self.start.wave + 1 if isinstance(self.start, ExtraFit) else 0
 
 
 class ExtraFits:
@@ -68,8 +78,8 @@ class ExtraFits:
     def __init__(self, experiment: Experiment, study: str, fits: Sequence[ExtraFit]) -> None:
         if experiment.config.spike_in:
             raise UserError(
-                f"{experiment.config.name} has spike-ins (spike_in is {experiment.config.spike_in}), so that its decoders "
-                f"were fitted to overwritten images; run `ib {study}` on the same experiment without them."
+                f"{experiment.config.name} has spike-ins, so that its decoders were fitted to overwritten images; run "
+                f"`ib {study}` on the same experiment without them (--spike_in 0)."
             )
         self.experiment, self.study, self.fits = experiment, study, tuple(fits)
         self.folder = experiment.folder / "studies" / study
@@ -84,7 +94,9 @@ class ExtraFits:
         with exclusive(self.folder / ".lock", str(self.folder)):
             clear_remains(self.folder)
             with Workers(experiment.workers, experiment.config.threads, self.folder) as workers:
-                workers.run("fit", self._units(_fit, [fit for fit in self.fits if not self._fitted(fit)]))
+                for wave in sorted({fit.wave for fit in self.fits}):
+                    due = [fit for fit in self.fits if fit.wave == wave and not self._fitted(fit)]
+                    workers.run("fit", self._units(_fit, due))
                 workers.run("measure", self._units(_measure, [fit for fit in self.fits if not self._measured(fit)]))
 
     def code_lengths(self, fit: ExtraFit, what: str) -> np.ndarray:
@@ -115,6 +127,13 @@ class ExtraFits:
         if fit.run is not None:
             identities = encoder_identities(self.experiment, fit.run)
             inputs |= {f"encoder at epoch {epoch}": identities[epoch] for epoch in sorted({e for e, _ in fit.cells})}
+        if fit.start is not None:  # only then: decoders that start anew keep their recipe
+            config["start"] = fit.start.key
+            inputs["start"] = (
+                self.decoder_artifact(fit.start).identity
+                if isinstance(fit.start, ExtraFit)
+                else decoder_artifact(self.experiment, fit.start).identity
+            )
         path = self.folder / "decoders" / fit.key / "decoder.pt"
         return Artifact(path, "study_decoder", config, inputs, fit.decoder_seed)
 
@@ -150,6 +169,23 @@ class ExtraFits:
             fit.fitting.validation_images,
         )
 
+    def decoder(self, fit: ExtraFit) -> PixelCNNPP:
+        """A fitted decoder, on the CPU."""
+        decoder = PixelCNNPP(self.network(fit))
+        decoder.load_state_dict(load_tensors(self.decoder_artifact(fit).path))
+        return decoder
+
+    def start(self, fit: ExtraFit, decoder: PixelCNNPP) -> bool:
+        """Give a decoder the weights that its fit starts from; whether there are any."""
+        if fit.start is None:
+            return False
+        if isinstance(fit.start, ExtraFit):
+            source = self.decoder(fit.start)
+        else:
+            source = load_decoder(self.experiment, fit.start, torch.device("cpu"))
+        take_weights(decoder, source)
+        return True
+
     # ------------------------------------------------------------------ units
 
     def _fitted(self, fit: ExtraFit) -> bool:
@@ -166,14 +202,15 @@ def _fit(config: ExperimentConfig, study: str, fit: ExtraFit, progress: Progress
     extra = ExtraFits(Experiment(config), study, (fit,))
     # What distinguishes decoders enters the seed, else all would see the same random numbers.
     seed = int(sha256_of_plain([study, fit.key, fit.decoder_seed])[:8], 16)
-    fit_artifact(extra.decoder_artifact(fit), extra.network(fit), extra.feed(fit), fit.fitting, seed, progress)
+    fit_artifact(
+        extra.decoder_artifact(fit), extra.network(fit), extra.feed(fit), fit.fitting, seed, progress,
+        start=lambda decoder: extra.start(fit, decoder),
+    )  # fmt: skip
 
 
 def _measure(config: ExperimentConfig, study: str, fit: ExtraFit, progress: Progress) -> None:
     extra = ExtraFits(Experiment(config), study, (fit,))
-    decoder = PixelCNNPP(extra.network(fit))
-    decoder.load_state_dict(load_tensors(extra.decoder_artifact(fit).path))
-    decoder.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    decoder = extra.decoder(fit).to("cuda" if torch.cuda.is_available() else "cpu").eval()
     feed = extra.feed(fit)
     readings = {reading.name: reading for reading in feed.readings}
     measure_code_lengths(decoder, feed, extra.code_length_artifacts(fit), readings, progress)
