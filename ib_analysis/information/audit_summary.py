@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ib_analysis.information.audit_table import ALL, NO_REMEDY, AuditRow
 from ib_analysis.information.hysteresis_table import HysteresisRow
 from ib_analysis.information.intervals import Interval
-from ib_analysis.information.summary import align
+from ib_analysis.information.plain_text import align
 
 __all__ = ["audit_summary", "best_remedy", "hysteresis_summary", "verdict"]
 

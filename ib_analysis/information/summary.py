@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ib_analysis.information.intervals import Interval
+from ib_analysis.information.plain_text import align
 from ib_analysis.information.seed_spread import spread_over_seeds
 from ib_analysis.information.spike_ins import tolerance
 from ib_analysis.information.table import InformationRow
 from ib_analysis.information.warnings import EXPLANATIONS, split_warnings
 
-__all__ = ["Finished", "align", "compare", "summary"]
+__all__ = ["Finished", "compare", "summary"]
 
 MARK = "!"
 """Stands behind the number of a cell with warnings."""
@@ -301,16 +302,3 @@ def _marked(value: float, row: InformationRow) -> str:
 
 def _with_interval(interval: Interval, row: InformationRow) -> str:
     return f"{_marked(interval.estimate, row)} [{interval.low:.2f}, {interval.high:.2f}]"
-
-
-def align(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of text, two spaces apart, left-aligned, with a rule below the first line.
-
-    >>> print("\\n".join(align([["layer", "bits"], ["h1", "12.5"]])))
-    layer  bits
-    -----------
-    h1     12.5
-    """
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    padded = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return [padded[0], "-" * max(map(len, padded)), *padded[1:]]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from ib_analysis.artifacts import Artifact, UserError, sha256_of_file, sha256_of_plain
+from ib_analysis.artifacts import Artifact, sha256_of_file, sha256_of_plain
 from ib_analysis.data import ImageData
 from ib_analysis.experiment import Experiment, Fit, cell_name
 from ib_analysis.hdf5 import write_hdf5
@@ -28,9 +26,9 @@ from ib_analysis.information.warnings import (
     join_warnings,
     not_finite,
     own_null_much_worse_than_common,
-    split_warnings,
 )
 from ib_analysis.stages.certificates import write_certificates
+from ib_analysis.stages.common_null import CommonNull, common_null, null_path
 from ib_analysis.stages.context import encoder_identities, images_of, measured_images
 from ib_analysis.stages.fit import decoder_artifact, layer_shapes, readings_of
 from ib_analysis.stages.measure import (
@@ -50,34 +48,13 @@ INFORMATION, FACTORS, PHASES = "information.csv", "factors.csv", "phases.csv"
 CERTIFICATES = "certificates.csv"
 
 
-@dataclass(frozen=True)
-class Null:
-    """An unconditional model's code lengths.
-
-    Arguments:
-        source: the decoder's key (and, from elsewhere, the experiment).
-        sha256: the decoder's hash.
-        validation_bits: mean on the validation slice, by which it is chosen.
-        bits: shape (N,), of the evaluation images.
-        mean_map_bits: shape (C, H, W), the mean bits of each pixel and channel; None from elsewhere if not kept there.
-        warnings: names of warnings about its fit: an L0 that is too long inflates every estimate.
-    """
-
-    source: str
-    sha256: str
-    validation_bits: float
-    bits: np.ndarray
-    mean_map_bits: np.ndarray | None
-    warnings: tuple[str, ...]
-
-
 def collate(experiment: Experiment) -> None:
     """Choose the common L0, keep all code lengths in one file, and write the tables."""
     artifact = _artifact(experiment)
     if artifact.status() == "complete" and _manifest(artifact).get("tables") == _table_hashes(experiment):
         return
     artifact.begin()
-    null = _common_null(experiment)
+    null = common_null(experiment)
     bootstrap = Bootstrap(experiment.config.estimation.confidence, experiment.config.estimation.resamples)
     with write_hdf5(artifact.path) as file:
         file.attrs.update(
@@ -131,7 +108,7 @@ def _artifact(experiment: Experiment) -> Artifact:
     inputs["estimation"] = sha256_of_plain(experiment.section("estimation"))
     other = experiment.config.estimation.null_from
     if other is not None:
-        inputs["null_from"] = sha256_of_file(_null_path(experiment, other))
+        inputs["null_from"] = sha256_of_file(null_path(experiment, other))
     return Artifact(experiment.folder / "code_lengths.h5", "code_lengths", experiment.section("name"), inputs)
 
 
@@ -139,66 +116,10 @@ def _bits(experiment: Experiment, fit: Fit, what: str) -> np.ndarray:
     return load_arrays(code_length_artifact(experiment, fit, what))["bits"]
 
 
-# ---------------------------------------------------------------------------------------------- the common null
-
-
-def _common_null(experiment: Experiment) -> Null:
-    """The unconditional model with the best validation length: of this experiment, or of `null_from`.
-
-    Raises:
-        UserError: none of them gives finite code lengths.
-    """
-    candidates = [
-        Null(
-            fit.key,
-            decoder_artifact(experiment, fit).identity,
-            float(_bits(experiment, fit, NULL_VALIDATION).mean()),
-            _bits(experiment, fit, NULL),
-            load_arrays(code_length_artifact(experiment, fit, NULL))["mean_map_bits"],
-            tuple(_manifest(decoder_artifact(experiment, fit))["null_warnings"]),
-        )
-        for fit in experiment.fits
-        if fit.run is None or experiment.config.fitting.null_share > 0  # else its null condition was never fitted
-    ]
-    if experiment.config.estimation.null_from is not None:
-        candidates.append(_null_from(experiment, experiment.config.estimation.null_from))
-    finite = [null for null in candidates if np.isfinite(null.validation_bits) and np.isfinite(null.bits).all()]
-    if not finite:
-        raise UserError(
-            f"No unconditional model of {experiment.folder} gives finite code lengths, so that there is no L0; lower "
-            "fitting.learning_rate, or name another experiment by estimation.null_from."
-        )
-    return min(finite, key=lambda null: null.validation_bits)
-
-
-def _null_path(experiment: Experiment, other: str) -> Path:
-    path = Path(experiment.config.checkpoints) / other / "code_lengths.h5"
-    if not path.exists():
-        raise UserError(f"estimation.null_from names {other!r}, but {path} does not exist; finish it first.")
-    return path
-
-
-def _null_from(experiment: Experiment, other: str) -> Null:
-    with h5py.File(_null_path(experiment, other), "r") as file:
-        if file.attrs["data_sha256"] != measured_images(experiment).sha256:
-            raise UserError(
-                f"estimation.null_from names {other!r}, which was measured on other images (or other splits of "
-                "them); a null model can only serve for the data it was measured on."
-            )
-        return Null(
-            f"{other}/{file.attrs['null_source']}",
-            str(file.attrs["null_sha256"]),
-            float(file.attrs["null_validation_bits"]),
-            file["null"][:],
-            file["maps/null"][()] if "maps/null" in file else None,
-            split_warnings(str(file.attrs["null_warnings"])),
-        )
-
-
 # ---------------------------------------------------------------------------------------------- information.csv
 
 
-def _information_rows(experiment: Experiment, null: Null, bootstrap: Bootstrap) -> list[InformationRow]:
+def _information_rows(experiment: Experiment, null: CommonNull, bootstrap: Bootstrap) -> list[InformationRow]:
     rows = []
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for fit in experiment.fits:
@@ -216,7 +137,7 @@ def _information_row(
     fit: Fit,
     cell: tuple[int, str],
     shape: tuple[int, ...],
-    null: Null,
+    null: CommonNull,
     bootstrap: Bootstrap,
 ) -> InformationRow:
     assert fit.run is not None
@@ -283,7 +204,7 @@ def _warnings(
     estimates: list[Interval],
     label: Interval,
     own_null: np.ndarray | None,
-    null: Null,
+    null: CommonNull,
     upper_bounds_bits: dict[str, float],
     bootstrap: Bootstrap,
 ) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ib_analysis.experiment import Experiment
+from ib_analysis.stages.pipeline import run_until
 from ib_analysis.studies.budget.config import BudgetConfig
 from ib_analysis.studies.budget.plan import budgets, study_of
 from ib_analysis.studies.budget.table import summary, tabulate
@@ -13,16 +14,17 @@ __all__ = ["run"]
 
 
 def run(experiment: Experiment, settings: BudgetConfig) -> None:
-    """Run whatever is missing of the budget curves, draw them and print their table.
+    """Run whatever is missing of the encoders and of the budget curves, draw them and print their table.
 
     One decoder per budget for all cells of one encoder, with the null condition as its own L0. Writes ``budget.csv``
     (see `ib_analysis.information.budget_table`) under ``checkpoints/<experiment>/studies/budget``, and the figure
     ``budget`` into the experiment's figures.
 
     Raises:
-        UserError: the experiment is not trained yet, or another user's mistake; nothing computed is lost.
+        UserError: a user's mistake; nothing computed is lost.
     """
     plan = budgets(experiment, settings)
+    run_until(experiment, "dump")
     study = study_of(experiment, plan)
     study.run()
     rows = tabulate(study, plan)

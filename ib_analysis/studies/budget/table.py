@@ -11,7 +11,7 @@ from ib_analysis.artifacts import Artifact, sha256_of_plain
 from ib_analysis.experiment import cell_name
 from ib_analysis.information.budget_table import BudgetRow
 from ib_analysis.information.intervals import Bootstrap, paired_bootstrap_intervals
-from ib_analysis.information.summary import align
+from ib_analysis.information.plain_text import align
 from ib_analysis.information.table import read_table, write_table
 from ib_analysis.information.warnings import join_warnings
 from ib_analysis.stages.certificates import certificates_of
