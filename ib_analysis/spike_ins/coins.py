@@ -9,11 +9,14 @@ import numpy as np
 
 from ib_analysis.artifacts import UserError
 
-__all__ = ["check", "coin_map", "coin_pixels", "draw_coins", "overwrite"]
+__all__ = ["ShownAs", "check", "coin_map", "coin_pixels", "draw_coins", "overwrite"]
 
 # Keeps these random streams apart from those of data sources with equal seeds.
 _TAG = 0x5B1CE
 _PIXELS, _COINS = 0, 1
+ShownAs = Literal["extremes", "least_significant_bit"]
+"""0 or the largest intensity, or the lowest bit."""
+
 _SPLITS = {"decoder": 0, "evaluation": 1}
 
 
@@ -62,7 +65,7 @@ def overwrite(
     coins: np.ndarray,
     pixels: Sequence[int],
     intensities: int,
-    shown_as: Literal["extremes", "least_significant_bit"] = "extremes",
+    shown_as: ShownAs = "extremes",
 ) -> np.ndarray:
     """Images that show coins; all channels of a coin's pixel show the same coin.
 

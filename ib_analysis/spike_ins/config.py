@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.spike_ins.coins import ShownAs
 
 __all__ = ["SpikeInConfig"]
 
@@ -18,7 +19,7 @@ class SpikeInConfig:
         UserError: a negative seed.
     """
 
-    shown_as: Literal["extremes", "least_significant_bit"] = "extremes"
+    shown_as: ShownAs = "extremes"
     """`extremes`: a coin's pixel is 0 or the largest intensity, in all channels. `least_significant_bit`: the coin
     replaces the lowest bit of the pixel, in all channels; that is a test of the output distribution, which has to tell
     neighbouring intensities apart."""
@@ -26,6 +27,10 @@ class SpikeInConfig:
     """How coins are mixed into activations. `local`: every position of a tap gets the coins of the part of the image
     that it covers, mixed over its channels by one orthogonal matrix, as a convolution would; vectors get all coins.
     `global`: all coins are mixed over all units."""
+    redraw: bool = True
+    """Whether the coins of the training images fall anew each time an image is drawn. Coins that stay are learned by
+    heart with the images, more so the fewer images there are, and then cost more than a bit each where they are not
+    handed over. Those of the validation and evaluation images always stay."""
     seed: int = 0
     """Of the coins, their pixels and the mixing matrices."""
 

@@ -108,11 +108,12 @@ class CellFeed:
     # ------------------------------------------------------------------ for fitting
 
     def minibatch(self, rng: np.random.Generator) -> Minibatch:
-        """Random groups of the training part, each with a random reading."""
+        """Random groups of the training part, each with a random reading, and with new coins if they are redrawn."""
         groups = rng.choice(self.groups.part("train"), self._per_minibatch)
         drawn = rng.integers(len(self.readings), size=self._per_minibatch) if self.cells else None
         return self._assemble(
-            [(int(group), self.readings[drawn[k]] if drawn is not None else None) for k, group in enumerate(groups)]
+            [(int(group), self.readings[drawn[k]] if drawn is not None else None) for k, group in enumerate(groups)],
+            rng,
         )
 
     def validation(self) -> Iterator[Minibatch]:
@@ -145,6 +146,12 @@ class CellFeed:
         """All images of a part in order: shape (n, C, H, W), uint8."""
         own = self.groups.images(part)
         return self._images[own.start : own.stop]
+
+    def without_coins(self, images: Tensor) -> Tensor:
+        """The images with all coins turned to the same side: what is left is the image itself."""
+        if self._spike_ins is None:
+            return images
+        return self._spike_ins.show(images, np.zeros((len(images), len(self._spike_ins.pixels)), dtype=np.uint8))
 
     def part(self, part: Part, cell: CellKey | None, variant: Variant = "plain") -> Iterator[Minibatch]:
         """All images of a part in order, under one cell's activations (or none)."""
@@ -222,9 +229,17 @@ class CellFeed:
 
     # ------------------------------------------------------------------ pieces
 
-    def _assemble(self, pairs: Sequence[tuple[int, Reading | None]]) -> Minibatch:
+    def _assemble(
+        self, pairs: Sequence[tuple[int, Reading | None]], rng: np.random.Generator | None = None
+    ) -> Minibatch:
         bounds = [self.groups.bounds[group] for group, _ in pairs]
         images = torch.cat([self._images[start:stop] for start, stop in bounds])
+        coins: list[np.ndarray | None] = [None] * len(pairs)
+        if self._spike_ins is not None:
+            fallen = [self._spike_ins.fallen(part, rng) for part in bounds]
+            coins = [*fallen]
+            if rng is not None and self._spike_ins.redraw:  # else they show them already
+                images = self._spike_ins.show(images, np.concatenate(fallen))
         if not self.cells or pairs[0][1] is None:
             return Minibatch(images)
         # Groups of one reading stand together: one projection then serves them all.
@@ -232,18 +247,18 @@ class CellFeed:
         run: list[Condition] = []
         for k, (group, reading) in enumerate(pairs):
             assert reading is not None
-            run.append(self._condition(group, reading))
+            run.append(self._condition(group, reading, coins[k]))
             if k + 1 == len(pairs) or pairs[k + 1][1] != reading:
                 conditions.append(_joined(run))
                 run = []
         return Minibatch(images, tuple(conditions))
 
-    def _condition(self, group: int, reading: Reading) -> Condition:
+    def _condition(self, group: int, reading: Reading, coins: np.ndarray | None) -> Condition:
         assert self._activations is not None
         plain = Condition(self._activations.read(*reading.cell, group), name_of(reading.cell))
-        if self._spike_ins is None:
+        if self._spike_ins is None or coins is None:
             return plain
-        return self._spike_ins.condition(plain, reading.cell[1], reading.variant, self.groups.bounds[group])
+        return self._spike_ins.condition(plain, reading.cell[1], reading.variant, coins)
 
 
 def _joined(parts: Sequence[Condition]) -> Condition:

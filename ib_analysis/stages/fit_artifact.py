@@ -63,7 +63,8 @@ def fit_artifact(
         decoder.standardise(name, mean, deviation)
     started = start(decoder)
     unfinished = UnfinishedFit(artifact.path.with_name("resume.pt"), sha256_of_plain(artifact.recipe))
-    guarded = GuardedData(feed, feed.images("evaluation"), torch.cat([feed.images("train"), feed.images("validation")]))
+    allowed = torch.cat([feed.images("train"), feed.images("validation")])
+    guarded = GuardedData(feed, feed.images("evaluation"), allowed, content=feed.without_coins)
     record = fit(
         decoder, guarded, fitting, seed=seed, checkpoint=unfinished, progress=progress, initialise=not started
     )  # fmt: skip

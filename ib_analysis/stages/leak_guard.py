@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -27,10 +27,18 @@ class GuardedData:
         data: the minibatches.
         evaluation: shape (n, C, H, W), uint8: images that must not be seen.
         allowed: shape (m, C, H, W), uint8: the decoder images.
+        content: what of images is compared: all of it, or without the coins of spike-ins, which may fall alike.
     """
 
-    def __init__(self, data: TrainingData, evaluation: Tensor, allowed: Tensor) -> None:
-        self._data = data
+    def __init__(
+        self,
+        data: TrainingData,
+        evaluation: Tensor,
+        allowed: Tensor,
+        content: Callable[[Tensor], Tensor] = lambda images: images,
+    ) -> None:
+        self._data, self._content = data, content
+        evaluation, allowed = content(evaluation), content(allowed)
         draws = np.random.default_rng(0).integers(-(2**62), 2**62, size=math.prod(evaluation.shape[1:]))
         self._weights = torch.from_numpy(2 * draws + 1)
         hashes = self._hashes(evaluation)
@@ -60,7 +68,7 @@ class GuardedData:
             yield self._checked(minibatch, "the validation images")
 
     def _checked(self, minibatch: Minibatch, where: str) -> Minibatch:
-        images = minibatch.images.cpu()
+        images = self._content(minibatch.images.cpu())
         if len(self) and len(images):
             hashes = self._hashes(images)
             places = torch.searchsorted(self._secret, hashes).clamp_max(len(self) - 1)

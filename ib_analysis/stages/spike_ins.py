@@ -12,8 +12,10 @@ from torch import Tensor
 
 from decoders import Cell, Condition
 from ib_analysis.activations import to_float16
+from ib_analysis.data import image_space
 from ib_analysis.experiment import ExperimentConfig
-from ib_analysis.spike_ins import Mixing, coin_map, coin_pixels, draw_coins, mixing_for
+from ib_analysis.spike_ins import Mixing, coin_map, coin_pixels, draw_coins, mixing_for, overwrite
+from ib_analysis.spike_ins.coins import ShownAs
 
 __all__ = ["COINS", "SpikeIns", "Variant", "spike_ins_for"]
 
@@ -34,6 +36,8 @@ class SpikeIns:
         size: (H, W) of the images.
         mixings: layer -> how coins are mixed into it; None where that is impossible.
         scales: cell -> factor of its mixed coins; `calibrate` adds to it.
+        shown_as, intensities: how images show them (see `overwrite`).
+        redraw: whether the coins of training images fall anew each time.
     """
 
     coins: np.ndarray
@@ -41,6 +45,23 @@ class SpikeIns:
     size: tuple[int, int]
     mixings: Mapping[str, Mixing | None]
     scales: dict[str, float] = field(default_factory=dict)
+    shown_as: ShownAs = "extremes"
+    intensities: int = 256
+    redraw: bool = False
+
+    def fallen(self, bounds: tuple[int, int], rng: np.random.Generator | None) -> np.ndarray:
+        """The coins of images ``bounds[0]`` to ``bounds[1]`` (excluded), shape (n, m).
+
+        Arguments:
+            rng: of a training minibatch, which may have coins of its own; None: those that stay.
+        """
+        if rng is None or not self.redraw:
+            return self.coins[bounds[0] : bounds[1]]
+        return (rng.random((bounds[1] - bounds[0], len(self.pixels))) < 0.5).astype(np.uint8)
+
+    def show(self, images: Tensor, coins: np.ndarray) -> Tensor:
+        """The images with coins: shape (n, C, H, W), uint8. What coins they showed before does not matter."""
+        return torch.from_numpy(overwrite(images.numpy(), coins, self.pixels, self.intensities, self.shown_as))
 
     def variants(self, layer: str) -> tuple[Variant, ...]:
         """How the activations of a layer can be read."""
@@ -77,15 +98,15 @@ class SpikeIns:
         variance = deviation.double().square() + self.scales[cell] ** 2 * mixing.channel_variances()
         return mean, variance.sqrt().float()
 
-    def condition(self, plain: Condition, layer: str, variant: Variant, bounds: tuple[int, int]) -> Condition:
-        """The condition of images ``bounds[0]`` to ``bounds[1]`` (excluded) in one variant.
+    def condition(self, plain: Condition, layer: str, variant: Variant, coins: np.ndarray) -> Condition:
+        """The condition of images in one variant.
 
         Arguments:
             plain: their activations.
+            coins: that they show, shape (n, m).
         """
         if variant == "plain":
             return plain
-        coins = self.coins[bounds[0] : bounds[1]]
         if variant == "spike_in":
             shown = torch.from_numpy(coin_map(coins, self.pixels, *self.size))
             return Condition(plain.activations, plain.cell, beside=(Condition(shown, COINS),))
@@ -121,4 +142,7 @@ def spike_ins_for(
         ]
     )
     mixings = {layer: mixing_for(shapes[layer], size, pixels, options.mixing, options.seed) for layer in config.layers}
-    return SpikeIns(coins, pixels, size, mixings)
+    intensities = image_space(config.data).intensities
+    return SpikeIns(
+        coins, pixels, size, mixings, shown_as=options.shown_as, intensities=intensities, redraw=options.redraw
+    )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ib_analysis.activations import Groups
-from ib_analysis.spike_ins import mixing_for
+from ib_analysis.spike_ins import mixing_for, overwrite
 from ib_analysis.stages.feed import CellFeed, name_of
 from ib_analysis.stages.spike_ins import SpikeIns
 
@@ -177,3 +177,37 @@ def test_the_plain_reading_is_the_feed_without_spike_ins() -> None:
             assert torch.equal(one.images, other.images)
             assert [part.name for part in one.condition] == [part.name for part in other.condition]
             assert torch.equal(one.condition[0].activations, other.condition[0].activations)
+
+
+def test_coins_of_training_images_fall_anew_and_only_theirs() -> None:
+    groups, pixels = Groups(40, 8, 8, 4), (1, 4, 6)
+    rng = np.random.default_rng(5)
+    shown = rng.integers(16, size=(groups.n_images, 1, 2, 4)).astype(np.uint8)
+    coins = rng.integers(2, size=(groups.n_images, 3)).astype(np.uint8)
+    images = overwrite(shown, coins, pixels, 16)
+    spike_ins = SpikeIns(coins, pixels, (2, 4), {"h3": None, "h4": None}, intensities=16, redraw=True)
+    feed = CellFeed(images, groups, Telling(groups), CELLS, 8, 20, spike_ins)
+    places, rest = list(pixels), [k for k in range(8) if k not in pixels]
+    fallen = []
+    for step in range(50):
+        minibatch = feed.minibatch(np.random.default_rng(step))
+        again = feed.minibatch(np.random.default_rng(step))
+        assert torch.equal(minibatch.images, again.images)
+        flat = minibatch.images.flatten(1).numpy()
+        assert {*flat[:, places].ravel().tolist()} <= {0, 15}
+        fallen.append(flat[:, places] == 15)
+        untouched = images.reshape(len(images), -1)[:, rest]
+        assert all((untouched == row).all(1).any() for row in flat[:, rest])
+        start = 0
+        for part in minibatch.condition or ():
+            stop = start + len(part.activations)
+            if part.beside:  # the map tells the coins that these images show, not those of before
+                told = part.beside[0].activations.flatten(1)[:, places].numpy() > 0
+                assert (told == (flat[start:stop, places] == 15)).all()
+            start = stop
+    assert abs(np.concatenate(fallen).mean() - 0.5) < 0.05
+    for minibatch in feed.validation():
+        assert all((images.reshape(len(images), -1) == row).all(1).any() for row in minibatch.images.flatten(1).numpy())
+    assert torch.equal(
+        feed.without_coins(torch.from_numpy(images)), torch.from_numpy(overwrite(shown, 0 * coins, pixels, 16))
+    )

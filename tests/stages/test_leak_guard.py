@@ -149,7 +149,7 @@ def test_a_planted_leak_is_caught_by_the_guard_and_without_it_by_the_comparison(
     error = capsys.readouterr().err
     assert "Evaluation images leak into the fit of a decoder" in error
     assert where in error
-    monkeypatch.setattr(fit_artifact, "GuardedData", lambda data, evaluation, allowed: data)
+    monkeypatch.setattr(fit_artifact, "GuardedData", lambda data, *others, **named: data)
     assert run("one", monkeypatch) == 0
     assert run("other", monkeypatch, evaluation_seed=5) == 0
     one, other = selected("one"), selected("other")
