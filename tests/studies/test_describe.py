@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,13 +127,16 @@ def test_the_counts_are_those_of_a_run(
 
     def counted_forward(self: PixelCNNPP, *arguments: object, **options: object) -> object:
         distribution = forward(self, *arguments, **options)  # type: ignore[arg-type]
-        log_prob = distribution.log_prob
 
-        def counted_log_prob(x: torch.Tensor) -> torch.Tensor:
-            seen["fit" if self.training else "evaluated"] += len(x)
-            return log_prob(x)
+        def count(function: Callable[[torch.Tensor], object]) -> Callable[[torch.Tensor], object]:
+            def counted_call(x: torch.Tensor) -> object:
+                seen["fit" if self.training else "evaluated"] += len(x)
+                return function(x)
 
-        object.__setattr__(distribution, "log_prob", counted_log_prob)
+            return counted_call
+
+        for name in ("log_prob", "log_prob_with_channels"):  # without and with maps: one pass of the network each
+            object.__setattr__(distribution, name, count(getattr(distribution, name)))
         return distribution
 
     monkeypatch.setattr(PixelCNNPP, "forward", counted_forward)
