@@ -101,6 +101,9 @@ class ExperimentConfig:
     sharing: Literal["shared", "dedicated"] = "shared"
     """`shared`: one decoder for all layers and epochs of a run; `dedicated`: one per cell and one unconditional (the
     protocol of Darlow & Storkey 2020)."""
+    unconditional_fit: bool = False
+    """Whether an unconditional decoder is fitted beside shared ones and may serve as L0: it gives all its steps to what
+    they learn in a share of theirs, and costs one more fit. `dedicated` always has one."""
     start_from: str | None = None
     """Another finished experiment whose decoders (of the same name and shape) the fits start from."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -217,7 +220,7 @@ class Experiment:
         """Every decoder that is fitted."""
         found: list[Fit] = []
         for seed in self.config.decoder_seeds:
-            if self.config.sharing == "dedicated":
+            if self.config.sharing == "dedicated" or self.config.unconditional_fit:
                 found.append(Fit(f"unconditional_decoder{seed}", None, seed, ()))
             for run in self.runs:
                 key = f"{run.key}_decoder{seed}"
@@ -287,10 +290,11 @@ def _check_fitting(config: ExperimentConfig) -> None:
         )
     if fitting.null_share >= 1:
         raise UserError("fitting.null_share is 1: no image would be fitted with its condition; choose less than 1.")
-    if config.sharing == "shared" and fitting.null_share == 0 and config.estimation.null_from is None:
+    has_null = fitting.null_share > 0 or config.unconditional_fit or config.estimation.null_from is not None
+    if config.sharing == "shared" and not has_null:
         raise UserError(
             "fitting.null_share is 0, so that no unconditional model would be fitted and there is no L0; choose a "
-            "share above 0, --sharing dedicated, or an experiment for estimation.null_from."
+            "share above 0, --unconditional_fit true, --sharing dedicated, or an experiment for estimation.null_from."
         )
     if fitting.precision == "bfloat16" and not torch.cuda.is_available():
         raise UserError("fitting.precision is bfloat16, which needs a GPU, and there is none; use auto or float32.")

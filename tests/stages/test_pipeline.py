@@ -99,6 +99,17 @@ def test_dedicated_decoders_and_one_unconditional(tiny: Path) -> None:
     assert (CHECKPOINTS / "decoders/unconditional_decoder0/decoder.pt").exists()
 
 
+def test_an_unconditional_fit_may_serve_as_l0_of_shared_decoders(tiny: Path) -> None:
+    options = ["--layers", "[h3]", "--tasks", "[classification]", "--fitting.null_share", "0"]
+    assert main(["estimate-mi", "tiny.yaml", *options]) == 2  # there would be no L0
+    assert main(["estimate-mi", "tiny.yaml", *options, "--unconditional_fit", "true"]) == 0
+    with h5py.File(CHECKPOINTS / "code_lengths.h5") as file:
+        assert file.attrs["null_source"] == "unconditional_decoder0"
+        assert np.array_equal(file["null"][:], file["unconditional_decoder0/own_null"][:])
+    assert len(rows()) == 2
+    assert {row["decoder"] for row in rows()} == {"classification_float32_seed0_decoder0"}
+
+
 def test_a_fitted_decoder_serves_another_experiment_as_start_and_as_null(tiny: Path) -> None:
     assert main(["estimate-mi", "tiny.yaml"]) == 0
     options = ["--name", "further", "--start_from", "tiny", "--estimation.null_from", "tiny"]

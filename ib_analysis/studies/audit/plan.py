@@ -180,8 +180,8 @@ class Plan:
             return []
         first: dict[str, Fit] = {}
         for fit in self.experiment.fits:
-            assert fit.run is not None
-            first.setdefault(fit.run.task, fit)
+            if fit.run is not None:
+                first.setdefault(fit.run.task, fit)
         return [(fit, direction) for fit in first.values() for direction in (FORWARD, BACKWARD)]
 
     def sweep(self, fit: Fit, direction: str) -> dict[int, ExtraFit]:
