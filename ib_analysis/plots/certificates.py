@@ -110,7 +110,8 @@ def _draw_curves(
         handles = [handles[0], handles[len(handles) // 2], handles[-1]]
     handles.append(Line2D([], [], color=MUTED, linestyle=(0, (4, 1.5)), linewidth=0.9, label="power law"))
     handles.append(Patch(color=LIGHT, label="cool-down"))
-    body.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2)
+    columns = len(handles) if len(handles) <= 7 else -(-len(handles) // 2)  # more would not fit in a line
+    body.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
 
 
 def _belongs(row: CertificateRow, panel: Panel) -> bool:
