@@ -35,6 +35,8 @@ def cluster(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Two machines of one CPU, in the folder of the experiment ``tiny``."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # Ray's own choice is 15: whatever else the machine does would starve the workers.
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     # Units of this file are imported by name in the cluster's processes.
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     ray = pytest.importorskip("ray", reason="Ray is not installed (the extra `ray`)")
