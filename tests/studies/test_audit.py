@@ -20,7 +20,8 @@ from ib_analysis.studies.audit.plan import Plan
 
 STUDY = Path("checkpoints/tiny/studies/audit")
 OPTIONS = ["--audit.cells", "3", "--audit.multiples", "[1,2]"]
-EVERYTHING = [*OPTIONS, "--audit.remedies", "true", "--audit.hysteresis", "h3"]
+ALL = ("no_cell_adapters", "larger_trunk", "half_learning_rate", "longer_cooldown", "fine_tune")
+EVERYTHING = [*OPTIONS, "--audit.remedies", f"[{','.join(ALL)}]", "--audit.hysteresis", "h3"]
 REMEDIES = {"larger_trunk", "half_learning_rate", "no_cell_adapters", "longer_cooldown", "fine_tune"}
 
 
@@ -112,7 +113,7 @@ def test_costs_are_what_was_done(inside: Path) -> None:
 
 
 def test_a_fine_tune_starts_from_the_shared_decoder_and_a_sweep_from_the_epoch_before(inside: Path) -> None:
-    made = plan(AuditConfig(cells=3, multiples=(1, 2), remedies=True, hysteresis="h3"))
+    made = plan(AuditConfig(cells=3, multiples=(1, 2), remedies=ALL, hysteresis="h3"))
     cell = made.cells[0]
     tuned = made.fine_tuned(cell)
     decoder = PixelCNNPP(made.fits.network(tuned))

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ib_analysis.artifacts import UserError
 
-__all__ = ["AuditConfig"]
+__all__ = ["AuditConfig", "Remedy"]
+
+Remedy = Literal[
+    "cell_adapters", "fine_tune", "half_learning_rate", "larger_trunk", "longer_cooldown", "no_cell_adapters"
+]
+"""An attempt at a better decoder of many cells; see `AuditConfig.remedies`."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +31,10 @@ class AuditConfig:
     """Seed of the sample of cells."""
     learning_rate: float | None = None
     """Learning rate of the dedicated fits; null: the experiment's own."""
-    remedies: bool = False
-    """Also fit attempts at a better shared decoder and compare them: no correction per cell, a larger trunk, two
-    other schedules, and a short fine-tune of the shared decoder to each sampled cell."""
+    remedies: tuple[Remedy, ...] = ()
+    """Attempts at a better shared decoder that are fitted and compared: `no_cell_adapters` (or `cell_adapters` where
+    the experiment has none), `larger_trunk`, `half_learning_rate` and `longer_cooldown` are shared fits of as many steps;
+    `fine_tune` is the shared decoder, fitted for one unit more to each sampled cell."""
     fine_tune_rate: float = 0.3
     """Learning rate of fine-tunes as a share of the experiment's: what a fit has learned should survive its start."""
     hysteresis: str | None = None
@@ -42,6 +49,8 @@ class AuditConfig:
                 f"audit.multiples is {list(self.multiples)}; give whole numbers from 1 on, each once: the cost of a "
                 "dedicated fit in units of the shared fit's cost per cell."
             )
+        if len(set(self.remedies)) < len(self.remedies):
+            raise UserError(f"audit.remedies is {list(self.remedies)}; give each once.")
         if self.seed < 0:
             raise UserError(f"audit.seed is {self.seed}; seeds are whole numbers from 0 on.")
         if self.learning_rate is not None and self.learning_rate <= 0:

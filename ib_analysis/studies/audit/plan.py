@@ -24,9 +24,8 @@ FORWARD, BACKWARD = "forward", "backward"
 """Directions of the sweeps through the epochs."""
 
 _FEWEST_VALIDATIONS = 10
-_BEFORE_COOLDOWN = (
-    6  # to judge a fit takes 5 validations before the learning rate begins to fall, and rounding may cost one
-)
+_BEFORE_COOLDOWN = 6
+"""Validations before the learning rate begins to fall: judging a fit takes 5, and rounding may cost one."""
 
 
 def check(experiment: Experiment, settings: AuditConfig) -> None:
@@ -44,6 +43,13 @@ def check(experiment: Experiment, settings: AuditConfig) -> None:
     there = sum(len(fit.cells) for fit in experiment.fits)
     if settings.cells > there:
         raise UserError(f"audit.cells is {settings.cells}, but {config.name} has {there} cells; ask for fewer.")
+    adapters, longer = config.decoder.cell_adapters, config.fitting.cooldown_share < 0.5
+    pointless = {"cell_adapters" if adapters else "no_cell_adapters", *([] if longer else ["longer_cooldown"])}
+    if pointless & set(settings.remedies):
+        raise UserError(
+            f"audit.remedies names {', '.join(sorted(pointless & set(settings.remedies)))}, which {config.name} has "
+            "already; leave it out."
+        )
     if settings.hysteresis is not None and settings.hysteresis not in config.layers:
         raise UserError(
             f"audit.hysteresis is {settings.hysteresis!r}, which is not measured; choose from "
@@ -94,8 +100,8 @@ class Plan:
     def fits(self) -> ExtraFits:
         """All of them, the longest first."""
         found = [self.dedicated(cell, multiple) for cell in self.cells for multiple in self.settings.multiples]
-        if self.settings.remedies:
-            found += [self.remedied(name, fit) for name in self.remedies for fit in self.shared_fits]
+        found += [self.remedied(name, fit) for name in self.remedies for fit in self.shared_fits]
+        if FINE_TUNE in self.settings.remedies:
             found += [self.fine_tuned(cell) for cell in self.cells]
         found += [extra for sweep in self.sweeps for extra in self.sweep(*sweep).values()]
         found.sort(key=lambda extra: -extra.fitting.steps)
@@ -142,18 +148,19 @@ class Plan:
 
     @property
     def remedies(self) -> dict[str, Callable[[Architecture, FittingConfig], tuple[Architecture, FittingConfig]]]:
-        """Attempts at a better shared fit of as many steps: name -> what becomes of network and fit."""
-        found: dict[str, Callable[[Architecture, FittingConfig], tuple[Architecture, FittingConfig]]] = {
+        """The chosen attempts at a better shared fit of as many steps: name -> what becomes of network and fit."""
+        known: dict[str, Callable[[Architecture, FittingConfig], tuple[Architecture, FittingConfig]]] = {
             "larger_trunk": lambda network, fit: (replace(network, filters=math.ceil(1.5 * network.filters)), fit),
             "half_learning_rate": lambda network, fit: (network, replace(fit, learning_rate=fit.learning_rate / 2)),
         }
-        if self.experiment.config.decoder.cell_adapters:
-            found["no_cell_adapters"] = lambda network, fit: (replace(network, cell_adapters=False), fit)
-        else:
-            found["cell_adapters"] = lambda network, fit: (replace(network, cell_adapters=True), fit)
+        adapters = self.experiment.config.decoder.cell_adapters
+        known["no_cell_adapters" if adapters else "cell_adapters"] = lambda network, fit: (
+            replace(network, cell_adapters=not adapters),
+            fit,
+        )
         if self.experiment.config.fitting.cooldown_share < 0.5:
-            found["longer_cooldown"] = lambda network, fit: (network, replace(fit, cooldown_share=0.5))
-        return found
+            known["longer_cooldown"] = lambda network, fit: (network, replace(fit, cooldown_share=0.5))
+        return {name: change for name, change in known.items() if name in self.settings.remedies}
 
     def remedied(self, remedy: str, fit: Fit) -> ExtraFit:
         """Another decoder for all cells of a shared one."""

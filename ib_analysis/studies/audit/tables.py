@@ -91,9 +91,9 @@ def _audit_rows(plan: Plan) -> list[AuditRow]:
     config = plan.experiment.config
     null = load_results(config.name, config.checkpoints).null_code_lengths()
     shared = {NO_REMEDY: [_own(plan, cell) for cell in plan.cells]}
-    if plan.settings.remedies:
-        for remedy in plan.remedies:
-            shared[remedy] = [_extra(plan, plan.remedied(remedy, cell.fit), cell) for cell in plan.cells]
+    for remedy in plan.remedies:
+        shared[remedy] = [_extra(plan, plan.remedied(remedy, cell.fit), cell) for cell in plan.cells]
+    if FINE_TUNE in plan.settings.remedies:
         tuned = [_extra(plan, plan.fine_tuned(cell), cell) for cell in plan.cells]
         shared[FINE_TUNE] = [_further(own, more) for own, more in zip(shared[NO_REMEDY], tuned, strict=True)]
     rows = []
