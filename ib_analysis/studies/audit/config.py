@@ -32,9 +32,9 @@ class AuditConfig:
     learning_rate: float | None = None
     """Learning rate of the dedicated fits; null: the experiment's own."""
     remedies: tuple[Remedy, ...] = ()
-    """Attempts at a better shared decoder that are fitted and compared: `no_cell_adapters` (or `cell_adapters` where
-    the experiment has none), `larger_trunk`, `half_learning_rate` and `longer_cooldown` are shared fits of as many steps;
-    `fine_tune` is the shared decoder, fitted for one unit more to each sampled cell."""
+    """Attempts at a better shared decoder that are fitted and compared. `no_cell_adapters` (or `cell_adapters` where
+    the experiment has none), `larger_trunk`, `half_learning_rate` and `longer_cooldown` are shared fits of as many
+    steps; `fine_tune` is the shared decoder, fitted for one unit more to each sampled cell."""
     fine_tune_rate: float = 0.3
     """Learning rate of fine-tunes as a share of the experiment's: what a fit has learned should survive its start."""
     hysteresis: str | None = None
