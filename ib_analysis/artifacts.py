@@ -292,8 +292,8 @@ class Artifact:
         return "complete"
 
     @property
-    def identity(self) -> str:
-        """The hash of the finished content.
+    def record(self) -> dict[str, Any]:
+        """The manifest of the finished artifact, with the facts that `finish` was told.
 
         Raises:
             UserError: the artifact is not complete.
@@ -301,7 +301,16 @@ class Artifact:
         found = self.manifest()
         if found is None or not found.get("complete"):
             raise UserError(f"{self.path} is not finished; run the stage that makes it first.")
-        return str(found["identity"])
+        return found
+
+    @property
+    def identity(self) -> str:
+        """The hash of the finished content.
+
+        Raises:
+            UserError: the artifact is not complete.
+        """
+        return str(self.record["identity"])
 
     def _write(self, facts: Mapping[str, Any]) -> None:
         record = {**facts, "recipe": self.recipe, "versions": versions()}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any
 
 import h5py
 import numpy as np
@@ -51,7 +49,7 @@ CERTIFICATES = "certificates.csv"
 def collate(experiment: Experiment) -> None:
     """Choose the common L0, keep all code lengths in one file, and write the tables."""
     artifact = _artifact(experiment)
-    if artifact.status() == "complete" and _manifest(artifact).get("tables") == _table_hashes(experiment):
+    if artifact.status() == "complete" and artifact.record.get("tables") == _table_hashes(experiment):
         return
     artifact.begin()
     null = common_null(experiment)
@@ -149,7 +147,7 @@ def _information_row(
     probes = load_arrays(probe_artifact(experiment, run, cell))
     label = _from_probes(probes, "label", data.h_y_bits, bootstrap)
     best = best_kind(probes, "label")
-    manifest = _manifest(decoder_artifact(experiment, fit))
+    manifest = decoder_artifact(experiment, fit).record
     estimates = [usable, *([bound] if bound is not None else [])]
     return InformationRow(
         experiment=experiment.config.name,
@@ -230,13 +228,9 @@ def _seconds(experiment: Experiment, fit: Fit, cell: tuple[int, str], fitting: f
     """The cell's share of its decoder's fit, its measurement and its probes."""
     assert fit.run is not None
     names = [reading.name for reading in readings_of(experiment, fit) if reading.cell == cell]
-    measured = sum(float(_manifest(code_length_artifact(experiment, fit, name))["seconds"]) for name in names)
-    probed = _manifest(probe_artifact(experiment, fit.run, cell))["seconds"]
+    measured = sum(float(code_length_artifact(experiment, fit, name).record["seconds"]) for name in names)
+    probed = probe_artifact(experiment, fit.run, cell).record["seconds"]
     return fitting / len(fit.cells) + measured + float(probed)
-
-
-def _manifest(artifact: Artifact) -> dict[str, Any]:
-    return json.loads(artifact.manifest_path.read_text())
 
 
 # ---------------------------------------------------------------------------------------------- factors.csv

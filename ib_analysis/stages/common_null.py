@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def _own(experiment: Experiment, fit: Fit) -> CommonNull:
         float(validation["bits"].mean()),
         arrays["bits"],
         arrays["mean_map_bits"],
-        tuple(json.loads(decoder.manifest_path.read_text())["null_warnings"]),
+        tuple(decoder.record["null_warnings"]),
     )
 
 

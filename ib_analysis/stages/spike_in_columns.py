@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from ib_analysis.experiment import Experiment, Fit
@@ -37,7 +35,7 @@ def spike_in_columns(
 
 def spike_in_warnings(experiment: Experiment, fit: Fit, cell: tuple[int, str]) -> list[str]:
     """Whether the fit had not converged where the cell is read with coins."""
-    record = json.loads(decoder_artifact(experiment, fit).manifest_path.read_text())
+    record = decoder_artifact(experiment, fit).record
     readings = _with_coins(experiment, fit, cell)
     return ["spike_in_not_converged"] if any(record["cell_warnings"][one.condition] for one in readings) else []
 

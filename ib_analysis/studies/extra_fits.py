@@ -6,7 +6,6 @@ as units that can be interrupted and go on. Their artifacts lie in ``checkpoints
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -109,7 +108,7 @@ class ExtraFits:
 
     def record(self, fit: ExtraFit) -> dict[str, Any]:
         """The manifest of a finished fit: steps done, seconds, warnings."""
-        return json.loads(self.decoder_artifact(fit).manifest_path.read_text())
+        return self.decoder_artifact(fit).record
 
     # ------------------------------------------------------------------ artifacts
 

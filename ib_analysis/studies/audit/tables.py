@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -126,7 +125,7 @@ def _own(plan: Plan, cell: SharedCell) -> Measured:
         plan,
         bits(cell.name),
         bits(NULL),
-        json.loads(artifact.manifest_path.read_text()),
+        artifact.record,
         decoder_network(experiment, cell.fit),
         cell,
     )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ib_analysis.artifacts import Artifact
 from ib_analysis.information.calibration_table import CalibrationRow, tolerance_bits
 from ib_analysis.information.estimates import lower_bound, usable_information
 from ib_analysis.information.intervals import Bootstrap, paired_bootstrap_intervals
@@ -87,7 +84,7 @@ def _common_null(calibration: Calibration, fit: SourceFit) -> _Null:
     """The null condition, of all decoders of the source, that is best on the validation images."""
     candidates = [other for other in calibration.fits if other.source == fit.source]
     best = min(candidates, key=lambda other: float(_bits(calibration, other, NULL_VALIDATION).mean()))
-    record = _manifest(calibration.decoder_artifact(best))
+    record = calibration.decoder_artifact(best).record
     return _Null(_bits(calibration, best, NULL), not record["null_warnings"])
 
 
@@ -104,7 +101,7 @@ def _row(calibration: Calibration, fit: SourceFit, cell: Cell, common_null: _Nul
     error, wasted, null_wasted = paired_bootstrap_intervals(
         np.stack([null - lengths - density, lengths - (h_x - density), null - h_x]), bootstrap
     )
-    record, shape = _manifest(calibration.decoder_artifact(fit)), calibration.outputs(source).shape(kind)
+    record, shape = calibration.decoder_artifact(fit).record, calibration.outputs(source).shape(kind)
     found = list(record["cell_warnings"][name_of(cell)])
     if not common_null.converged:
         found.append("common_null_not_converged")
@@ -155,7 +152,7 @@ def _row(calibration: Calibration, fit: SourceFit, cell: Cell, common_null: _Nul
         null_code_length_error_bits_high=null_wasted.high,
         decoder=fit.key,
         decoder_steps=int(record["steps_done"]),
-        seconds=float(record["seconds"]) / len(calibration.cells(source)) + float(_manifest(measured)["seconds"]),
+        seconds=float(record["seconds"]) / len(calibration.cells(source)) + float(measured.record["seconds"]),
         warnings=join_warnings(found),
         decoder_sha256=calibration.decoder_artifact(fit).identity,
     )
@@ -167,7 +164,3 @@ def _share(error: float, true_bits: float) -> float | None:
 
 def _within(error: float, true_bits: float) -> str:
     return "yes" if abs(error) <= tolerance_bits(true_bits) else "no"
-
-
-def _manifest(artifact: Artifact) -> dict[str, Any]:
-    return json.loads(artifact.manifest_path.read_text())
