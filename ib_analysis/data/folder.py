@@ -25,18 +25,19 @@ CINIC10_PLACES = ("CINIC-10", "cinic-10", "cinic10", "CINIC-10.tar.gz")
 CINIC10_PAGE = "https://datashare.ed.ac.uk/handle/10283/3192"
 
 
-def _collect(path: Path, config: DataConfig, progress: Progress | None) -> Collection:
+def _collect(path: Path, name: str, config: DataConfig, progress: Progress | None) -> Collection:
     packed = pack(open_archive(path), data_root(config) / "packed", config.resolution, progress)
-    return open_pack(packed, config.source, augment=True)
+    return open_pack(packed, name, augment=True)
 
 
 def collect_folder(config: DataConfig, progress: Progress | None = None) -> Collection:
-    """The images of `DataConfig.folder`, packed on first use.
+    """The images of `DataConfig.folder`, packed on first use; they are called what the folder or tar is called.
 
     Raises:
         UserError: see `find_folder`, `read_layout` and `pack`.
     """
-    return _collect(find_folder(config), config, progress)
+    path = find_folder(config)
+    return _collect(path, path.name.split(".")[0] or config.source, config, progress)
 
 
 def collect_cinic10(config: DataConfig, progress: Progress | None = None) -> Collection:
@@ -56,7 +57,7 @@ def collect_cinic10(config: DataConfig, progress: Progress | None = None) -> Col
                 "put it there (no need to unpack it), or set data.folder to where it is."
             )
         path = found[0]
-    collection = _collect(path, config, progress)
+    collection = _collect(path, config.source, config, progress)
     # Images resized on packing no longer show their own size; the rest must still agree.
     native = CINIC10_NATIVE if config.resolution is None else collection.native._replace(n_classes=10)
     if collection.parts is None or not (collection.parts == 1).any() or collection.native != native:
