@@ -126,7 +126,7 @@ def choose(collection: Collection, config: DataConfig) -> Choice:
     splits = three_splits(order, labels, collection.digests, collection.parts, collection.class_names)
     n_dropped = len(order) - sum(map(len, splits))
     chosen = {
-        name: positions[cap_per_class(labels[positions], config.per_class)]
+        name: positions[cap_per_class(labels[positions], config.cap_per_class(name))]
         for name, positions in zip(SPLIT_NAMES, splits, strict=True)
     }
     last, n_validation = validation_last(labels[chosen["decoder"]], config.validation_share)
@@ -148,8 +148,8 @@ def nominal_sizes(published: dict[str, int], n_classes: int, config: DataConfig)
     >>> nominal_sizes({"encoder": 50, "evaluation": 20}, 10, DataConfig(per_class=3))
     {'encoder': 30, 'evaluation': 20}
     """
-    cap = config.per_class
-    return {name: n if cap is None else min(n, cap * n_classes) for name, n in published.items()}
+    caps = {name: config.cap_per_class(name) for name in published}
+    return {name: n if (cap := caps[name]) is None else min(n, cap * n_classes) for name, n in published.items()}
 
 
 def divide(collection: Collection, config: DataConfig) -> ImageData:

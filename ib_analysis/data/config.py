@@ -86,6 +86,9 @@ class DataConfig:
     per_class: int | None = None
     """At most so many images per class in each of the three splits; by default all. Not for `factors`, which has
     numbers of its own."""
+    evaluation_per_class: int | None = None
+    """At most so many evaluation images per class, where measuring all of them would take too long; by default as
+    `per_class` says. Not for `factors`."""
     validation_share: float = 0.1
     """Share of the decoders' images that is kept from fitting, for early stopping and model choice."""
     augment: bool | None = None
@@ -107,12 +110,24 @@ class DataConfig:
             self.bits is None or 1 <= self.bits <= 8,
             f"data.bits is {self.bits}; choose 1 to 8 bits per channel, or leave it out.",
         )
-        require(
-            self.per_class is None or self.per_class >= 1,
-            f"data.per_class is {self.per_class}; choose at least 1 image per class, or leave it out.",
-        )
+        for name in ("per_class", "evaluation_per_class"):
+            found = getattr(self, name)
+            require(
+                found is None or found >= 1,
+                f"data.{name} is {found}; choose at least 1 image per class, or leave it out.",
+            )
         require(
             0 < self.validation_share < 1,
             f"data.validation_share is {self.validation_share}; choose a share between 0 and 1, for instance 0.1.",
         )
         require(self.seed >= 0, f"data.seed is {self.seed}; choose a whole number from 0 on.")
+
+    def cap_per_class(self, split: str) -> int | None:
+        """The largest number of images per class in a split (`encoder`, `decoder` or `evaluation`); None for no cap.
+
+        >>> config = DataConfig(source="digits", per_class=40, evaluation_per_class=10)
+        >>> config.cap_per_class("decoder"), config.cap_per_class("evaluation")
+        (40, 10)
+        """
+        caps = [self.per_class, self.evaluation_per_class if split == "evaluation" else None]
+        return min((cap for cap in caps if cap is not None), default=None)

@@ -136,6 +136,7 @@ def _check(config: DataConfig) -> None:
         ("greyscale", False, size_and_levels),
         ("bits", None, size_and_levels),
         ("per_class", None, numbers),
+        ("evaluation_per_class", None, numbers),
     ):
         if getattr(config, name) != off:
             raise UserError(

@@ -1,45 +1,94 @@
-"""How many multiply-accumulates a network costs."""
+"""How many multiply-accumulates a network costs, layer by layer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["multiply_accumulates"]
+__all__ = ["LayerWork", "layer_works", "multiply_accumulates", "watching"]
 
 
-def multiply_accumulates(network: nn.Module, image_shape: Sequence[int]) -> int:
-    """Multiply-accumulates (MACs) of convolutions and dense layers for one image; all else is left out.
+@dataclass(frozen=True)
+class LayerWork:
+    """What one convolution or dense layer does for one image.
+
+    Arguments:
+        name: the path of the module.
+        macs: multiply-accumulates.
+        weights: number of weights, the bias left out.
+    """
+
+    name: str
+    macs: int
+    weights: int
+
+
+def layer_works(network: nn.Module, image_shape: Sequence[int]) -> tuple[LayerWork, ...]:
+    """The work of every convolution and dense layer for one image, in the order in which they are called.
 
     A convolution costs (output pixels) x (output channels) x (input channels / groups) x (kernel area); a
-    dense layer costs inputs x outputs. Padding is counted as if it were multiplied, as is usual.
+    dense layer costs inputs x outputs. Padding is counted as if it were multiplied, as is usual. A layer that is called
+    more than once is counted as often, its weights once.
 
     Arguments:
         network: takes integer images (B, C, H, W); its mode is left as it was.
         image_shape: (C, H, W).
     """
-    total = 0
+    names = {module: name for name, module in network.named_modules()}
+    macs: dict[str, int] = {}
 
-    def count(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            pixels = math.prod(output.shape[2:])
-            total += pixels * module.out_channels * module.in_channels // module.groups * math.prod(module.kernel_size)
-        elif isinstance(module, nn.Linear):
-            total += output.numel() // output.shape[0] * module.in_features
+    def count(module: nn.Module, _: Tensor, output: Tensor) -> None:
+        macs[names[module]] = macs.get(names[module], 0) + _macs(module, output)
 
-    device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
+    with watching(network, count):
+        _pass_black_image(network, image_shape)
+    return tuple(
+        LayerWork(name, count, network.get_submodule(name).weight.numel())  # type: ignore[operator]
+        for name, count in macs.items()
+    )
+
+
+def multiply_accumulates(network: nn.Module, image_shape: Sequence[int]) -> int:
+    """Multiply-accumulates (MACs) of convolutions and dense layers for one image; all else is left out.
+
+    Arguments:
+        network: takes integer images (B, C, H, W); its mode is left as it was.
+        image_shape: (C, H, W).
+    """
+    return sum(work.macs for work in layer_works(network, image_shape))
+
+
+@contextmanager
+def watching(network: nn.Module, see: Callable[[nn.Module, Tensor, Tensor], None]) -> Iterator[None]:
+    """Inside the block, ``see(module, input, output)`` is called after each convolution and dense layer; the network is
+    in evaluation mode, and as it was afterwards."""
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     modes = {module: module.training for module in network.modules()}
-    handles = [module.register_forward_hook(count) for module in network.modules()]
+    handles = [module.register_forward_hook(lambda m, inputs, output: see(m, inputs[0], output)) for module in layers]
     try:
-        with torch.inference_mode():
-            network.eval()(torch.zeros(1, *image_shape, dtype=torch.uint8, device=device))
+        network.eval()
+        yield
     finally:
         for handle in handles:
             handle.remove()
         for module, mode in modes.items():
             module.training = mode
-    return total
+
+
+def _macs(module: nn.Module, output: Tensor) -> int:
+    if isinstance(module, nn.Conv2d):
+        pixels = math.prod(output.shape[2:])
+        return pixels * module.out_channels * module.in_channels // module.groups * math.prod(module.kernel_size)
+    assert isinstance(module, nn.Linear)
+    return output.numel() // output.shape[0] * module.in_features
+
+
+def _pass_black_image(network: nn.Module, image_shape: Sequence[int]) -> None:
+    device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
+    with torch.inference_mode():
+        network(torch.zeros(1, *image_shape, dtype=torch.uint8, device=device))

@@ -87,6 +87,7 @@ def _draw_information(axes: Axes, rows: Sequence[BudgetRow], name: str) -> None:
     for index, layer in enumerate(_layers(rows)):
         own = [row for row in rows if row.layer == layer]
         _draw_lines(axes, own, name, "i_xh_bits", layer_colour(index), layer_marker(index))
+    axes.margins(y=0.08)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
 
 

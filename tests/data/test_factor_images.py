@@ -141,7 +141,8 @@ def test_options_that_would_break_the_entropies_are_refused(option: dict) -> Non
             use(DataConfig(**option))
 
 
-def test_a_cap_per_class_which_would_break_the_entropies_is_refused() -> None:
+@pytest.mark.parametrize("name", ["per_class", "evaluation_per_class"])
+def test_a_cap_per_class_which_would_break_the_entropies_is_refused(name: str) -> None:
     for use in (load_data, image_space, split_sizes):
-        with pytest.raises(UserError, match=r"data.per_class cannot be set .*n_encoder, n_decoder and n_evaluation"):
-            use(DataConfig(per_class=3))
+        with pytest.raises(UserError, match=rf"data.{name} cannot be set .*n_encoder, n_decoder and n_evaluation"):
+            use(DataConfig(**{name: 3}))  # type: ignore[arg-type]

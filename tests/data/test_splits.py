@@ -220,6 +220,17 @@ def test_cap_holds_in_every_split_and_takes_a_subset() -> None:
         assert np.bincount(other.labels).tolist() == expected.tolist()
 
 
+def test_evaluation_images_have_a_cap_of_their_own_which_only_lowers_the_other() -> None:
+    labels = np.repeat([0, 1, 2], [10, 50, 100])
+    images = distinct_images(160)
+    full, capped = split(images, labels, per_class=7), split(images, labels, per_class=7, evaluation_per_class=2)
+    for name in ("encoder", "decoder"):
+        np.testing.assert_array_equal(full.splits[name].source_index, capped.splits[name].source_index)
+    assert np.bincount(capped.evaluation.labels).tolist() == [2, 2, 2]
+    assert set(capped.evaluation.source_index) <= set(full.evaluation.source_index)
+    assert DataConfig(per_class=2, evaluation_per_class=5).cap_per_class("evaluation") == 2
+
+
 def test_one_class_is_refused() -> None:
     with pytest.raises(UserError, match=r"only one class \('class 0'\)"):
         split(distinct_images(10), np.zeros(10, dtype=int))

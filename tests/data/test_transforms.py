@@ -94,6 +94,7 @@ def test_more_bits_than_intensities_are_refused() -> None:
         ("resolution", -32),
         ("resolution", 1000),
         ("per_class", 0),
+        ("evaluation_per_class", 0),
         ("validation_share", 0.0),
         ("validation_share", 1.0),
         ("seed", -1),

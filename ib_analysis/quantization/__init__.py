@@ -1,0 +1,22 @@
+"""Number formats of encoders: AQT integers, which layer gets which, and what they cost."""
+
+from ib_analysis.quantization.bounds import ActivationBounds, start_step
+from ib_analysis.quantization.convert import quantize, quantized_layers
+from ib_analysis.quantization.cost import FormatCost, format_cost
+from ib_analysis.quantization.formats import LayerFormat, NumberFormat, number_format, plan
+from ib_analysis.quantization.layers import Granularity, QuantizedLayer
+
+__all__ = [
+    "ActivationBounds",
+    "FormatCost",
+    "Granularity",
+    "LayerFormat",
+    "NumberFormat",
+    "QuantizedLayer",
+    "format_cost",
+    "number_format",
+    "plan",
+    "quantize",
+    "quantized_layers",
+    "start_step",
+]
