@@ -17,6 +17,7 @@ from ib_analysis.artifacts import UserError, plain
 from ib_analysis.data import DataConfig, image_space
 from ib_analysis.encoders import EncoderConfig
 from ib_analysis.information.probe import ProbeConfig
+from ib_analysis.quantization import QuantizationConfig, number_format
 from ib_analysis.spike_ins import SpikeInConfig
 from ib_analysis.spike_ins import check as check_spike_in
 from ib_analysis.training import TrainingConfig, checkpoint_epochs
@@ -92,6 +93,12 @@ class ExperimentConfig:
     """Folder of this experiment under the checkpoints and figures folders."""
     tasks: tuple[Task, ...] = ("classification", "autoencoding")
     """What the encoders are trained for."""
+    number_formats: tuple[str, ...] = ("float32",)
+    """Arithmetic of the encoders, each trained from the same weights on: float32, bfloat16 (trained in float32, costed
+    at 16 bits), or AQT integers such as w8a8, w4a4, w2a2 and w4a4_ends8 (bits of weights and activations; ends8: 8 bits
+    in the first and the last layer)."""
+    quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
+    """Details of the quantized ones among the number formats."""
     layers: tuple[str, ...] = ("h1", "h2", "h3", "h4")
     """Taps that are measured: the ends of the three stages and the pooled features."""
     encoder_seeds: tuple[int, ...] = (0,)
@@ -213,7 +220,12 @@ class Experiment:
     @cached_property
     def runs(self) -> tuple[Run, ...]:
         config = self.config
-        return tuple(Run(task, "float32", seed) for task in config.tasks for seed in config.encoder_seeds)
+        return tuple(
+            Run(task, number_format, seed)
+            for number_format in config.number_formats
+            for task in config.tasks
+            for seed in config.encoder_seeds
+        )
 
     @cached_property
     def fits(self) -> tuple[Fit, ...]:
@@ -261,10 +273,12 @@ def _cores() -> int:
 def _check(config: ExperimentConfig) -> None:
     if not config.name or any(character in config.name for character in "/\\\0") or config.name.startswith("."):
         raise UserError(f"name is {config.name!r}; it names a folder: use letters, digits, '-' and '_'.")
-    for field_name in ("tasks", "layers", "encoder_seeds", "decoder_seeds"):
+    for field_name in ("tasks", "number_formats", "layers", "encoder_seeds", "decoder_seeds"):
         values = getattr(config, field_name)
         if not values or len(set(values)) != len(values):
             raise UserError(f"{field_name} is {list(values)}; give at least one value, each once.")
+    for name in config.number_formats:
+        number_format(name)
     known = ("h1", "h2", "h3", "h4")
     for layer in config.layers:
         if layer not in known:

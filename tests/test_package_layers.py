@@ -21,7 +21,17 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"artifacts", "data", "encoders"},
     "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
     "spike_ins": {"artifacts"},
-    "experiment": {"artifacts", "data", "encoders", "training", "activations", "information", "spike_ins", "decoders"},
+    "experiment": {
+        "artifacts",
+        "data",
+        "encoders",
+        "quantization",
+        "training",
+        "activations",
+        "information",
+        "spike_ins",
+        "decoders",
+    },
     "results": {"artifacts", "information"},
     "plots": {"artifacts", "information", "results"},
     "stages": {
@@ -29,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
         "hdf5",
         "data",
         "encoders",
+        "quantization",
         "training",
         "activations",
         "information",

@@ -3,19 +3,21 @@
 from ib_analysis.encoders.autoencoder import ResNetAutoencoder, psnr_db, reconstruct
 from ib_analysis.encoders.build import build_encoder
 from ib_analysis.encoders.config import EncoderConfig, Task
-from ib_analysis.encoders.cost import multiply_accumulates
+from ib_analysis.encoders.cost import LayerWork, layer_works, multiply_accumulates
 from ib_analysis.encoders.interface import TappedNetwork, tap_shapes
 from ib_analysis.encoders.named_taps import NamedTaps
 from ib_analysis.encoders.resnet import ResNetClassifier
 
 __all__ = [
     "EncoderConfig",
+    "LayerWork",
     "NamedTaps",
     "ResNetAutoencoder",
     "ResNetClassifier",
     "TappedNetwork",
     "Task",
     "build_encoder",
+    "layer_works",
     "multiply_accumulates",
     "psnr_db",
     "reconstruct",

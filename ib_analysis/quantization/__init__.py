@@ -1,6 +1,7 @@
 """Number formats of encoders: AQT integers, which layer gets which, and what they cost."""
 
 from ib_analysis.quantization.bounds import ActivationBounds, start_step
+from ib_analysis.quantization.config import QuantizationConfig
 from ib_analysis.quantization.convert import quantize, quantized_layers
 from ib_analysis.quantization.cost import FormatCost, format_cost
 from ib_analysis.quantization.formats import LayerFormat, NumberFormat, number_format, plan
@@ -12,6 +13,7 @@ __all__ = [
     "Granularity",
     "LayerFormat",
     "NumberFormat",
+    "QuantizationConfig",
     "QuantizedLayer",
     "format_cost",
     "number_format",

@@ -6,10 +6,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from ib_analysis.artifacts import Artifact, plain
-from ib_analysis.data import DataConfig, ImageData, Split, load_data
+from ib_analysis.artifacts import Artifact, UserError, plain
+from ib_analysis.data import DataConfig, ImageData, Space, Split, load_data
 from ib_analysis.encoders import TappedNetwork, build_encoder
 from ib_analysis.experiment import Experiment, Run
+from ib_analysis.quantization import number_format, quantize, start_step
 from ib_analysis.spike_ins import SpikeInConfig, coin_pixels, draw_coins, overwrite
 from ib_analysis.training import checkpoint_artifact, load_encoder
 
@@ -20,6 +21,7 @@ __all__ = [
     "encoder_identities",
     "encoder_recipe",
     "images_of",
+    "initial_encoder",
     "measured_images",
     "new_encoder",
 ]
@@ -73,6 +75,7 @@ def encoder_recipe(experiment: Experiment, run: Run) -> dict[str, Any]:
     return {
         "task": run.task,
         "number_format": run.number_format,
+        **(experiment.section("quantization") if number_format(run.number_format).is_quantized else {}),
         **experiment.section("encoder", "training"),
         "data": data_section(experiment),
     }
@@ -81,14 +84,39 @@ def encoder_recipe(experiment: Experiment, run: Run) -> dict[str, Any]:
 def new_encoder(experiment: Experiment, run: Run) -> TappedNetwork:
     """The run's network at its initialisation."""
     data = images_of(experiment)
-    return build_encoder(
-        experiment.config.encoder,
-        run.task,
-        data.image_shape,
-        data.intensities,
-        len(data.class_names),
-        run.encoder_seed,
-    )
+    space = Space(data.image_shape, data.intensities, len(data.class_names))
+    return initial_encoder(experiment, run, space, len(data.encoder))
+
+
+def initial_encoder(experiment: Experiment, run: Run, space: Space, n_images: int) -> TappedNetwork:
+    """The run's network at its initialisation, for images that need not be loaded.
+
+    Arguments:
+        space: of the images.
+        n_images: how many train the encoder.
+
+    Raises:
+        UserError: the quantization names a layer that does not exist, or would begin after the last training step.
+    """
+    config = experiment.config
+    network = build_encoder(config.encoder, run.task, *space, run.encoder_seed)
+    if number_format(run.number_format).is_quantized or config.quantization.overrides:
+        steps = config.training.epochs * -(-n_images // config.training.batch_size)
+        start = start_step(steps)
+        if steps <= start:
+            raise UserError(
+                f"Activations of {run.number_format} are quantized from training step {start + 1} on, and the training "
+                f"has only {steps} steps; raise training.epochs or lower training.batch_size."
+            )
+        quantize(
+            network,
+            run.number_format,
+            space.image_shape,
+            start=start,
+            overrides=config.quantization.overrides,
+            granularity=config.quantization.granularity,
+        )
+    return network
 
 
 def encoder_artifacts(experiment: Experiment, run: Run) -> dict[int, Artifact]:

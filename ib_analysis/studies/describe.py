@@ -15,8 +15,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from decoders import Condition, ImageSpace, PixelCNNPP
 from ib_analysis.data import image_space, split_sizes
-from ib_analysis.encoders import TappedNetwork, build_encoder, multiply_accumulates, tap_shapes
-from ib_analysis.experiment import Experiment, Fit, Run
+from ib_analysis.encoders import TappedNetwork, layer_works, multiply_accumulates, tap_shapes
+from ib_analysis.experiment import Experiment, Fit
+from ib_analysis.quantization import format_cost, number_format, plan
+from ib_analysis.stages.context import initial_encoder
 from ib_analysis.stages.fit import network_of
 from ib_analysis.studies.passes import count_passes
 
@@ -68,8 +70,10 @@ def cost(experiment: Experiment) -> Cost:
     space, sizes = image_space(config.data), split_sizes(config.data)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(config.threads)
-    run, epochs = experiment.runs[0], experiment.epochs
-    encoder = _encoder(experiment, run, space).to(device)
+    epochs = experiment.epochs
+    by_format = {run.number_format: run for run in experiment.runs}
+    encoders = [initial_encoder(experiment, run, space, sizes["encoder"]).to(device) for run in by_format.values()]
+    encoder = encoders[0]
     shapes = {name: shape for name, shape in tap_shapes(encoder, space.image_shape).items() if name in config.layers}
     decoder = _decoder(experiment, experiment.fits[-1], space, shapes).to(device)
     macs = multiply_accumulates(encoder, space.image_shape)
@@ -83,7 +87,8 @@ def cost(experiment: Experiment) -> Cost:
     values = sum(math.prod(shape) for shape in shapes.values())
     dumped = values * FLOAT16_BYTES * n_images * len(epochs) * len(experiment.runs)
     step_seconds, forward_seconds = _time_decoder(decoder, flops, device)
-    encoder_step, encoder_forward = _time_encoder(encoder, space.image_shape, device)
+    times = [_time_encoder(network, space.image_shape, device) for network in encoders]
+    encoder_step, encoder_forward = (sum(column) / len(times) for column in zip(*times, strict=True))
     encoders_at_once = min(side_by_side, len(experiment.runs))
     encoding_at_once = side_by_side if config.activations.mode == "recompute" else encoders_at_once
     return Cost(
@@ -121,6 +126,7 @@ def describe(experiment: Experiment) -> str:
         f"{found.n_cells} cells (task, seed, epoch, layer), {found.n_fits} decoder fits ({config.sharing}) of "
         f"{config.fitting.steps:,} steps of {config.fitting.batch_size} images",
         f"decoder: {found.decoder_parameters:,} parameters, {found.decoder_flops_per_image:,} FLOPs an image forward",
+        *_format_costs(experiment),
         f"operations: encoders {found.training_flops:.2e}, activations {found.encoding_flops:.2e}, "
         f"decoders {found.fitting_flops:.2e}, measuring {found.measuring_flops:.2e} FLOPs",
         f"activations: {mode}, "
@@ -145,9 +151,24 @@ def describe(experiment: Experiment) -> str:
     return "\n".join(lines)
 
 
-def _encoder(experiment: Experiment, run: Run, space: tuple) -> TappedNetwork:
-    image_shape, intensities, n_classes = space
-    return build_encoder(experiment.config.encoder, run.task, image_shape, intensities, n_classes, run.encoder_seed)
+def _format_costs(experiment: Experiment) -> list[str]:
+    """What each number format costs by AQT's models; nothing where all is float32."""
+    config, space = experiment.config, image_space(experiment.config.data)
+    n_images = split_sizes(config.data)["encoder"]
+    if set(config.number_formats) == {"float32"}:
+        return []
+    lines = []
+    for run in {run.number_format: run for run in experiment.runs}.values():
+        works = layer_works(initial_encoder(experiment, run, space, n_images), space.image_shape)
+        names = [work.name for work in works]
+        found = format_cost(works, plan(number_format(run.number_format), names, config.quantization.overrides))
+        half = format_cost(works, plan(number_format("bfloat16"), names))
+        lines.append(
+            f"{run.number_format}: quadratic cost {found.quadratic:.3e} ({found.quadratic / half.quadratic:.2%} of "
+            f"bfloat16), linear {found.linear:.3e} ({found.linear / half.linear:.2%}), weights "
+            f"{found.memory_bits / 8 / 1024:.1f} KiB"
+        )
+    return lines
 
 
 def _decoder(experiment: Experiment, fit: Fit, space: tuple, shapes: dict[str, tuple[int, ...]]) -> PixelCNNPP:

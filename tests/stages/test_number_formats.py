@@ -1,0 +1,61 @@
+"""Number formats through the command line: what is trained, refused, and costed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ib_analysis.cli import main
+
+QUANTIZED = ["--number_formats", "[float32, w4a4_ends8]", "--tasks", "[classification]"]
+LONG_ENOUGH = ["--training.epochs", "30", "--training.checkpoints", "[0, 20, 30]"]  # 60 steps; inputs from the 51st on
+
+
+def state(folder: Path, number_format: str, epoch: int) -> dict[str, torch.Tensor]:
+    path = folder / f"checkpoints/tiny/encoders/classification_{number_format}_seed0/epoch_{epoch:04d}.pt"
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def test_formats_start_from_the_same_weights_and_set_their_bounds_once(tiny: Path) -> None:
+    assert main(["train", str(tiny), *QUANTIZED, *LONG_ENOUGH]) == 0
+    real, start = state(tiny.parent, "float32", 0), state(tiny.parent, "w4a4_ends8", 0)
+    # Statistics of batch normalisation are those of the quantized weights already.
+    assert all(torch.equal(value, start[name]) for name, value in real.items() if "running" not in name)
+    early, late = state(tiny.parent, "w4a4_ends8", 20), state(tiny.parent, "w4a4_ends8", 30)
+    bounds = [name for name in late if name.endswith("inputs.bounds.bound")]
+    assert len(bounds) == 8  # the stem, two convolutions in each of three blocks, the dense layer
+    for name in bounds:
+        steps = name.removesuffix("bound") + "steps"
+        assert not early[name].any()
+        assert int(early[steps]) == 40
+        assert late[name].any()
+        assert int(late[steps]) == 51
+    assert not torch.equal(state(tiny.parent, "float32", 30)["head.weight"], late["head.weight"])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--number_formats", "[w1a4]"], "'w1a4' has 1-bit weights"),
+        (["--number_formats", "[w4a4, w4a4]"], "give at least one value, each once"),
+        (["--quantization.overrides", "{head: int8}"], "There is no number format 'int8'"),
+        ([*QUANTIZED], "quantized from training step 51 on, and the training has only 4 steps"),
+        ([*QUANTIZED, *LONG_ENOUGH, "--quantization.overrides", "{heat: w8a8}"], "names the layer 'heat'"),
+    ],
+)
+def test_a_users_mistake_gets_one_sentence(
+    tiny: Path, capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
+) -> None:
+    assert main(["train", str(tiny), *options]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert "Traceback" not in error
+
+
+def test_describe_says_what_formats_cost(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", str(tiny), "--number_formats", "[bfloat16, w8a8]", *LONG_ENOUGH]) == 0
+    told = capsys.readouterr().out
+    assert "w8a8: quadratic cost" in told
+    assert "(25.00% of bfloat16)" in told
