@@ -52,6 +52,12 @@ def _describe(experiment: Experiment) -> None:
     print(describe(experiment))
 
 
+def _export(experiment: Experiment) -> None:
+    from ib_analysis.stages.export import export
+
+    print("\n".join(export(experiment)))
+
+
 # name -> (what it does, in one sentence; the function)
 COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
     "train": ("Train the encoders and dump their activations.", _train),
@@ -61,6 +67,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
         "Sample images from what each layer still knows, and write a page to look at them.",
         _samples,
     ),
+    "export": ("Write quantized encoders as files of integers, and check them bit for bit.", _export),
     "describe": (
         "Say what an experiment will cost (fits, FLOPs, disk, time) before anything runs.",
         _describe,

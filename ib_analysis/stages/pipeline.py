@@ -21,7 +21,7 @@ from ib_analysis.stages.workers import Unit, clear_remains, exclusive
 
 __all__ = ["Goal", "run_until"]
 
-Goal = Literal["dump", "measure", "sample", "draw"]
+Goal = Literal["train", "dump", "measure", "sample", "draw"]
 
 # name -> units that are not complete, and what is made of all of them together; a stage starts when the one before is
 # whole

@@ -59,3 +59,17 @@ def test_describe_says_what_formats_cost(tiny: Path, capsys: pytest.CaptureFixtu
     told = capsys.readouterr().out
     assert "w8a8: quadratic cost" in told
     assert "(25.00% of bfloat16)" in told
+
+
+def test_export_writes_integers_that_are_the_trained_network(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--tasks", "[classification]", "--number_formats", "[w4a4_ends8]", *LONG_ENOUGH]
+    assert main(["export", str(tiny), *options, "--quantization.granularity", "tensor"]) == 0
+    assert "equals the trained network bit for bit on 24 images" in capsys.readouterr().out
+    path = tiny.parent / "checkpoints/tiny/integers/classification_w4a4_ends8_seed0.h5"
+    written = path.stat().st_mtime_ns
+    assert main(["export", str(tiny), *options, "--quantization.granularity", "tensor"]) == 0
+    assert path.stat().st_mtime_ns == written
+    assert main(["export", str(tiny), "--name", "other", *options]) == 2
+    assert "scale per channel" in capsys.readouterr().err
+    assert main(["export", str(tiny), "--name", "third"]) == 2
+    assert "none of them is quantized" in capsys.readouterr().err
