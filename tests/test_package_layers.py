@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": {"artifacts", "hdf5"},
     "information": {"artifacts"},
     "encoders": {"artifacts", "data"},
-    "quantization": {"artifacts", "hdf5", "encoders"},
+    "quantization": {"artifacts", "hdf5", "encoders", "activations"},
     "training": {"artifacts", "data", "encoders"},
     "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
     "spike_ins": {"artifacts"},

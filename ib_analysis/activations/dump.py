@@ -57,6 +57,9 @@ def dump_activations(
 ) -> str:
     """Write ``/epoch_0010/h3`` (N, C, h, w) or (N, C), float16, for all epochs and layers of a source.
 
+    A tap that is made of codes is kept bit-packed instead, one row of bytes per image, with ``bits`` and ``signed`` as
+    attributes (see `Layout`).
+
     One group of images is in memory at a time. What is there already, intact and made from the same
     checkpoint, is kept; a damaged, unfinished or outdated dataset is named in the log and made again. The
     last thing written for a dataset is its hash: without it, it does not count.
@@ -132,14 +135,16 @@ def _write_epoch(
     folder.attrs["encoder_sha256"] = encoder_sha256
     folder.attrs["epoch"] = epoch
     datasets, digests, n_clamped = {}, {}, dict.fromkeys(layers, 0)
-    for layer in layers:
-        shape = shapes[layer]
-        chunk = min(shape[0], chunk_images(source.groups.group_size, 2 * int(np.prod(shape[1:]))))
-        datasets[layer] = folder.create_dataset(layer, shape, np.float16, chunks=(chunk, *shape[1:]), **COMPRESSION)
-        digests[layer] = start_hash(shape)
+    layouts = {layer: source.layout(epoch, layer) for layer in layers}
+    for layer, layout in layouts.items():
+        dtype = np.dtype(layout.dtype)
+        shape = (shapes[layer][0], *layout.row_shape)
+        chunk = min(shape[0], chunk_images(source.groups.group_size, dtype.itemsize * int(np.prod(shape[1:]))))
+        datasets[layer] = folder.create_dataset(layer, shape, dtype, chunks=(chunk, *shape[1:]), **COMPRESSION)
+        digests[layer] = start_hash(shape, dtype.name)
     for group, (start, stop) in enumerate(source.groups.bounds):
         for layer in layers:
-            values = np.ascontiguousarray(source.read(epoch, layer, group).cpu().numpy())
+            values = layouts[layer].pack(source.read(epoch, layer, group))
             datasets[layer][start:stop] = values
             digests[layer].update(values.data)
             n_clamped[layer] += source.n_clamped(epoch, layer, group)
@@ -148,6 +153,7 @@ def _write_epoch(
     for layer in layers:
         datasets[layer].attrs["n_clamped"] = n_clamped[layer]
         datasets[layer].attrs["shape"] = shapes[layer]
+        datasets[layer].attrs.update(layouts[layer].attributes)
         datasets[layer].attrs["sha256"] = digests[layer].hexdigest()
     file.flush()
 
@@ -219,7 +225,7 @@ def _same_inputs(
 ) -> bool:
     folder, layer = name.split("/")
     identity = encoders[int(folder.removeprefix("epoch_"))]
-    return file[folder].attrs.get("encoder_sha256") == identity and file[name].shape == shapes[layer]
+    return file[folder].attrs.get("encoder_sha256") == identity and tuple(file[name].attrs["shape"]) == shapes[layer]
 
 
 def _open_to_write(path: Path) -> h5py.File:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from decoders.precision import full_precision
 from ib_analysis.activations.groups import Groups, groups_of
+from ib_analysis.activations.layout import Layout
 from ib_analysis.artifacts import UserError
 from ib_analysis.data.interface import ImageData
 from ib_analysis.encoders.interface import TappedNetwork, tap_shapes
@@ -122,6 +123,11 @@ class RecomputedActivations:
 
     def shape(self, layer: str) -> tuple[int, ...]:
         return self._shapes[layer]
+
+    def layout(self, epoch: int, layer: str) -> Layout:
+        """How a dump keeps them: as real numbers, or as codes of few bits."""
+        bits, signed = self._encoder(epoch).code_bits.get(layer, (None, False))
+        return Layout(self._shapes[layer], bits, signed)
 
     def read(self, epoch: int, layer: str, group: int) -> Tensor:
         return self._evaluate(epoch, group)[layer][0]

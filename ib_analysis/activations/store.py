@@ -12,10 +12,10 @@ from typing import Any
 import h5py
 import hdf5plugin
 import numpy as np
-import torch
 from torch import Tensor
 
 from ib_analysis.activations.groups import Groups
+from ib_analysis.activations.layout import Layout
 from ib_analysis.artifacts import UserError
 
 __all__ = ["StoredActivations", "dataset_name", "verify"]
@@ -69,13 +69,15 @@ class StoredActivations:
             self.groups = Groups(*counts)
             self.epochs = tuple(int(epoch) for epoch in file.attrs["epochs"])
             self.layers = tuple(str(layer) for layer in file.attrs["layers"])
-            self._shapes = {}
+            self._shapes: dict[str, tuple[int, ...]] = {}
+            self._layouts: dict[tuple[int, str], Layout] = {}
             for layer in self.layers:
                 for epoch in self.epochs:
                     dataset = file[dataset_name(epoch, layer)]
                     if "sha256" not in dataset.attrs or len(dataset) != self.groups.n_images:
                         raise KeyError(dataset.name)
-                    self._shapes[layer] = tuple(dataset.shape[1:])
+                    self._shapes[layer] = tuple(int(size) for size in dataset.attrs["shape"][1:])
+                    self._layouts[epoch, layer] = Layout.of(self._shapes[layer], dataset.attrs)
         except FileNotFoundError as error:
             raise UserError(f"{path} is missing; run the dump (ib train) to make it.") from error
         except READ_ERRORS as error:
@@ -84,11 +86,14 @@ class StoredActivations:
     def shape(self, layer: str) -> tuple[int, ...]:
         return self._shapes[layer]
 
+    def layout(self, epoch: int, layer: str) -> Layout:
+        return self._layouts[epoch, layer]
+
     def read(self, epoch: int, layer: str, group: int) -> Tensor:
         start, stop = self.groups.bounds[group]
         name = dataset_name(epoch, layer)
         try:
-            return torch.from_numpy(self._open()[name][start:stop])
+            return self._layouts[epoch, layer].unpack(self._open()[name][start:stop])
         except READ_ERRORS as error:
             raise _damaged(self.path, f"/{name}: {error}") from error
 
@@ -155,17 +160,17 @@ def is_intact(file: h5py.File, name: str) -> bool:
 
 def hash_of_dataset(dataset: h5py.Dataset) -> str:
     """SHA-256 of shape and decoded content, read in blocks of a few megabytes."""
-    digest = start_hash(dataset.shape)
+    digest = start_hash(dataset.shape, dataset.dtype.name)
     chunk = dataset.chunks[0]
-    step = chunk * max(1, (8 << 20) // max(1, 2 * chunk * int(np.prod(dataset.shape[1:]))))
+    step = chunk * max(1, (8 << 20) // max(1, dataset.dtype.itemsize * chunk * int(np.prod(dataset.shape[1:]))))
     for start in range(0, len(dataset), step):
         digest.update(np.ascontiguousarray(dataset[start : start + step]).data)
     return digest.hexdigest()
 
 
-def start_hash(shape: tuple[int, ...]) -> Any:
-    """The digest of a float16 dataset before its first value."""
-    return hashlib.sha256(json.dumps(["float16", *map(int, shape)]).encode())
+def start_hash(shape: tuple[int, ...], dtype: str) -> Any:
+    """The digest of a dataset before its first value."""
+    return hashlib.sha256(json.dumps([dtype, *map(int, shape)]).encode())
 
 
 def restore_length(path: Path) -> bool:

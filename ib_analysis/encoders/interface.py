@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +21,11 @@ class TappedNetwork(nn.Module, ABC):
 
     Attributes:
         layers: names of the taps, from input to output.
+        code_bits: taps whose activations are whole numbers of few bits -> (bits, whether they can be negative).
     """
 
     layers: tuple[str, ...]
+    code_bits: Mapping[str, tuple[int, bool]] = MappingProxyType({})
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

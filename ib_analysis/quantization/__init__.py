@@ -6,15 +6,19 @@ from ib_analysis.quantization.convert import quantize, quantized_layers
 from ib_analysis.quantization.cost import FormatCost, format_cost
 from ib_analysis.quantization.formats import LayerFormat, NumberFormat, number_format, plan
 from ib_analysis.quantization.layers import Granularity, QuantizedLayer
+from ib_analysis.quantization.taps import CodedTaps, CodeTap, code_taps
 
 __all__ = [
     "ActivationBounds",
+    "CodeTap",
+    "CodedTaps",
     "FormatCost",
     "Granularity",
     "LayerFormat",
     "NumberFormat",
     "QuantizationConfig",
     "QuantizedLayer",
+    "code_taps",
     "format_cost",
     "number_format",
     "plan",

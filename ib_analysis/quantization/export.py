@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from ib_analysis.activations.codes import pack_codes, unpack_codes
 from ib_analysis.artifacts import UserError
 from ib_analysis.hdf5 import write_hdf5
 from ib_analysis.quantization.convert import quantized_layers
 from ib_analysis.quantization.integer_layers import IntegerLayer, LayerIntegers, integers_of
-from ib_analysis.quantization.packing import pack_codes, unpack_codes
 
 __all__ = ["code_bytes", "load_integers", "save_integers"]
 

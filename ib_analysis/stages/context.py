@@ -10,7 +10,7 @@ from ib_analysis.artifacts import Artifact, UserError, plain
 from ib_analysis.data import DataConfig, ImageData, Space, Split, load_data
 from ib_analysis.encoders import TappedNetwork, build_encoder
 from ib_analysis.experiment import Experiment, Run
-from ib_analysis.quantization import number_format, quantize, start_step
+from ib_analysis.quantization import CodedTaps, number_format, quantize, start_step
 from ib_analysis.spike_ins import SpikeInConfig, coin_pixels, draw_coins, overwrite
 from ib_analysis.training import checkpoint_artifact, load_encoder
 
@@ -22,6 +22,7 @@ __all__ = [
     "encoder_recipe",
     "images_of",
     "initial_encoder",
+    "measured_encoder",
     "measured_images",
     "new_encoder",
 ]
@@ -141,3 +142,11 @@ def encoder_identities(experiment: Experiment, run: Run) -> dict[int, str]:
 def encoder_at(experiment: Experiment, run: Run, epoch: int) -> TappedNetwork:
     """The run's network as it was after an epoch, in evaluation mode."""
     return load_encoder(experiment.encoder_folder(run), epoch, new_encoder(experiment, run))
+
+
+def measured_encoder(experiment: Experiment, run: Run, epoch: int) -> TappedNetwork:
+    """The same, with codes for taps where a quantized network has them."""
+    encoder = encoder_at(experiment, run, epoch)
+    if not number_format(run.number_format).is_quantized:
+        return encoder
+    return CodedTaps(encoder, images_of(experiment).image_shape).eval()

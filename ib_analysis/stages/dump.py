@@ -14,7 +14,7 @@ from ib_analysis.activations import (
 from ib_analysis.artifacts import Artifact
 from ib_analysis.encoders import TappedNetwork
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run
-from ib_analysis.stages.context import data_section, encoder_at, encoder_identities, images_of
+from ib_analysis.stages.context import data_section, encoder_identities, images_of, measured_encoder
 from ib_analysis.stages.workers import Progress, Unit
 
 __all__ = ["dump_artifact", "dump_units", "open_activations"]
@@ -67,7 +67,7 @@ def _recomputed(experiment: Experiment, run: Run) -> RecomputedActivations:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def load(epoch: int) -> TappedNetwork:
-        return encoder_at(experiment, run, epoch).to(device)
+        return measured_encoder(experiment, run, epoch).to(device)
 
     return RecomputedActivations(
         load,

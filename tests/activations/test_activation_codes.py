@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ib_analysis.quantization.packing import pack_codes, packed_bytes, unpack_codes
+from ib_analysis.activations.codes import pack_codes, pack_rows, packed_bytes, unpack_codes, unpack_rows
 
 
 @given(st.data(), st.integers(1, 8), st.booleans(), st.integers(0, 40))
@@ -38,3 +38,13 @@ def test_codes_that_do_not_fit_are_refused(codes: list[int]) -> None:
 def test_a_wrong_number_of_bytes_is_refused() -> None:
     with pytest.raises(ValueError, match="take 2 bytes, not 3"):
         unpack_codes(np.zeros(3, dtype=np.uint8), (4,), 4, signed=False)
+
+
+@pytest.mark.parametrize("bits", [1, 3, 4, 8])
+def test_every_row_can_be_read_alone(bits: int) -> None:
+    codes = np.random.default_rng(bits).integers(0, 2**bits, size=(5, 2, 3))
+    packed = pack_rows(codes, bits)
+    assert packed.shape == (5, packed_bytes(6, bits))
+    for row, expected in zip(packed, codes, strict=True):
+        np.testing.assert_array_equal(row, pack_codes(expected, bits))
+        np.testing.assert_array_equal(unpack_rows(row[None], (2, 3), bits, signed=False)[0], expected)
