@@ -19,7 +19,7 @@ def verdict_sentences(rows: Sequence[DominanceRow]) -> list[str]:
     for model, name in COST_MODELS.items():
         verdicts = {(row.format_a, row.format_b): row.verdict for row in rows if row.cost_model == model}
         if verdicts:
-            found.append(f"By {name}: {'; '.join(_clauses(verdicts))}.")
+            found.append(f"By {name}, {'; '.join(_clauses(verdicts))}.")
     return found
 
 

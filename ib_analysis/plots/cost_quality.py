@@ -46,10 +46,10 @@ def draw(folder: Path) -> Iterator[tuple[str, Figure]]:
     first, seeds = points[0], points[0].n_seeds
     figure, body = framed(
         "Accuracy and cost of number formats",
-        f"Classifiers of {_range(points, 'depth', 'depth')} and {_range(points, 'width', 'width')}, accuracy on "
+        f"Classifiers of {_range(points, 'depth')} and {_range(points, 'width')}: accuracy on "
         f"{networks[0].n_images:,} evaluation images against three models of cost. Large: means of {seeds} "
-        f"seed{'s' if seeds > 1 else ''}; small: single seeds. Bars: {first.confidence:.0%} intervals for new "
-        + ("seeds and images." if seeds > 1 else "images."),
+        f"seed{'s' if seeds > 1 else ''}; small, beside them: single seeds. Bars: {first.confidence:.0%} intervals for "
+        f"new {'seeds and images' if seeds > 1 else 'images'}.",
         _notes(points, verdicts),
         body_inches=3.1,
     )
@@ -114,9 +114,12 @@ def _draw_points(
     axes: Axes, points: Sequence[CostQualityPointRow], networks: Sequence[CostQualityRow], model: str, index: int
 ) -> None:
     colour, marker = layer_colour(index), layer_marker(index)
+    costs = [getattr(row, model) for row in points]
+    beside = 1.06 if len(set(costs)) < 2 else (max(costs) / min(costs)) ** 0.03  # else the means' bars cover them
     axes.plot(
-        [getattr(row, model) for row in networks], [100 * row.test_accuracy for row in networks], linestyle="none",
-        marker=marker, markersize=2.2, color=colour, alpha=0.55, markeredgewidth=0, zorder=2, gid="seeds",
+        [beside * getattr(row, model) for row in networks], [100 * row.test_accuracy for row in networks],
+        linestyle="none", marker=marker, markersize=2.6, color=colour, alpha=0.6, markeredgewidth=0, zorder=2,
+        gid="seeds",
     )  # fmt: skip
     for row in points:
         ends = [[row.test_accuracy - row.test_accuracy_low], [row.test_accuracy_high - row.test_accuracy]]
@@ -156,15 +159,17 @@ def _short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _range(points: Sequence[CostQualityPointRow], name: str, word: str) -> str:
+def _range(points: Sequence[CostQualityPointRow], name: str) -> str:
     values = sorted({getattr(row, name) for row in points})
-    return f"{word} {' and '.join(map(str, values)) if len(values) < 3 else f'{values[0]} to {values[-1]}'}"
+    return f"{name} {' and '.join(map(str, values)) if len(values) < 3 else f'{values[0]} to {values[-1]}'}"
 
 
 def _notes(points: Sequence[CostQualityPointRow], verdicts: Sequence[DominanceRow]) -> list[str]:
     notes = []
     if any(row.efficient.count(";") < len(COST_MODELS) - 1 for row in points):
-        notes.append("Hollow: a network of the same format is at least as good and costs no more.")
+        notes.append(
+            "Hollow: a network of the same format is at least as good and costs no more, or (grey bar) a warning."
+        )
     if verdicts:
         notes.append(
             f"A dominates B: A's line is above B's at every common cost, by {verdicts[0].confidence:.0%} intervals "
@@ -179,6 +184,6 @@ def _legend(body: SubFigure, points: Sequence[CostQualityPointRow]) -> None:
     handles: list = format_handles(points)
     if any(row.warnings for row in points):
         handle = warned_handle()
-        handle.set_label("grey bar: accuracy at chance, or another warning")
+        handle.set_label("grey bar, hollow: with a warning")
         handles.append(handle)
     body.legend(handles=handles, loc="outside lower center", ncols=5, columnspacing=1.2)

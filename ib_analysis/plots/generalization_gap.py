@@ -37,8 +37,8 @@ def draw(folder: Path) -> Iterator[tuple[str, Figure]]:
         "Generalization gap of number formats",
         f"Accuracy on the {networks[0].n_training_images:,} training images, as they are, minus accuracy on "
         f"{networks[0].n_images:,} evaluation images, after the last epoch. Large: means of {first.n_seeds} "
-        f"seed{'s' if several else ''}; small: single seeds. Bars: {first.confidence:.0%} intervals for new "
-        f"{'seeds and images' if several else 'images'}.",
+        f"seed{'s' if several else ''}; small, beside them: single seeds. Bars: {first.confidence:.0%} intervals for "
+        f"new {'seeds and images' if several else 'images'}.",
         ["Intervals hold one by one: of many pairs some do not overlap by chance."],
         body_inches=3.1,
     )
