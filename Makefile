@@ -12,8 +12,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train estimate-mi figures samples describe audit budget calibrate controls test test-slow bench \
-	lint format clean
+.PHONY: help install train estimate-mi figures samples describe audit budget calibrate controls cost-quality test \
+	test-slow bench lint format clean
 
 help:
 	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
@@ -25,6 +25,7 @@ help:
 	@echo "make budget       how every number moves with the decoders' steps and size"
 	@echo "make calibrate    estimates of information whose truth is known, against the truth"
 	@echo "make controls     checks of the instrument where it is known what it must find"
+	@echo "make cost-quality accuracy of number formats and sizes, against what they cost"
 	@echo "make test         the tests; make test-slow: the long ones; make lint"
 	@echo "make bench        the benchmarks; BENCH=sampler ARGS=...: one of them with options"
 	@echo "make clean        remove what EXPERIMENT has made"
@@ -39,7 +40,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-train estimate-mi figures samples describe audit budget controls: $(INSTALLED)
+train estimate-mi figures samples describe audit budget controls cost-quality: $(INSTALLED)
 	@$(BIN)/ib $@ $(EXPERIMENT) $(ARGS)
 
 calibrate: $(INSTALLED)

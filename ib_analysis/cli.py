@@ -79,6 +79,10 @@ STUDIES: dict[str, tuple[str, str]] = {
     "controls": ("Check the instrument where it is known what it must find.", "controls"),
     "budget": ("Fit decoders of smaller and larger budgets, and draw how every number moves with them.", "budget"),
     "audit": ("Compare the shared decoder with decoders of single cells at 1, 5 and 10 times its cost.", "audit"),
+    "cost-quality": (
+        "Train classifiers in several number formats and sizes, and set accuracy against cost.",
+        "cost_quality",
+    ),
 }
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
 COMPARE = "Put two finished experiments side by side."
@@ -176,7 +180,7 @@ def _parse(
     except ValueError as error:
         raise UserError(str(error)) from error
     config = kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
-    return config, values[command] if settings is not None else None
+    return config, values[command.replace("-", "_")] if settings is not None else None
 
 
 def _study(command: str, words: list[str]) -> int:

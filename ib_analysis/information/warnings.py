@@ -48,6 +48,10 @@ EXPLANATIONS: dict[str, str] = {
         "With the coins of spike-ins beside or in the activations the decoder was still improving when its training "
         "ended (or its fit is in doubt): more steps would find more of the coins; I(X;H) is not touched."
     ),
+    "accuracy_at_chance": (
+        "The network's accuracy on evaluation images is not above the share of the most frequent class, beyond its "
+        "interval: it has learned nothing that counts, and its place on a curve of accuracy means little."
+    ),
     "not_finite": "A code length or cross-entropy is infinite or not a number; the decoder or probe has diverged.",
 }
 """What each warning means, in words for documentation and pages."""

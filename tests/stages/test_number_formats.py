@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
-from ib_analysis.cli import main
+from ib_analysis.activations import verify
+from ib_analysis.cli import main, parse_experiment
+from ib_analysis.experiment import Experiment
+from ib_analysis.stages.dump import open_activations
 
 QUANTIZED = ["--number_formats", "[float32, w4a4_ends8]", "--tasks", "[classification]"]
 LONG_ENOUGH = ["--training.epochs", "30", "--training.checkpoints", "[0, 20, 30]"]  # 60 steps; inputs from the 51st on
+
+
+def test_codes_are_dumped_bit_packed_and_read_as_they_are_recomputed(tiny: Path) -> None:
+    options = ["--tasks", "[classification]", "--number_formats", "[w2a2]", *LONG_ENOUGH]
+    assert main(["train", str(tiny), *options]) == 0
+    config = parse_experiment("train", [str(tiny), *options])
+    experiment = Experiment(config)
+    (run,) = experiment.runs
+    stored = open_activations(experiment, run)
+    recomputed = open_activations(
+        Experiment(replace(config, activations=replace(config.activations, mode="recompute"))), run
+    )
+    with h5py.File(experiment.activations_path(run), locking=False) as file:
+        assert file["epoch_0020/h1"].dtype == np.float16  # inputs were not quantized yet
+        packed = file["epoch_0030/h1"]
+        assert (packed.dtype, packed.attrs["bits"]) == (np.uint8, 2)
+        assert packed.shape[1] == stored.shape("h1")[0] * stored.shape("h1")[1] * stored.shape("h1")[2] * 2 // 8
+    for epoch in experiment.epochs:
+        for layer in config.layers:
+            for group in range(len(stored.groups)):
+                assert torch.equal(stored.read(epoch, layer, group), recomputed.read(epoch, layer, group))
+    assert not verify(experiment.activations_path(run))
 
 
 def state(folder: Path, number_format: str, epoch: int) -> dict[str, torch.Tensor]:

@@ -1,0 +1,47 @@
+"""`ib cost-quality`: train, evaluate, tabulate and draw, going on wherever an earlier call was interrupted."""
+
+from __future__ import annotations
+
+from ib_analysis.experiment import Experiment
+from ib_analysis.studies.cost_quality.config import CostQualityConfig
+from ib_analysis.studies.cost_quality.evaluate import run_missing
+from ib_analysis.studies.cost_quality.plan import CostQuality
+from ib_analysis.studies.cost_quality.summary import summary
+from ib_analysis.studies.cost_quality.table import tabulate
+
+__all__ = ["run"]
+
+
+def run(experiment: Experiment, settings: CostQualityConfig) -> None:
+    """Run whatever is missing of the grid, draw it and print its tables.
+
+    Trains classifiers on the experiment's encoder images with its training settings, each depth, width, format and seed
+    once, and evaluates them image by image. Writes ``cost_quality.csv``, ``cost_quality_points.csv`` and
+    ``dominance.csv`` (see `ib_analysis.information.cost_quality_table`) under
+    ``checkpoints/<experiment>/studies/cost_quality``, and the figures ``cost_quality`` and ``generalization_gap``.
+
+    Raises:
+        UserError: a user's mistake; nothing computed is lost.
+    """
+    study = CostQuality(experiment, settings)
+    run_missing(study)
+    tables = tabulate(study)
+    paths = _draw(study)
+    print(summary(tables))
+    print()
+    print("\n".join(paths))
+
+
+def _draw(study: CostQuality) -> list[str]:
+    # matplotlib is slow to import
+    from ib_analysis.plots import cost_quality, generalization_gap
+    from ib_analysis.plots.style import drawing_style, save
+
+    with drawing_style():
+        written = [
+            path
+            for module in (cost_quality, generalization_gap)
+            for name, drawn in module.draw(study.folder)
+            for path in save(drawn, study.experiment.figures, name)
+        ]
+    return [str(path) for path in written if path.suffix == ".png"]

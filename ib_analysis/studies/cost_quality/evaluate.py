@@ -1,0 +1,127 @@
+"""Train the networks of the grid, and keep what each says of every image."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+import h5py
+import numpy as np
+import torch
+
+from decoders.precision import full_precision
+from ib_analysis.artifacts import UserError
+from ib_analysis.data import Split
+from ib_analysis.encoders import TappedNetwork
+from ib_analysis.experiment import Experiment, ExperimentConfig
+from ib_analysis.hdf5 import write_hdf5
+from ib_analysis.stages.context import images_of, new_encoder
+from ib_analysis.stages.engines import engine_for
+from ib_analysis.stages.workers import Progress, Unit, clear_remains, exclusive
+from ib_analysis.studies.cost_quality.config import CostQualityConfig
+from ib_analysis.studies.cost_quality.plan import CostQuality, Network
+from ib_analysis.training import is_complete, load_encoder, train
+from ib_analysis.training.loop import EVALUATION_BATCH
+from ib_analysis.training.objectives import Classification
+
+__all__ = ["judge", "read_evaluation", "run_missing"]
+
+
+def run_missing(study: CostQuality) -> None:
+    """Train and evaluate every network that is not complete.
+
+    Raises:
+        UserError: another process is at work on this study, another config made its artifacts, the disk is full.
+    """
+    for network in study.networks:
+        study.initial(network)  # what cannot be quantized is told before anything is trained
+    with exclusive(study.folder / ".lock", str(study.folder)):
+        clear_remains(study.folder)
+        with engine_for(study.experiment, folder=study.folder) as engine:
+            engine.run("train", _units(study, [network for network in study.networks if not _done(study, network)]))
+
+
+def read_evaluation(study: CostQuality, network: Network) -> dict[str, np.ndarray]:
+    """What one network says of every image: train_correct and test_correct (uint8, 0 or 1), train_loss_bits and
+    test_loss_bits (float32), each of shape (images,).
+
+    Raises:
+        UserError: it is not there yet, or cannot be read.
+    """
+    path = study.evaluation_artifact(network).path
+    try:
+        with h5py.File(path) as file:
+            return {name: file[name][()] for name in file}
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it and run `ib cost-quality` again.") from error
+
+
+@full_precision()
+@torch.inference_mode()
+def judge(network: TappedNetwork, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Whether a network is right about each image, and its cross-entropy there, in evaluation mode and without
+    augmentation.
+
+    Returns:
+        shape (N,), uint8, and shape (N,), float32, bits.
+    """
+    device = next(network.parameters()).device
+    network.eval()
+    scores = []
+    for start in range(0, len(split), EVALUATION_BATCH):
+        images = torch.as_tensor(split.images[start : start + EVALUATION_BATCH]).to(device)
+        labels = torch.as_tensor(split.labels[start : start + EVALUATION_BATCH]).to(device)
+        scores.append(Classification().scores(network(images), images, labels).cpu())
+    loss, correct = torch.cat(scores).numpy().T
+    return correct.astype(np.uint8), (loss / math.log(2)).astype(np.float32)
+
+
+def _done(study: CostQuality, network: Network) -> bool:
+    if not _trained(study, network):
+        return False
+    return study.evaluation_artifact(network).status() == "complete"
+
+
+def _trained(study: CostQuality, network: Network) -> bool:
+    return is_complete(
+        study.encoder_folder(network),
+        [study.experiment.config.training.epochs],
+        recipe=study.recipe(network),
+        data_sha256=images_of(study.experiment).sha256,
+        seed=network.seed,
+    )
+
+
+def _units(study: CostQuality, networks: Sequence[Network]) -> list[Unit]:
+    return [
+        Unit(f"cost_quality/{network.key}", _train_and_judge, (study.experiment.config, study.settings, network))
+        for network in networks
+    ]
+
+
+def _train_and_judge(
+    config: ExperimentConfig, settings: CostQualityConfig, network: Network, progress: Progress
+) -> None:
+    started = time.perf_counter()
+    study = CostQuality(Experiment(config), settings)
+    experiment, folder = study.experiment_of(network), study.encoder_folder(network)
+    data, encoder = images_of(experiment), new_encoder(experiment, network.run)
+    train(
+        encoder,
+        network.run.task,
+        data,
+        experiment.config.training,
+        seed=network.seed,
+        folder=folder,
+        recipe=study.recipe(network),
+        progress=progress,
+    )
+    load_encoder(folder, experiment.config.training.epochs, encoder)
+    encoder.to("cuda" if torch.cuda.is_available() else "cpu")
+    artifact = study.evaluation_artifact(network)
+    artifact.begin()
+    with write_hdf5(artifact.path) as file:
+        for name, split in (("train", data.encoder), ("test", data.evaluation)):
+            file[f"{name}_correct"], file[f"{name}_loss_bits"] = judge(encoder, split)
+    artifact.finish(seconds=time.perf_counter() - started)
