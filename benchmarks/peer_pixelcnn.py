@@ -46,7 +46,7 @@ from ib_analysis.data import ImageData, load_data
 from ib_analysis.studies.budget.plan import scaled
 
 WORKER = Path(__file__).parent / "peer" / "encoding_information_pixelcnn.py"
-REHEARSAL = 40
+REHEARSAL = 100
 """Steps that are timed before the fit, to choose its number of steps."""
 
 
@@ -122,8 +122,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiment", default="cifar10-16", help="whose images and decoder are taken (grey ones)")
     parser.add_argument("--cpu-seconds", type=float, default=360.0, help="of each fit, over all threads")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of our fit: at small sizes one wastes the least CPU time"
+    )
     parser.add_argument("--peer-python", default=sys.executable, help="an interpreter that has encoding_information")
     options, fields = parser.parse_known_args()
+    torch.set_num_threads(options.threads)
     try:
         config = parse_experiment("train", [options.experiment, *fields])
         data = load_data(config.data)
