@@ -34,22 +34,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "results": {"artifacts", "information"},
     "plots": {"artifacts", "information", "results"},
-    "stages": {
-        "artifacts",
-        "hdf5",
-        "data",
-        "encoders",
-        "quantization",
-        "training",
-        "activations",
-        "information",
-        "spike_ins",
-        "decoders",
-        "experiment",
-        "results",
-        "plots",
-    },
 }
+ALLOWED["stages"] = ALLOWED["experiment"] | {"hdf5", "experiment", "results", "plots"}
 ALLOWED["studies"] = ALLOWED["stages"] | {"stages"}
 ALLOWED["cli"] = ALLOWED["studies"] | {"studies"}
 

@@ -19,7 +19,8 @@ class QuantizationConfig:
     """
 
     overrides: dict[str, str] = field(default_factory=dict)
-    """Path of a convolution or dense layer -> number format of its own, for instance {"head": "w8a8"}."""
+    """Path of a convolution or dense layer -> number format of its own, for instance {"head": "w8a8"};
+    float32 and bfloat16 networks stay as they are."""
     granularity: Granularity = "channel"
     """Bounds of activations: `channel` as in AQT; `channel_folded` (their scales are multiplied into the weights before
     these are quantized) and `tensor` (one bound per layer) can be exported to integer arithmetic."""

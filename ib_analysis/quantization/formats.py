@@ -94,7 +94,8 @@ def plan(
     Arguments:
         chosen: the network's format.
         layers: paths of its convolutions and dense layers, in the order in which they are called.
-        overrides: path of a layer -> name of a format of its own.
+        overrides: path of a layer -> name of a format of its own. They belong to quantized formats: with `float32` and
+            `bfloat16`, which such formats are compared with, all layers stay as they are.
 
     Raises:
         UserError: an override of a layer that does not exist, or to a format that does not exist.
@@ -112,5 +113,6 @@ def plan(
                 f"The quantization plan names the layer {layer!r}, which the network does not have; the nearest of its "
                 f"convolutions and dense layers: {close}."
             )
-        formats[layer] = number_format(name).inner
+        if chosen.is_quantized:
+            formats[layer] = number_format(name).inner
     return formats

@@ -101,7 +101,7 @@ def initial_encoder(experiment: Experiment, run: Run, space: Space, n_images: in
     """
     config = experiment.config
     network = build_encoder(config.encoder, run.task, *space, run.encoder_seed)
-    if number_format(run.number_format).is_quantized or config.quantization.overrides:
+    if number_format(run.number_format).is_quantized:
         steps = config.training.epochs * -(-n_images // config.training.batch_size)
         start = start_step(steps)
         if steps <= start:

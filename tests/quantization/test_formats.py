@@ -49,3 +49,8 @@ def test_overrides_win_and_name_existing_layers() -> None:
     assert not found[LAYERS[1]].is_quantized
     with pytest.raises(UserError, match=r"names the layer 'heat', .* the nearest .*: head"):
         plan(number_format("w4a4"), LAYERS, {"heat": "w8a8"})
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_overrides_leave_the_formats_that_others_are_compared_with_alone(name: str) -> None:
+    assert plan(number_format(name), LAYERS, {"head": "w8a8"}) == plan(number_format(name), LAYERS)
