@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "quantization": {"artifacts", "hdf5", "encoders", "activations"},
     "training": {"artifacts", "data", "encoders"},
     "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
+    "brackets": {"artifacts", "activations", "decoders"},
     "spike_ins": {"artifacts"},
     "experiment": {
         "artifacts",
@@ -29,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
         "training",
         "activations",
         "information",
+        "brackets",
         "spike_ins",
         "decoders",
     },

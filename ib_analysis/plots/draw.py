@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.plots import (
+    brackets,
     certificates,
     conditional_samples,
     factors_by_epoch,
@@ -52,6 +53,7 @@ FIGURES = (
     FigureKind(phases.draw, ("data.json", "phases.csv")),
     FigureKind(information_maps.draw, (*_MEASURED, "phases.csv", "code_lengths.h5")),
     FigureKind(certificates.draw, ("certificates.csv", "decoders/**/curve.csv")),
+    FigureKind(brackets.draw, (*_MEASURED, "brackets.csv")),
     FigureKind(reconstructions.draw, ("samples.h5",)),
     FigureKind(conditional_samples.draw, (*_MEASURED, "samples.h5")),
 )
