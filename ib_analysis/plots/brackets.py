@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from ib_analysis.information.brackets_table import BracketRow
 from ib_analysis.information.table import InformationRow, read_table
 from ib_analysis.plots.curves import warnings_note
+from ib_analysis.plots.number_formats import bits_of
 from ib_analysis.plots.saved import SavedExperiment
 from ib_analysis.plots.style import INK, LIGHT, MUTED, WARNED, framed, task_title, warned_handle
 
@@ -51,7 +51,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     measured = _last(saved.information)
     tasks = list(dict.fromkeys(row.task for row in rows))
     layers = [layer for layer in dict.fromkeys(row.layer for row in measured) if any(r.layer == layer for r in rows)]
-    formats = sorted(dict.fromkeys(row.number_format for row in measured), key=_bits_of)
+    formats = sorted(dict.fromkeys(row.number_format for row in measured), key=bits_of)
     known = any(row.lower_bits is not None for row in rows)
     figure, body = framed(
         "Brackets on I(X;H)",
@@ -197,16 +197,6 @@ def _last(rows: Sequence) -> list:
 
 def _is(row: BracketRow | InformationRow, task: str, layer: str, number_format: str) -> bool:
     return (row.task, row.layer, row.number_format) == (task, layer, number_format)
-
-
-def _bits_of(number_format: str) -> tuple[int, str]:
-    """Sort key: formats of many bits first; real numbers before all.
-
-    >>> sorted(["w4a4_ends8", "float32", "w8a8", "w2a2"], key=_bits_of)
-    ['float32', 'w8a8', 'w4a4_ends8', 'w2a2']
-    """
-    found = re.search(r"a(\d+)", number_format)
-    return (-int(found[1]) if found else -32, number_format)
 
 
 def _beside_note(rows: Sequence[BracketRow]) -> list[str]:
