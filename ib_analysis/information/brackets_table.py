@@ -42,8 +42,8 @@ class BracketRow:
     """Codes per image."""
     code_bits: int
     """Bits of a code."""
-    code_is_bottleneck: str
-    """`yes` where the codes are all that goes on; `no` where real numbers pass beside them."""
+    code_is_bottleneck: int | None
+    """1 where the codes are all that goes on, 0 where real numbers pass beside them."""
     capacity_bits: float
     """Upper end: units times bits."""
     null_code_length_bits: float
@@ -125,12 +125,12 @@ def brackets_text(rows: Sequence[BracketRow]) -> str:
         lower = [] if not known else [f"{row.lower_bits:.2f}" if row.lower_bits is not None else "-"]
         width = [] if not known else [f"{row.width_bits:.2f}" if row.width_bits is not None else "-"]
         count = [] if not counted else [f"{row.counted_bits:.2f}" if row.counted_bits is not None else "-"]
-        beside = "" if row.code_is_bottleneck == "yes" else " *"
+        beside = "" if row.code_is_bottleneck else " *"
         lines.append(
             [row.task, row.number_format, row.layer, f"{row.units} x {row.code_bits} bits{beside}", *lower,
              f"{row.upper_bits:.2f}", ENDS[row.upper_end], *width, *count, f"{row.i_xh_bits:.2f}"]
         )  # fmt: skip
     text = ["Brackets on I(X;H) in bits at the last epoch, where layers are made of codes", *align(lines)]
-    if any(row.code_is_bottleneck == "no" for row in rows):
+    if not all(row.code_is_bottleneck for row in rows):
         text.append("*: real numbers pass beside the codes, which are no bottleneck of the network.")
     return "\n".join(text)

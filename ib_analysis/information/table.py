@@ -97,7 +97,7 @@ class InformationRow:
     decoder_sha256: str
     """Hash of the decoder."""
     spike_in_bits: float | None = None
-    """Coins in every measured image, each of exactly one bit; empty without spike-ins, as all columns below."""
+    """Coins in every measured image, each of exactly one bit; empty without spike-ins, as all that begin alike."""
     spike_in_recovered: float | None = None
     """Share of these bits that the decoder finds in a map of the coins: mean(L - L given the coins too) / bits."""
     spike_in_recovered_low: float | None = None
@@ -110,6 +110,12 @@ class InformationRow:
     """Lower end of its interval."""
     spike_in_mixed_recovered_high: float | None = None
     """Upper end of its interval."""
+    code_bits: int | None = None
+    """Bits of each unit's code where the tap is made of codes; empty where it is real: in floating-point formats,
+    before the bounds of activations are set, and where no quantized layer reads it."""
+    code_is_bottleneck: int | None = None
+    """1 where the codes are all that goes on to later layers, 0 where real numbers or other codes pass beside them;
+    empty where there is no code."""
 
 
 @dataclass(frozen=True)

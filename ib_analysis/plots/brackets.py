@@ -162,7 +162,7 @@ def _axis(axes: Axes, lowest: float, highest: float) -> None:
 
 
 def _name_formats(axes: Axes, formats: Sequence[str], rows: Sequence[BracketRow]) -> None:
-    beside = {row.number_format for row in rows if row.code_is_bottleneck == "no"}
+    beside = {row.number_format for row in rows if not row.code_is_bottleneck}
     labels = [name.replace("_", "\n") + (" *" if name in beside else "") for name in formats]
     axes.set_xticks(range(len(formats)), labels)
     axes.set_xlim(-0.5, len(formats) - 0.3)
@@ -200,7 +200,7 @@ def _is(row: BracketRow | InformationRow, task: str, layer: str, number_format: 
 
 
 def _beside_note(rows: Sequence[BracketRow]) -> list[str]:
-    if all(row.code_is_bottleneck == "yes" for row in rows):
+    if all(row.code_is_bottleneck for row in rows):
         return []
     return [
         "*: real numbers pass beside these codes on a shortcut, so that the codes are no bottleneck: later layers may "

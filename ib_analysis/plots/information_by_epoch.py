@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from ib_analysis.information.table import InformationRow
+from ib_analysis.plots.codes import codes_notes, draw_real_yet, real_yet, real_yet_handle
 from ib_analysis.plots.curves import (
     Curve,
     Panel,
@@ -42,39 +43,59 @@ _LABELS: dict[Quantity, str] = {"i_xh": "I(X;H), usable, bits", "i_hy": "I(H;Y),
 
 
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
-    """One figure: two rows (I(X;H), I(H;Y)), a column per task, with bands, peaks and truth lines.
+    """One figure: two rows (I(X;H), I(H;Y)), a column per task, with bands, peaks and truth lines; further number
+    formats below.
 
     Raises:
         UserError: ``information.csv`` or ``data.json`` is missing or damaged.
     """
     rows, data = saved.information, saved.data
     panels = panels_of(rows)
+    columns = min(len(panels), 2)
+    blocks = -(-len(panels) // columns)  # of two lines: more than two panels do not fit side by side
     figure, body = framed(
         "Information by epoch",
         f"What each layer tells about the image (above) and about the label (below) while the network learns; images: "
         f"{data.name}. Bands: 95 % bootstrap intervals over held-out images. Ringed: each layer's peak.",
-        [*_meaning(rows, data.h_x_bits), *seeds_note(rows, "hair lines", "bands"), *warnings_note(rows)],
-        body_inches=6.4,
+        [
+            *_meaning(rows, data.h_x_bits),
+            *codes_notes(rows),
+            *seeds_note(rows, "hair lines", "bands"),
+            *warnings_note(rows),
+        ],
+        body_inches=6.4 if blocks == 1 else 5.5 * blocks,
     )
-    grid = body.subplots(2, len(panels), sharey="row", squeeze=False, height_ratios=(1.25, 1))
+    grid = body.subplots(2 * blocks, columns, sharey="row", squeeze=False, height_ratios=(1.25, 1) * blocks)
     quantities: tuple[Quantity, Quantity] = ("i_xh", "i_hy")
-    for line, quantity in zip(grid, quantities, strict=True):
+    for place, quantity in enumerate(quantities):
         curves = {panel: _curves(rows, panel, quantity) for panel in panels}
         start, end = drawn_range(curve for found in curves.values() for curve in found.values())
-        for axes, panel in zip(line, panels, strict=True):
+        for axes in (lines := grid[place::2]).flat[len(panels) :]:
+            axes.remove()
+        for axes, panel in zip(lines.flat, panels, strict=False):
             axes.set_title(task_title(*panel))
             axes.set_ylim(start, end * 1.08)
             _draw_panel(axes, curves[panel], layers_of(rows), epochs_of(rows))
+            _cross_out(axes, curves[panel], rows, panel)
             if quantity == "i_hy":
                 draw_truth_line(axes, "y", data.h_y_bits, end, f"H(Y) = {data.h_y_bits:.2f} bits")
             elif data.h_x_bits is not None:
                 draw_truth_line(axes, "y", data.h_x_bits, end, f"H(X) = {data.h_x_bits:.1f} bits")
-        line[0].set_ylabel(_LABELS[quantity])
+        for line in lines:
+            line[0].set_ylabel(_LABELS[quantity])
+    if any(real_yet(rows_of(rows, panel, layer)) for panel in panels for layer in layers_of(rows)):
+        body.legend(handles=[real_yet_handle()], loc="outside upper left")
     yield "information_by_epoch", figure
 
 
 def _curves(rows: tuple[InformationRow, ...], panel: Panel, quantity: Quantity) -> dict[str, Curve]:
     return {layer: Curve.of(found, quantity) for layer in layers_of(rows) if (found := rows_of(rows, panel, layer))}
+
+
+def _cross_out(axes: Axes, curves: dict[str, Curve], rows: tuple[InformationRow, ...], panel: Panel) -> None:
+    for layer, curve in curves.items():
+        places = [epochs_of(rows).index(epoch) for epoch in curve.epochs]
+        draw_real_yet(axes, curve.epochs, places, curve.value, real_yet(rows_of(rows, panel, layer)))
 
 
 def _draw_panel(axes: Axes, curves: dict[str, Curve], layers: list[str], epochs: list[int]) -> None:

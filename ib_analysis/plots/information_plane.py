@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, to_rgba
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
+from ib_analysis.plots.codes import codes_notes, draw_real_yet, real_yet, real_yet_handle
 from ib_analysis.plots.curves import (
     Curve,
     drawn_range,
@@ -63,6 +65,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
             ),
             "I(H;Y): H(Y) less the held-out cross-entropy of a probe, a lower bound. Whiskers: 95 % bootstrap "
             "intervals over held-out images.",
+            *codes_notes(rows),
             *seeds_note(rows, "small dots", "whiskers"),
             *warnings_note(rows),
         ],
@@ -76,6 +79,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         for layer in layers
         if (found := rows_of(rows, panel, layer))
     }
+    real = {(panel, layer): real_yet(rows_of(rows, panel, layer)) for panel, layer in curves}
     x_start, x_end = drawn_range(i_xh for i_xh, _ in curves.values())
     y_start, y_end = drawn_range(i_hy for _, i_hy in curves.values())
     y_end = max(y_end, data.h_y_bits)
@@ -88,7 +92,9 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         axes.set_ylim(y_start - 0.02 * y_end, y_end * 1.10)
         for index, layer in enumerate(layers):
             if (panel, layer) in curves:
-                _draw_trajectory(axes, *curves[panel, layer], epochs, colours, layer_marker(index))
+                i_xh, i_hy = curves[panel, layer]
+                _draw_trajectory(axes, i_xh, i_hy, epochs, colours, layer_marker(index))
+                draw_real_yet(axes, i_xh.epochs, i_xh.value, i_hy.value, real[panel, layer])
         if data.h_x_bits is not None:
             draw_truth_line(axes, "x", data.h_x_bits, x_end, f"H(X) = {data.h_x_bits:.1f} bits")
         axes.axhline(data.h_y_bits, color=TRUTH, linestyle=(0, (5, 3)), linewidth=1.1, gid="truth")
@@ -98,7 +104,8 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         )  # fmt: skip
     for row in grid:
         row[0].set_ylabel("I(H;Y), probe, bits")
-    _legends(body, layers, epochs, any(row.warnings for row in rows))
+    beside = [warned_handle()] if any(row.warnings for row in rows) else []
+    _legends(body, layers, epochs, [*beside, *([real_yet_handle()] if any(real.values()) else [])])
     yield "information_plane", figure
 
 
@@ -140,7 +147,7 @@ def _name_grey_ends(axes: Axes, i_xh: Curve, i_hy: Curve, epochs: list[int]) -> 
             )  # fmt: skip
 
 
-def _legends(body: SubFigure, layers: list[str], epochs: list[int], warned: bool) -> None:
+def _legends(body: SubFigure, layers: list[str], epochs: list[int], beside: list[Artist]) -> None:
     n = len(epochs)
     scale = ScalarMappable(BoundaryNorm(np.arange(n + 1) - 0.5, n), epoch_colours(n))
     step = -(-n // 12)
@@ -154,6 +161,5 @@ def _legends(body: SubFigure, layers: list[str], epochs: list[int], warned: bool
         for index, layer in enumerate(layers)
     ]
     body.legend(
-        handles=[*handles, *([warned_handle()] if warned else [])], loc="outside lower center", ncols=8,
-        handletextpad=0.3,
+        handles=[*handles, *beside], loc="outside lower center", ncols=8, handletextpad=0.3,
     )  # fmt: skip

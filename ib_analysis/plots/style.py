@@ -38,6 +38,7 @@ __all__ = [
     "layer_colour",
     "layer_marker",
     "save",
+    "task_name",
     "task_title",
     "warned_handle",
 ]
@@ -165,8 +166,17 @@ def task_title(task: str, number_format: str = "float32") -> str:
     >>> task_title("classification"), task_title("autoencoding", "int8")
     ('Classification', 'Autoencoding, int8')
     """
-    title = _TASK_TITLES.get(task, task.replace("_", " ").capitalize())
+    title = task_name(task)
     return title if number_format == "float32" else f"{title}, {number_format}"
+
+
+def task_name(task: str) -> str:
+    """How a task is called.
+
+    >>> task_name("autoencoding")
+    'Autoencoding'
+    """
+    return _TASK_TITLES.get(task, task.replace("_", " ").capitalize())
 
 
 def layer_colour(index: int) -> str:

@@ -64,7 +64,7 @@ def _row(row: InformationRow, found: CodedCell, null_bits: np.ndarray, bootstrap
         layer=row.layer,
         units=units,
         code_bits=layout.bits,
-        code_is_bottleneck="yes" if found.code_lengths.record["is_bottleneck"] else "no",
+        code_is_bottleneck=row.code_is_bottleneck,
         capacity_bits=float(units * layout.bits),
         **_columns("null_code_length_bits", null),
         h_x_bits=row.h_x_bits,

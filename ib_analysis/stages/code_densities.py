@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from ib_analysis.stages.measure import save_arrays
 from ib_analysis.stages.workers import Progress, Unit
 
 __all__ = ["CodedCell", "bracket_epochs", "coded_cells", "density_units"]
+
+MEASURED_TOGETHER = 256
+"""Images whose planes are coded at once: few passes through a small network cost mostly what each pass costs."""
 
 
 class CodedCell(NamedTuple):
@@ -148,7 +151,7 @@ def _density(config: ExperimentConfig, run: Run, cell: tuple[int, str], progress
     arrays = _code_lengths(feed, decoder, layout, progress)
     encoder = measured_encoder(experiment, run, cell[0])
     assert isinstance(encoder, CodedTaps)
-    facts: dict[str, Any] = {"is_bottleneck": encoder.codes[cell[1]].is_bottleneck}
+    facts: dict[str, int] = {}
     if math.prod(layout.shape) * layout.bits <= LARGEST_LAYER_BITS:
         counted = counted_information_bits(config, encoder, cell[1], layout.bits)
         if counted is not None:
@@ -163,11 +166,17 @@ def _code_lengths(feed: PlaneFeed, decoder: PixelCNNPP, layout: Layout, progress
     code = ChannelCode(layout.shape[0], layout.bits)
     for codes in feed.codes("train"):
         code.count(codes.numpy())
-    total = len(feed.groups.part("evaluation"))
+    total = len(feed.groups.images("evaluation"))
     entropy: list[np.ndarray] = []
     density: list[np.ndarray] = []
-    for done, codes in enumerate(feed.codes("evaluation"), start=1):
+    waiting: list[Tensor] = []
+    done = 0
+    for codes in feed.codes("evaluation"):
         entropy.append(code.code_lengths_bits(codes.numpy()))
-        density.append(plane_code_lengths_bits(decoder, [codes]))
-        progress(done, total, {"bits": float(np.concatenate(density).mean())})
+        waiting.append(codes)
+        done += len(codes)
+        if sum(map(len, waiting)) >= MEASURED_TOGETHER or done == total:
+            density.append(plane_code_lengths_bits(decoder, [torch.cat(waiting)]))
+            waiting.clear()
+            progress(done, total, {"bits": float(np.concatenate(density).mean())})
     return {"entropy_code": np.concatenate(entropy), "density": np.concatenate(density)}

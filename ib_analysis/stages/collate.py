@@ -25,9 +25,11 @@ from ib_analysis.information.warnings import (
     not_finite,
     own_null_much_worse_than_common,
 )
+from ib_analysis.quantization import number_format
 from ib_analysis.stages.brackets import BRACKETS, write_brackets
 from ib_analysis.stages.certificates import write_certificates
 from ib_analysis.stages.code_densities import coded_cells
+from ib_analysis.stages.codes import Code, codes_of
 from ib_analysis.stages.common_null import CommonNull, common_null, null_path
 from ib_analysis.stages.context import encoder_identities, images_of, measured_images
 from ib_analysis.stages.fit import decoder_artifact, layer_shapes, readings_of
@@ -108,6 +110,8 @@ def _artifact(experiment: Experiment) -> Artifact:
             inputs[f"{run.key}/{cell_name(*cell)}"] = probe_artifact(experiment, run, cell).identity
     for found in coded_cells(experiment):
         inputs[f"codes/{found.run.key}/{cell_name(*found.cell)}"] = found.code_lengths.identity
+    if any(number_format(run.number_format).is_quantized for run in experiment.runs):
+        inputs["columns"] = "code_bits, code_is_bottleneck"  # tables of before, without them, are made again
     # As an input and not as config: with other settings the tables are made again, which costs nothing.
     inputs["estimation"] = sha256_of_plain(experiment.section("estimation"))
     other = experiment.config.estimation.null_from
@@ -126,13 +130,15 @@ def _bits(experiment: Experiment, fit: Fit, what: str) -> np.ndarray:
 def _information_rows(experiment: Experiment, null: CommonNull, bootstrap: Bootstrap) -> list[InformationRow]:
     rows = []
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    codes = {run: codes_of(experiment, run) for run in experiment.runs}
     for fit in experiment.fits:
         if fit.run is None:
             continue
         if fit.run.task not in shapes:
             shapes[fit.run.task] = layer_shapes(experiment, fit.run)
         for cell in fit.cells:
-            rows.append(_information_row(experiment, fit, cell, shapes[fit.run.task][cell[1]], null, bootstrap))
+            shape, code = shapes[fit.run.task][cell[1]], codes[fit.run].get(cell)
+            rows.append(_information_row(experiment, fit, cell, shape, code, null, bootstrap))
     return rows
 
 
@@ -141,6 +147,7 @@ def _information_row(
     fit: Fit,
     cell: tuple[int, str],
     shape: tuple[int, ...],
+    code: Code | None,
     null: CommonNull,
     bootstrap: Bootstrap,
 ) -> InformationRow:
@@ -194,12 +201,14 @@ def _information_row(
             label,
             own_null,
             null,
-            _bounds(data, shape),
+            _bounds(data, shape, code),
             bootstrap,
         ),
         encoder_sha256=encoder_identities(experiment, run)[epoch],
         decoder_sha256=decoder_artifact(experiment, fit).identity,
         **spike_in_columns(experiment, fit, cell, bootstrap),
+        code_bits=None if code is None else code.bits,
+        code_is_bottleneck=None if code is None else code.is_bottleneck,
     )
 
 
@@ -224,9 +233,10 @@ def _warnings(
     return join_warnings(found)
 
 
-def _bounds(data: ImageData, shape: tuple[int, ...]) -> dict[str, float]:
-    """Known upper bounds on I(X;H): what the float16 activations can hold, and H(X) where it is known."""
-    bounds = {"units x 16 bits": 16.0 * math.prod(shape)}
+def _bounds(data: ImageData, shape: tuple[int, ...], code: Code | None) -> dict[str, float]:
+    """Known upper bounds on I(X;H): what the codes or float16 activations can hold, and H(X) where it is known."""
+    bits = 16 if code is None else code.bits
+    bounds = {f"units x {bits} bits": float(bits * math.prod(shape))}
     return bounds if data.h_x_bits is None else {**bounds, "H(X)": data.h_x_bits}
 
 

@@ -16,6 +16,7 @@ strategies = {
     str: texts,
     int: st.integers(-10, 10**9),
     float: st.floats(allow_nan=False),
+    int | None: st.none() | st.integers(0, 16),
     float | None: st.none() | st.floats(allow_nan=False),
 }
 
@@ -52,7 +53,7 @@ own_null_code_length_bits h_x_bits lower_bound_bits lower_bound_bits_low lower_b
 i_hy_linear_bits i_hy_mlp_bits i_hy_bits i_hy_bits_low i_hy_bits_high probe_accuracy
 decoder decoder_steps condition seconds warnings encoder_sha256 decoder_sha256
 spike_in_bits spike_in_recovered spike_in_recovered_low spike_in_recovered_high
-spike_in_mixed_recovered spike_in_mixed_recovered_low spike_in_mixed_recovered_high
+spike_in_mixed_recovered spike_in_mixed_recovered_low spike_in_mixed_recovered_high code_bits code_is_bottleneck
 """
 
 

@@ -17,7 +17,7 @@ from ib_analysis.plots.style import drawing_style
 
 ROW = BracketRow(
     experiment="toy", task="classification", number_format="w2a2", encoder_seed=0, decoder_seed=0, epoch=50,
-    layer="h1", units=64, code_bits=2, code_is_bottleneck="yes", capacity_bits=128.0, null_code_length_bits=30.0,
+    layer="h1", units=64, code_bits=2, code_is_bottleneck=1, capacity_bits=128.0, null_code_length_bits=30.0,
     null_code_length_bits_low=29.0, null_code_length_bits_high=31.0, h_x_bits=27.5, entropy_code_bits=44.0,
     entropy_code_bits_low=43.0, entropy_code_bits_high=45.0, density_bits=22.0, density_bits_low=21.0,
     density_bits_high=23.0, density_warnings="", upper_bits=22.0, upper_bits_high=23.0, upper_end="density",
@@ -69,7 +69,7 @@ def test_all_ends_are_drawn(experiment: Path, tmp_path: Path) -> None:
 
 
 def test_real_images_have_no_lower_end_and_shortcuts_are_told(experiment: Path, tmp_path: Path) -> None:
-    row = dataclasses.replace(ROW, epoch=last_epoch(experiment), code_is_bottleneck="no", **REAL)
+    row = dataclasses.replace(ROW, epoch=last_epoch(experiment), code_is_bottleneck=0, **REAL)
     ((_, figure),) = drawn(experiment, tmp_path, [row])
     assert not marks(figure, "bracket")
     assert len([text for text in figure.findobj(Annotation) if text.get_gid() == "open"]) == 1
@@ -83,7 +83,7 @@ def test_without_codes_there_is_no_figure(experiment: Path, tmp_path: Path) -> N
 
 
 def test_the_table_in_words() -> None:
-    told = brackets_text([ROW, dataclasses.replace(ROW, layer="h2", code_is_bottleneck="no")])
+    told = brackets_text([ROW, dataclasses.replace(ROW, layer="h2", code_is_bottleneck=0)])
     assert "64 x 2 bits *" in told
     assert "density model of the codes" in told
     assert "no bottleneck" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,14 @@ import pytest
 import torch
 
 from ib_analysis.activations import verify
+from ib_analysis.artifacts import sha256_of_file
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.experiment import Experiment
+from ib_analysis.information.table import InformationRow, read_table
+from ib_analysis.stages import codes
+from ib_analysis.stages.codes import Code, codes_of
+from ib_analysis.stages.collate import _bounds
+from ib_analysis.stages.context import images_of
 from ib_analysis.stages.dump import open_activations
 
 QUANTIZED = ["--number_formats", "[float32, w4a4_ends8]", "--tasks", "[classification]"]
@@ -39,6 +46,56 @@ def test_codes_are_dumped_bit_packed_and_read_as_they_are_recomputed(tiny: Path)
             for group in range(len(stored.groups)):
                 assert torch.equal(stored.read(epoch, layer, group), recomputed.read(epoch, layer, group))
     assert not verify(experiment.activations_path(run))
+
+
+def coded(path: Path) -> dict[tuple[str, int, str], tuple[int | None, int | None]]:
+    return {
+        (row.number_format, row.epoch, row.layer): (row.code_bits, row.code_is_bottleneck)
+        for row in read_table(path / "information.csv", InformationRow)
+    }
+
+
+def test_the_table_says_which_cells_are_codes(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = [*QUANTIZED, *LONG_ENOUGH, "--layers", "[h1, h3, h4]"]
+    assert main(["estimate-mi", "tiny.yaml", *options]) == 0
+    folder = Path("checkpoints/tiny")
+    found = coded(folder)
+    assert len(found) == 2 * 3 * 3
+    codes_in_order = {("w4a4_ends8", 30, "h1"): (4, 0), ("w4a4_ends8", 30, "h4"): (8, 1)}  # the shortcut passes h1
+    assert {cell: code for cell, code in found.items() if code != (None, None)} == codes_in_order
+    with h5py.File(folder / "activations/classification_w4a4_ends8_seed0.h5", locking=False) as file:
+        for (name, epoch, layer), (bits, _) in found.items():
+            if name != "float32":
+                assert file[f"epoch_{epoch:04d}/{layer}"].attrs.get("bits") == bits
+    again = [*options, "--activations.mode", "recompute", "--name", "again"]
+    assert main(["estimate-mi", "tiny.yaml", *again]) == 0
+    assert coded(Path("checkpoints/again")) == found
+
+    # Tables that were written before there were these columns are made again, and no encoder is loaded for it twice.
+    table, manifest = folder / "information.csv", folder / "code_lengths.h5.json"
+    written = table.read_bytes()
+    table.write_text("".join(line.rsplit(",", 2)[0] + "\n" for line in table.read_text().splitlines()))
+    record = json.loads(manifest.read_text())
+    del record["recipe"]["inputs"]["columns"]
+    record["tables"]["information.csv"] = sha256_of_file(table)
+    manifest.write_text(json.dumps(record))
+    monkeypatch.setattr(codes, "_find", lambda *_: pytest.fail("codes were looked for again"))
+    assert main(["estimate-mi", "tiny.yaml", *options]) == 0
+    assert table.read_bytes() == written
+
+
+def test_codes_hold_no_more_than_their_bits(tiny: Path) -> None:
+    data = images_of(Experiment(parse_experiment("train", ["tiny.yaml"])))
+    real = _bounds(data, (4, 8, 8), None)
+    narrow = _bounds(data, (4, 8, 8), Code(30, "h1", bits=2, is_bottleneck=1))
+    assert real["units x 16 bits"] == 16 * 4 * 8 * 8
+    assert narrow["units x 2 bits"] == 2 * 4 * 8 * 8
+    assert real["H(X)"] == narrow["H(X)"] == data.h_x_bits
+
+
+def test_floating_point_formats_have_no_codes(tiny: Path) -> None:
+    experiment = Experiment(parse_experiment("train", ["tiny.yaml", "--number_formats", "[float32, bfloat16]"]))
+    assert [codes_of(experiment, run) for run in experiment.runs] == [{}] * 4  # nothing need be trained for it
 
 
 def state(folder: Path, number_format: str, epoch: int) -> dict[str, torch.Tensor]:
