@@ -14,6 +14,7 @@ from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
 from decoders.fitting import FittingConfig
 from ib_analysis.activations import dataset_name
 from ib_analysis.artifacts import UserError, plain
+from ib_analysis.brackets import BracketsConfig
 from ib_analysis.data import DataConfig, image_space
 from ib_analysis.encoders import EncoderConfig
 from ib_analysis.information.probe import ProbeConfig
@@ -129,6 +130,8 @@ class ExperimentConfig:
     """Probes for I(H;Y) and for the factors."""
     estimation: EstimationConfig = field(default_factory=EstimationConfig)
     """Intervals and the common null."""
+    brackets: BracketsConfig = field(default_factory=BracketsConfig)
+    """Upper ends of the information in layers that are made of codes; of use for quantized number formats only."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """Conditional samples."""
     spike_in: int = 0
@@ -301,6 +304,11 @@ def _check_fitting(config: ExperimentConfig) -> None:
         raise UserError(
             f"fitting.batch_size ({fitting.batch_size}) must be a multiple of activations.group_size "
             f"({config.activations.group_size}): a minibatch is made of whole groups."
+        )
+    if config.brackets.fitting.batch_size % config.activations.group_size:
+        raise UserError(
+            f"brackets.fitting.batch_size ({config.brackets.fitting.batch_size}) must be a multiple of "
+            f"activations.group_size ({config.activations.group_size}): a minibatch is made of whole groups."
         )
     if fitting.null_share >= 1:
         raise UserError("fitting.null_share is 1: no image would be fitted with its condition; choose less than 1.")

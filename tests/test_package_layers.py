@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "quantization": {"artifacts", "hdf5", "encoders", "activations"},
     "training": {"artifacts", "data", "encoders"},
     "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
+    "brackets": {"artifacts", "activations", "decoders"},
     "spike_ins": {"artifacts"},
     "experiment": {
         "artifacts",
@@ -30,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
         "training",
         "activations",
         "information",
+        "brackets",
         "spike_ins",
         "decoders",
     },

@@ -22,7 +22,7 @@ from ib_analysis.data.config import DataConfig, FactorsConfig
 from ib_analysis.data.interface import ImageData, Progress, Source, Space, Split
 from ib_analysis.data.splits import validation_size
 
-__all__ = ["CLASS_NAMES", "FACTOR_LEVELS", "SOURCE", "draw", "factor_bits", "render"]
+__all__ = ["CLASS_NAMES", "FACTOR_LEVELS", "SOURCE", "draw", "enumerate_images", "factor_bits", "render"]
 
 # Every glyph touches all four sides of its box: the box then tells position and scale, and the renderer is
 # injective as soon as the glyphs differ.
@@ -118,14 +118,38 @@ def draw(n: int, config: FactorsConfig, rng: np.random.Generator) -> Split:
     factors = {name: rng.integers(levels, size=n) for name, levels in FACTOR_LEVELS.items()}
     side = config.size // config.noise_grain
     noise = rng.integers(config.noise_levels, size=(n, side, side), dtype=np.uint8)
-    spread = noise.repeat(config.noise_grain, axis=1).repeat(config.noise_grain, axis=2)
-    images = config.noise_levels * render(factors, config.size) + spread
     return Split(
-        images=images[:, None].astype(np.uint8),
+        images=_with_noise(factors, noise, config),
         labels=factors["shape"].astype(np.int64),
         source_index=np.arange(n, dtype=np.int64),
         factors={**factors, "noise": noise.reshape(n, -1)},
     )
+
+
+def enumerate_images(config: FactorsConfig) -> np.ndarray:
+    """Every image that there is, once: all are equally likely.
+
+    Returns:
+        shape (2^H(X), 1, size, size), uint8: for few noise levels in large grains only.
+
+    >>> enumerate_images(FactorsConfig(noise_levels=1)).shape
+    (2880, 1, 8, 8)
+    """
+    side = config.size // config.noise_grain
+    left = np.arange(math.prod(FACTOR_LEVELS.values()) * config.noise_levels ** (side**2))
+    factors, noise = {}, []
+    for name, levels in FACTOR_LEVELS.items():
+        left, factors[name] = np.divmod(left, levels)
+    for _ in range(side**2):
+        left, value = np.divmod(left, config.noise_levels)
+        noise.append(value)
+    return _with_noise(factors, np.stack(noise, axis=1).reshape(-1, side, side), config)
+
+
+def _with_noise(factors: Mapping[str, np.ndarray], noise: np.ndarray, config: FactorsConfig) -> np.ndarray:
+    """Images of factors and of a noise value per grain: (N, size/grain, size/grain) to (N, 1, size, size), uint8."""
+    spread = noise.repeat(config.noise_grain, axis=1).repeat(config.noise_grain, axis=2)
+    return (config.noise_levels * render(factors, config.size) + spread)[:, None].astype(np.uint8)
 
 
 def _check(config: DataConfig) -> None:

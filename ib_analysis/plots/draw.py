@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.plots import (
+    brackets,
     certificates,
     conditional_samples,
     factors_by_epoch,
     information_by_epoch,
     information_maps,
     information_plane,
+    number_formats,
     phases,
     reconstructions,
     spike_ins,
@@ -52,6 +54,8 @@ FIGURES = (
     FigureKind(phases.draw, ("data.json", "phases.csv")),
     FigureKind(information_maps.draw, (*_MEASURED, "phases.csv", "code_lengths.h5")),
     FigureKind(certificates.draw, ("certificates.csv", "decoders/**/curve.csv")),
+    FigureKind(number_formats.draw, (*_MEASURED, "encoders/*_seed*/training.csv")),
+    FigureKind(brackets.draw, (*_MEASURED, "brackets.csv")),
     FigureKind(reconstructions.draw, ("samples.h5",)),
     FigureKind(conditional_samples.draw, (*_MEASURED, "samples.h5")),
 )

@@ -26,7 +26,9 @@ from ib_analysis.information.warnings import (
     own_null_much_worse_than_common,
 )
 from ib_analysis.quantization import number_format
+from ib_analysis.stages.brackets import BRACKETS, write_brackets
 from ib_analysis.stages.certificates import write_certificates
+from ib_analysis.stages.code_densities import coded_cells
 from ib_analysis.stages.codes import Code, codes_of
 from ib_analysis.stages.common_null import CommonNull, common_null, null_path
 from ib_analysis.stages.context import encoder_identities, images_of, measured_images
@@ -75,11 +77,13 @@ def collate(experiment: Experiment) -> None:
                 found = load_arrays(code_length_artifact(experiment, fit, reading.name))
                 file[f"{fit.key}/{reading.name}"] = found["bits"]
                 file[f"maps/{fit.key}/{reading.name}"] = found["mean_map_bits"]
-    write_table(experiment.folder / INFORMATION, InformationRow, _information_rows(experiment, null, bootstrap))
+    rows = _information_rows(experiment, null, bootstrap)
+    write_table(experiment.folder / INFORMATION, InformationRow, rows)
     if images_of(experiment).factor_bits:
         write_table(experiment.folder / FACTORS, FactorRow, _factor_rows(experiment, bootstrap))
     write_phases(experiment)
     write_certificates(experiment, null.source)
+    write_brackets(experiment, rows, null.bits, bootstrap)
     artifact.finish(tables=_table_hashes(experiment))
 
 
@@ -91,7 +95,7 @@ def common_null_source(experiment: Experiment) -> str:
 
 def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
     """Hashes of the tables, None where one is missing: a table that was altered is written again."""
-    names = [INFORMATION, PHASES, CERTIFICATES, *([FACTORS] if images_of(experiment).factor_bits else [])]
+    names = [INFORMATION, PHASES, CERTIFICATES, BRACKETS, *([FACTORS] if images_of(experiment).factor_bits else [])]
     paths = {name: experiment.folder / name for name in names}
     return {name: sha256_of_file(path) if path.exists() else None for name, path in paths.items()}
 
@@ -104,6 +108,8 @@ def _artifact(experiment: Experiment) -> Artifact:
     for run in experiment.runs:
         for cell in experiment.cells:
             inputs[f"{run.key}/{cell_name(*cell)}"] = probe_artifact(experiment, run, cell).identity
+    for found in coded_cells(experiment):
+        inputs[f"codes/{found.run.key}/{cell_name(*found.cell)}"] = found.code_lengths.identity
     if any(number_format(run.number_format).is_quantized for run in experiment.runs):
         inputs["columns"] = "code_bits, code_is_bottleneck"  # tables of before, without them, are made again
     # As an input and not as config: with other settings the tables are made again, which costs nothing.

@@ -15,6 +15,7 @@ SOURCES = (
     "factors.csv",
     "phases.csv",
     "certificates.csv",
+    "brackets.csv",
     "code_lengths.h5",
     "samples.h5",
     "data.json",
@@ -44,6 +45,7 @@ def draw(experiment: Experiment, page_only: bool = False) -> None:
 
 def print_table(experiment: Experiment) -> None:
     """I(X;H) and I(H;Y) per task and layer: first, peak and last, with intervals; then how far decoders converged."""
+    from ib_analysis.information.brackets_table import BracketRow, brackets_text
     from ib_analysis.information.certificates_table import CertificateRow, certificates_line
     from ib_analysis.information.summary import summary
     from ib_analysis.information.table import read_table
@@ -53,6 +55,9 @@ def print_table(experiment: Experiment) -> None:
     print(summary(load_results(experiment.config.name, experiment.config.checkpoints)))
     print()
     print(certificates_line(read_table(experiment.folder / "certificates.csv", CertificateRow)))
+    brackets = experiment.folder / "brackets.csv"
+    if brackets.exists():
+        print(f"\n{brackets_text(read_table(brackets, BracketRow))}")
 
 
 def _hashes(experiment: Experiment) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from ib_analysis.activations import (
-    Activations,
     RecomputedActivations,
     StoredActivations,
     activations_artifact,
@@ -42,7 +41,7 @@ def dump_units(experiment: Experiment) -> list[Unit]:
     ]
 
 
-def open_activations(experiment: Experiment, run: Run) -> Activations:
+def open_activations(experiment: Experiment, run: Run) -> StoredActivations | RecomputedActivations:
     """The run's activations, from disk or from its checkpoints: the same numbers."""
     if experiment.config.activations.mode == "dump":
         return StoredActivations(experiment.activations_path(run))

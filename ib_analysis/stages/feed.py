@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from decoders import Condition, Minibatch
 from ib_analysis.activations import Activations, Groups, Part, dataset_name
 from ib_analysis.data import ImageData
+from ib_analysis.stages.leak_guard import GuardedData
 from ib_analysis.stages.spike_ins import COINS, SpikeIns, Variant
 
 __all__ = ["CellFeed", "Reading", "images_in_order", "name_of", "readings"]
@@ -207,6 +208,16 @@ class CellFeed:
             found[name_of(cell)] = (mean.float(), variance.sqrt().float())
         return found
 
+    def standardisation(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """`channel_statistics`, and those of cells with coins mixed in, whose scales are fixed now."""
+        statistics = self.channel_statistics()
+        return statistics | self.calibrate_spike_ins(statistics)
+
+    def guarded(self) -> GuardedData:
+        """The minibatches, checked: the fit stops at the first evaluation image among them."""
+        allowed = torch.cat([self.images("train"), self.images("validation")])
+        return GuardedData(self, self.images("evaluation"), allowed, content=self.without_coins)
+
     def calibrate_spike_ins(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
         """Fix by how much mixed coins are scaled, from `channel_statistics`; the statistics of the mixed cells.
 
@@ -224,8 +235,13 @@ class CellFeed:
 
     @property
     def spike_in_scales(self) -> dict[str, float]:
-        """Cell -> the factor of its mixed coins, as far as it is fixed: for the record of a fit."""
+        """Cell -> the factor of its mixed coins, as far as it is fixed."""
         return {} if self._spike_ins is None else dict(self._spike_ins.scales)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is kept beside the record of a fit: the factors of mixed coins, where there are any."""
+        return {"spike_in_scales": self.spike_in_scales} if self.spike_in_scales else {}
 
     # ------------------------------------------------------------------ pieces
 

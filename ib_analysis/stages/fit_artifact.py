@@ -6,26 +6,42 @@ import csv
 import dataclasses
 import io
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
-from decoders import PixelCNNPP, PixelCNNPPConfig, fit
+from decoders import PixelCNNPP, PixelCNNPPConfig, TrainingData, fit
 from decoders.fitting import FittingConfig
 from ib_analysis.artifacts import Artifact, save_tensors, sha256_of_plain, write_text
-from ib_analysis.stages.feed import CellFeed
 from ib_analysis.stages.launch import Launch
-from ib_analysis.stages.leak_guard import GuardedData
 from ib_analysis.stages.unfinished import UnfinishedFit
 from ib_analysis.stages.workers import Progress
 
-__all__ = ["fit_artifact"]
+__all__ = ["Feed", "fit_artifact"]
+
+
+class Feed(Protocol):
+    """What a decoder is fitted to: `ib_analysis.stages.feed.CellFeed`, `ib_analysis.brackets.PlaneFeed`."""
+
+    def standardisation(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and standard deviation per channel of every cell: name -> ((C,), (C,))."""
+        ...
+
+    def guarded(self) -> TrainingData:
+        """The minibatches, with whatever guards them against evaluation images."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is kept beside the record of the fit."""
+        ...
 
 
 def fit_artifact(
     artifact: Artifact,
     network: PixelCNNPPConfig,
-    feed: CellFeed,
+    feed: Feed,
     fitting: FittingConfig,
     seed: int,
     progress: Progress,
@@ -57,16 +73,12 @@ def fit_artifact(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         decoder = PixelCNNPP(network)
-    statistics = feed.channel_statistics()
-    statistics |= feed.calibrate_spike_ins(statistics)
-    for name, (mean, deviation) in statistics.items():
+    for name, (mean, deviation) in feed.standardisation().items():
         decoder.standardise(name, mean, deviation)
     started = start(decoder)
     unfinished = UnfinishedFit(artifact.path.with_name("resume.pt"), sha256_of_plain(artifact.recipe))
-    allowed = torch.cat([feed.images("train"), feed.images("validation")])
-    guarded = GuardedData(feed, feed.images("evaluation"), allowed, content=feed.without_coins)
     record = fit(
-        decoder, guarded, fitting, seed=seed, checkpoint=unfinished, progress=progress, initialise=not started
+        decoder, feed.guarded(), fitting, seed=seed, checkpoint=unfinished, progress=progress, initialise=not started
     )  # fmt: skip
     if not main:
         return
@@ -77,9 +89,7 @@ def fit_artifact(
     save_tensors(artifact.path, {name: tensor.cpu() for name, tensor in decoder.state_dict().items()})
     facts = dataclasses.asdict(record)
     facts.pop("curve")
-    if feed.spike_in_scales:
-        facts["spike_in_scales"] = feed.spike_in_scales
-    artifact.finish(**facts)
+    artifact.finish(**facts, **feed.facts)
     unfinished.path.unlink(missing_ok=True)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from ib_analysis.experiment import Experiment
+from ib_analysis.stages.code_densities import density_units
 from ib_analysis.stages.collate import collate
 from ib_analysis.stages.draw import draw, print_table
 from ib_analysis.stages.dump import dump_units
@@ -30,6 +31,7 @@ STAGES: tuple[tuple[str, Callable[[Experiment], list[Unit]], Callable[[Experimen
     ("dump", dump_units, None),
     ("probe", probe_units, None),
     ("fit", fit_units, None),
+    ("codes", density_units, None),
     ("measure", code_length_units, collate),
     ("sample", sample_units, merge_samples),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 import time
@@ -20,6 +21,7 @@ from ib_analysis.experiment import Experiment, Fit
 from ib_analysis.quantization import format_cost, number_format, plan
 from ib_analysis.stages.context import initial_encoder
 from ib_analysis.stages.fit import network_of
+from ib_analysis.studies.density_cost import DensityCost, density_cost
 from ib_analysis.studies.passes import count_passes
 
 __all__ = ["BACKWARD", "Cost", "cost", "decoder_flops", "describe"]
@@ -53,6 +55,7 @@ class Cost:
     encoding_seconds: float
     fitting_seconds: float
     measuring_seconds: float
+    densities: DensityCost
 
     @property
     def disk_bytes(self) -> int:
@@ -72,8 +75,10 @@ def cost(experiment: Experiment) -> Cost:
     torch.set_num_threads(config.threads)
     epochs = experiment.epochs
     by_format = {run.number_format: run for run in experiment.runs}
-    encoders = [initial_encoder(experiment, run, space, sizes["encoder"]).to(device) for run in by_format.values()]
-    encoder = encoders[0]
+    encoders = {
+        name: initial_encoder(experiment, run, space, sizes["encoder"]).to(device) for name, run in by_format.items()
+    }
+    encoder = next(iter(encoders.values()))
     shapes = {name: shape for name, shape in tap_shapes(encoder, space.image_shape).items() if name in config.layers}
     decoder = _decoder(experiment, experiment.fits[-1], space, shapes).to(device)
     macs = multiply_accumulates(encoder, space.image_shape)
@@ -87,7 +92,11 @@ def cost(experiment: Experiment) -> Cost:
     values = sum(math.prod(shape) for shape in shapes.values())
     dumped = values * FLOAT16_BYTES * n_images * len(epochs) * len(experiment.runs)
     step_seconds, forward_seconds = _time_decoder(decoder, flops, device)
-    times = [_time_encoder(network, space.image_shape, device) for network in encoders]
+    times = [_time_encoder(network, space.image_shape, device) for network in encoders.values()]
+    densities = density_cost(
+        experiment, encoders, space.image_shape, sizes,
+        lambda network: (flops := decoder_flops(network), *_time_decoder(network, flops, device)),
+    )  # fmt: skip
     encoder_step, encoder_forward = (sum(column) / len(times) for column in zip(*times, strict=True))
     encoders_at_once = min(side_by_side, len(experiment.runs))
     encoding_at_once = side_by_side if config.activations.mode == "recompute" else encoders_at_once
@@ -112,6 +121,7 @@ def cost(experiment: Experiment) -> Cost:
         encoding_seconds=encoder_forward * passes.encoded / encoding_at_once,
         fitting_seconds=(step_seconds * passes.fitted + forward_seconds * passes.validated) / side_by_side,
         measuring_seconds=forward_seconds * passes.measured / side_by_side,
+        densities=dataclasses.replace(densities, seconds=densities.seconds / encoders_at_once),
     )
 
 
@@ -127,6 +137,14 @@ def describe(experiment: Experiment) -> str:
         f"{config.fitting.steps:,} steps of {config.fitting.batch_size} images",
         f"decoder: {found.decoder_parameters:,} parameters, {found.decoder_flops_per_image:,} FLOPs an image forward",
         *_format_costs(experiment),
+        *(
+            [
+                f"brackets: at most {found.densities.n_fits} density models of codes, {found.densities.flops:.2e} "
+                f"FLOPs, {_duration(found.densities.seconds)}"
+            ]
+            if found.densities.n_fits
+            else []
+        ),
         f"operations: encoders {found.training_flops:.2e}, activations {found.encoding_flops:.2e}, "
         f"decoders {found.fitting_flops:.2e}, measuring {found.measuring_flops:.2e} FLOPs",
         f"activations: {mode}, "

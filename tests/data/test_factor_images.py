@@ -11,7 +11,7 @@ from scipy import stats
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.data import DataConfig, FactorsConfig, image_space, load_data, split_sizes
-from ib_analysis.data.factors import CLASS_NAMES, FACTOR_LEVELS, factor_bits, render
+from ib_analysis.data.factors import CLASS_NAMES, FACTOR_LEVELS, draw, enumerate_images, factor_bits, render
 
 
 def all_combinations() -> dict[str, np.ndarray]:
@@ -37,6 +37,15 @@ def test_entropies_follow_from_enumeration() -> None:
         assert sum(data.factor_bits.values()) == pytest.approx(data.h_x_bits)
         assert data.factor_bits == factor_bits(config)
         assert set(data.factor_bits) == {*FACTOR_LEVELS, "noise"}
+
+
+def test_all_images_are_enumerated_once_and_every_draw_is_among_them() -> None:
+    config = FactorsConfig(noise_levels=2, noise_grain=4)
+    images = enumerate_images(config)
+    assert math.log2(len(images)) == pytest.approx(sum(factor_bits(config).values()))
+    known = {image.tobytes() for image in images}
+    assert len(known) == len(images)
+    assert {image.tobytes() for image in draw(500, config, np.random.default_rng(0)).images} <= known
 
 
 def test_the_glyph_shows_all_factors() -> None:

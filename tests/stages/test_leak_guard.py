@@ -22,7 +22,7 @@ from ib_analysis.cli import main
 from ib_analysis.data import DataConfig, ImageData, load_data
 from ib_analysis.information.certificates_table import CertificateRow
 from ib_analysis.information.table import read_table
-from ib_analysis.stages import context, fit_artifact
+from ib_analysis.stages import context, feed
 from ib_analysis.stages.feed import CellFeed
 from ib_analysis.stages.leak_guard import GuardedData
 from ib_analysis.stages.measure import best_kind
@@ -149,7 +149,7 @@ def test_a_planted_leak_is_caught_by_the_guard_and_without_it_by_the_comparison(
     error = capsys.readouterr().err
     assert "Evaluation images leak into the fit of a decoder" in error
     assert where in error
-    monkeypatch.setattr(fit_artifact, "GuardedData", lambda data, *others, **named: data)
+    monkeypatch.setattr(feed, "GuardedData", lambda data, *others, **named: data)
     assert run("one", monkeypatch) == 0
     assert run("other", monkeypatch, evaluation_seed=5) == 0
     one, other = selected("one"), selected("other")

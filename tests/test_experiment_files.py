@@ -1,0 +1,63 @@
+"""The experiments that come with the project: every file is a config that can work, and those too large for a test run
+from end to end at a tiny size, with everything else as the file has it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ib_analysis.cli import main, parse_experiment
+from ib_analysis.experiment import Experiment
+from ib_analysis.information.table import InformationRow, read_table
+
+FILES = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
+EXPERIMENTS = [path for path in FILES if path.stem != "calibration"]
+LARGE = ("cifar10", "cifar10-small")
+CLASSES = ("airplane", "bird", "cat", "ship")
+TINY = [
+    "--encoder.depth", "8", "--encoder.width", "4", "--training.epochs", "2", "--training.checkpoints", "[0, 2]",
+    "--decoder.blocks", "1", "--decoder.filters", "4", "--decoder.condition_filters", "4", "--fitting.steps", "2",
+    "--fitting.batch_size", "64", "--fitting.warmup_steps", "1", "--fitting.validate_every", "1",
+    "--fitting.validation_images", "64", "--probe.epochs", "1", "--estimation.resamples", "20",
+    "--sampling.images", "1", "--sampling.draws", "1", "--workers", "1", "--layers", "[h1, h4]",
+    "--data.source", "image_folder", "--data.folder", "images", "--data.per_class", "null",
+    "--data.evaluation_per_class", "null",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_file_is_an_experiment_that_can_work(path: Path) -> None:
+    experiment = Experiment(parse_experiment("train", [str(path)]))
+    assert experiment.config.name == path.stem
+    assert experiment.epochs[0] == 0
+    assert experiment.epochs[-1] == experiment.config.training.epochs
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_the_large_experiments_run_at_a_tiny_size(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 32), ("test", 6)):
+        for number, label in enumerate(CLASSES):
+            folder = tmp_path / "data" / "images" / split / label
+            folder.mkdir(parents=True)
+            for index in range(count):
+                image = rng.integers(60 * number, 60 * number + 60, size=(32, 32, 3)).astype(np.uint8)
+                Image.fromarray(image).save(folder / f"{index}.png")
+    shutil.copy(next(path for path in EXPERIMENTS if path.stem == name), tmp_path)
+    assert main(["figures", f"{name}.yaml", *TINY]) == 0
+    assert "I(X;H) in bits" in capsys.readouterr().out
+    rows = read_table(Path("checkpoints") / name / "information.csv", InformationRow)
+    assert {(row.task, row.epoch, row.layer) for row in rows} == {
+        (task, epoch, layer)
+        for task in ("classification", "autoencoding")
+        for epoch in (0, 2)
+        for layer in ("h1", "h4")
+    }
+    assert Path(f"figures/{name}/information_plane.png").exists()
