@@ -2,67 +2,83 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, TypeVar
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser
 
 from ib_analysis.artifacts import UserError, plain
 from ib_analysis.experiment import Experiment, ExperimentConfig
+from ib_analysis.parsing import experiments_here, one_line, parse
 
 __all__ = ["main", "parse_config", "parse_experiment"]
 
 Config = TypeVar("Config")
+Studies = Mapping[str, Any]
+"""Settings of the studies that an experiment's file has sections for, by name."""
 
-EXPERIMENTS = Path("experiments")
 
-
-def _train(experiment: Experiment) -> None:
+def _train(experiment: Experiment, _: Studies) -> None:
     from ib_analysis.stages.pipeline import run_until
 
     run_until(experiment, "dump")
 
 
-def _estimate(experiment: Experiment) -> None:
+def _estimate(experiment: Experiment, _: Studies) -> None:
     from ib_analysis.stages.pipeline import run_until
 
     run_until(experiment, "measure")
 
 
-def _figures(experiment: Experiment) -> None:
+def _figures(experiment: Experiment, studies: Studies) -> None:
+    from ib_analysis.stages.launch import Launch
     from ib_analysis.stages.pipeline import run_until
 
+    _check(experiment, studies)  # before hours of work
     run_until(experiment, "draw")
+    launch = Launch()
+    if launch.count == 1:
+        for name, settings in studies.items():
+            print()
+            _run_study(name, experiment, settings)
+    elif studies and launch.is_main:
+        print(f"Studies run in one process; without a launcher, `ib figures` goes on with {', '.join(studies)}.")
 
 
-def _samples(experiment: Experiment) -> None:
+def _samples(experiment: Experiment, _: Studies) -> None:
     from ib_analysis.stages.pipeline import run_until
 
     run_until(experiment, "sample")
 
 
-def _describe(experiment: Experiment) -> None:
+def _describe(experiment: Experiment, studies: Studies) -> None:
     from ib_analysis.studies.describe import describe
 
+    _check(experiment, studies)
     print(describe(experiment))
+    if studies:
+        sizes = [f"{name} ({_module(name).extent(experiment, settings)})" for name, settings in studies.items()]
+        print(f"on top of all this, by `ib figures`: {', '.join(sizes)}")
 
 
-def _export(experiment: Experiment) -> None:
+def _export(experiment: Experiment, _: Studies) -> None:
     from ib_analysis.stages.export import export
 
     print("\n".join(export(experiment)))
 
 
 # name -> (what it does, in one sentence; the function)
-COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
+COMMANDS: dict[str, tuple[str, Callable[[Experiment, Studies], None]]] = {
     "train": ("Train the encoders and dump their activations.", _train),
     "estimate-mi": ("Fit decoders and probes (after `train`) and estimate information in bits.", _estimate),
-    "figures": ("Run everything that is missing, then draw all figures and print the table.", _figures),
+    "figures": (
+        "Run everything that is missing, draw all figures and print the table; then the studies in the file.",
+        _figures,
+    ),
     "samples": (
         "Sample images from what each layer still knows, and write a page to look at them.",
         _samples,
@@ -73,8 +89,9 @@ COMMANDS: dict[str, tuple[str, Callable[[Experiment], None]]] = {
         _describe,
     ),
 }
-# name -> what it does, in one sentence; the module of `ib_analysis.studies` with its CONFIG (a dataclass, whose fields
-# are set by --name.field value) and its function run(experiment, settings)
+# name -> what it does, in one sentence; the module of `ib_analysis.studies` with its CONFIG (a flat dataclass, whose
+# fields are set by --name.field value, or in a section of an experiment's file) and its functions of (experiment,
+# settings): check, which refuses what cannot be run before anything is; extent, its size in words; run
 STUDIES: dict[str, tuple[str, str]] = {
     "controls": ("Check the instrument where it is known what it must find.", "controls"),
     "budget": ("Fit decoders of smaller and larger budgets, and draw how every number moves with them.", "budget"),
@@ -84,6 +101,8 @@ STUDIES: dict[str, tuple[str, str]] = {
         "cost_quality",
     ),
 }
+OF_STUDIES = ("figures", "describe")
+"""Commands that heed a file's sections for studies; the others only check them."""
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
 COMPARE = "Put two finished experiments side by side."
 
@@ -94,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except (UserError, ArgumentError) as error:
-        print(f"ib: {_one_line(str(error))}", file=sys.stderr)
+        print(f"ib: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ib: stopped; run the same command again to go on from here.", file=sys.stderr)
@@ -115,9 +134,10 @@ def _dispatch(words: list[str]) -> int:
     if command not in COMMANDS:
         known = ", ".join([*COMMANDS, *STUDIES, "calibrate", "compare"])
         raise UserError(f"there is no command {command!r}; choose from {known}.")
-    config = parse_experiment(command, rest)
+    about, function = COMMANDS[command]
+    config, studies = parse(ExperimentConfig, command, about, rest, SECTIONS, STUDIES if command in OF_STUDIES else ())
     _print_config(config.name, config)
-    COMMANDS[command][1](Experiment(config))
+    function(Experiment(config), studies)
     return 0
 
 
@@ -125,72 +145,50 @@ def _overview() -> str:
     lines = ["usage: ib COMMAND EXPERIMENT [--field value ...]", ""]
     lines += [f"  {name:12s} {about}" for name, (about, _) in (*COMMANDS.items(), *STUDIES.items())]
     lines += [f"  {'calibrate':12s} {CALIBRATE}", f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
-    known = ", ".join(sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))) or "none in this folder"
+    known = experiments_here() or "none in this folder"
     lines.append(f"EXPERIMENT is a file in experiments/ (here: {known}) or the path of a YAML file.")
     lines.append("Every field of the config can be set: ib COMMAND --help lists them with their meaning.")
+    lines.append(f"The file may have sections for studies ({', '.join(STUDIES)}): `ib figures` then runs these too.")
     return "\n".join(lines)
 
 
 def parse_experiment(command: str, words: Sequence[str]) -> ExperimentConfig:
-    """The config of an experiment's YAML file with the overrides given on the command line; see `parse_config`."""
-    return parse_config(ExperimentConfig, command, COMMANDS[command][0], words)
+    """The config of an experiment's YAML file with the overrides given on the command line; see `parsing.parse`."""
+    return parse(ExperimentConfig, command, COMMANDS[command][0], words, SECTIONS)[0]
 
 
 def parse_config(kind: type[Config], command: str, about: str, words: Sequence[str]) -> Config:
-    """A config dataclass from a YAML file (the first word names it) and overrides (--field value).
-
-    Raises:
-        UserError: no such file, or one that is no YAML, or has an unknown key.
-        ArgumentError: an override with an unknown key, or a value of the wrong type or range.
-    """
-    return _parse(kind, None, command, about, words)[0]
+    """The same for any config dataclass, from a file without sections for studies."""
+    return parse(kind, command, about, words)[0]
 
 
-def _parse(
-    kind: type[Config], settings: type | None, command: str, about: str, words: Sequence[str]
-) -> tuple[Config, Any]:
-    """The config of `parse_config`, and that of a study, whose fields are --command.field.
+def _module(study: str) -> ModuleType:
+    return importlib.import_module(f"ib_analysis.studies.{STUDIES[study][1]}")
 
-    Raises:
-        UserError: no such file, or one that is no YAML, or has an unknown key.
-        ArgumentError: an override with an unknown key, or a value of the wrong type or range.
-    """
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(prog=f"ib {command}", description=about, exit_on_error=False)
-    parser.add_argument("experiment", type=str, help="A file in experiments/, or the path of a YAML file.")
-    parser.add_argument("--config", action="config", help="A further YAML file of fields, applied on top.")
-    parser.add_class_arguments(kind, None)
-    if settings is not None:
-        parser.add_class_arguments(settings, command)
-    if "-h" in words or "--help" in words:
-        parser.print_help()
-        raise SystemExit(0)
-    if not words or words[0].startswith("-"):
-        raise UserError(f"ib {command} needs the name of an experiment first, for example: ib {command} default.")
-    path = _experiment_file(words[0])
-    fields = _read_yaml(path)
-    fields.setdefault("name", path.stem)
-    try:
-        base = parser.parse_object({"experiment": words[0], **fields})
-    except ArgumentError as error:
-        raise UserError(f"{path}: {_one_line(str(error))}") from error
-    chosen = parser.parse_args(list(words), namespace=base)
-    try:
-        values = parser.instantiate(chosen)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    config = kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
-    return config, values[command.replace("-", "_")] if settings is not None else None
+
+def _check(experiment: Experiment, studies: Studies) -> None:
+    for name, settings in studies.items():
+        _module(name).check(experiment, settings)
+
+
+def _section(study: str) -> Callable[[], type]:
+    return lambda: _module(study).CONFIG
+
+
+SECTIONS = {study: _section(study) for study in STUDIES}
+"""Study -> its dataclass, imported only where it is needed."""
 
 
 def _study(command: str, words: list[str]) -> int:
-    about, name = STUDIES[command]
-    study = importlib.import_module(f"ib_analysis.studies.{name}")
-    config, settings = _parse(ExperimentConfig, study.CONFIG, command, about, words)
+    config, studies = parse(ExperimentConfig, command, STUDIES[command][0], words, SECTIONS, (command,), own=command)
     _print_config(config.name, config)
-    _print_config(f"{config.name}, {command}", settings)
-    study.run(Experiment(config), settings)
+    _run_study(command, Experiment(config), studies[command])
     return 0
+
+
+def _run_study(name: str, experiment: Experiment, settings: Any) -> None:
+    _print_config(f"{experiment.config.name}, {name}", settings)
+    _module(name).run(experiment, settings)
 
 
 def _calibrate(words: list[str]) -> int:
@@ -210,26 +208,6 @@ def _print_config(name: str, config: object) -> None:
     sys.stdout.flush()
 
 
-def _experiment_file(name: str) -> Path:
-    for path in (Path(name), EXPERIMENTS / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    known = ", ".join(sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))) or "none"
-    raise UserError(f"there is no experiment {name!r}: experiments/{name}.yaml does not exist (here: {known}).")
-
-
-def _read_yaml(path: Path) -> dict:
-    try:
-        found = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a YAML file: {_one_line(str(error))}") from error
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise UserError(f"{path} must hold fields (name: value), not a {type(found).__name__}.")
-    return found
-
-
 def _compare(words: list[str]) -> int:
     if "-h" in words or "--help" in words:
         print(f"usage: ib compare A B [--checkpoints FOLDER]\n\n{COMPARE}")
@@ -244,10 +222,6 @@ def _compare(words: list[str]) -> int:
 
     print(compare(load_results(chosen.a, chosen.checkpoints), load_results(chosen.b, chosen.checkpoints)))
     return 0
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 if __name__ == "__main__":

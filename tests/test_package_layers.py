@@ -14,6 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "decoders": set(),
     "artifacts": set(),
     "hdf5": {"artifacts"},
+    "parsing": {"artifacts"},
     "data": {"artifacts", "hdf5"},
     "information": {"artifacts"},
     "encoders": {"artifacts", "data"},
@@ -39,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["stages"] = ALLOWED["experiment"] | {"hdf5", "experiment", "results", "plots"}
 ALLOWED["studies"] = ALLOWED["stages"] | {"stages"}
-ALLOWED["cli"] = ALLOWED["studies"] | {"studies"}
+ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing"}
 
 
 def imported(path: Path) -> set[str]:

@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from ib_analysis.artifacts import UserError
 from ib_analysis.information.certificates_table import CONVERGED_BITS, CertificateRow, certificates_line
 from ib_analysis.information.table import read_table
+from ib_analysis.plots.curves import MOST_COLUMNS
 from ib_analysis.plots.saved import SavedExperiment
 from ib_analysis.plots.style import (
     INK,
@@ -55,6 +56,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     curves = {row.decoder: _curve(saved.folder / "decoders" / row.decoder / "curve.csv") for row in rows}
     panels = list(dict.fromkeys((row.task, row.number_format) for row in rows if row.epoch is not None))
     layers = list(dict.fromkeys(row.layer for row in rows if row.epoch is not None))
+    lower_inches = 2.5 * -(-len(panels) // MOST_COLUMNS)
     figure, body = framed(
         "Certificates of convergence",
         "Above: code length of the validation images during the fit of the decoder, as its distance from that of the "
@@ -66,9 +68,9 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
             "begins to cool down (shaded); the cool-down's own fall is no part of it. Marks on the right edge: the "
             "expected end of an endless fit, which is the kept weights' code length less the bits still to gain.",
         ],
-        body_inches=1.75 * len(panels) + 2.5,
+        body_inches=1.75 * len(panels) + lower_inches,
     )
-    halves = body.subfigures(2, 1, height_ratios=(1.75 * len(panels), 2.5), squeeze=False)
+    halves = body.subfigures(2, 1, height_ratios=(1.75 * len(panels), lower_inches), squeeze=False)
     upper, lower = halves[:, 0]
     _draw_curves(upper, rows, curves, panels, layers)
     _draw_gains(lower, rows, panels, layers)
@@ -99,7 +101,7 @@ def _draw_curves(
             axes.grid(axis="y", color=LIGHT, linewidth=0.5)
             axes.axhline(0, color=MUTED, linewidth=0.6, zorder=1)
             axes.set_title(layer if layer != NULL else "no condition")
-        line[0].set_ylabel(task_title(*panel), weight="bold")
+        line[0].set_ylabel(task_title(*panel).replace(", ", "\n"), weight="bold")
     for axes in grid[-1]:
         axes.set_xlabel("step")
     body.supylabel("validation code length, bits above kept weights", size=8.5)
@@ -142,11 +144,14 @@ def _draw_curve(axes: Axes, row: CertificateRow, curve: dict[str, np.ndarray], c
 def _draw_gains(
     body: SubFigure, rows: Sequence[CertificateRow], panels: Sequence[Panel], layers: Sequence[str]
 ) -> None:
-    line = body.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    columns = min(len(panels), MOST_COLUMNS)
+    grid = body.subplots(-(-len(panels) // columns), columns, sharey=True, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
     epochs = sorted({row.epoch for row in rows if row.epoch is not None})
     finite = [row.bits_to_gain_high for row in rows if math.isfinite(row.bits_to_gain_high)]
     top = 2.5 * max([1.0, *finite, *(row.bits_to_gain_low for row in rows)])
-    for axes, panel in zip(line, panels, strict=True):
+    for axes, panel in zip(grid.flat, panels, strict=False):
         _symmetric_log(axes, "y", top)
         axes.set_ylim(-0.02, top)
         axes.axhline(CONVERGED_BITS, color=INK, linewidth=0.9, linestyle=(0, (2, 1.5)), zorder=1, gid="converged")
@@ -163,7 +168,8 @@ def _draw_gains(
         axes.set_xlim(-0.5, len(epochs) + 0.5)
         axes.set_title(task_title(*panel))
         axes.grid(axis="y", color=LIGHT, linewidth=0.5)
-    line[0].set_ylabel("bits still to gain")
+    for line in grid:
+        line[0].set_ylabel("bits still to gain")
     handles = [
         Line2D([], [], color=layer_colour(k), marker=layer_marker(k), markersize=4.5, linestyle="none", label=layer)
         for k, layer in enumerate(layers)

@@ -142,7 +142,7 @@ def _cost_axis(axes: Axes) -> None:
         for power in range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
         for step in steps
         if low <= step * 10.0**power <= high
-    ]
+    ] or [(low * high) ** 0.5]  # costs that are nearly the same
     axes.xaxis.set_major_locator(FixedLocator(ticks[:: -(-len(ticks) // 4)]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))

@@ -14,6 +14,7 @@ from ib_analysis.information.warnings import split_warnings
 from ib_analysis.plots.style import WARNED
 
 __all__ = [
+    "MOST_COLUMNS",
     "Curve",
     "Panel",
     "Quantity",
@@ -30,6 +31,8 @@ __all__ = [
 
 Panel = tuple[str, str]
 """A task and a number format: what gets a panel of its own."""
+MOST_COLUMNS = 2
+"""Panels side by side that a page has room for; further ones lie below."""
 Quantity = Literal["i_xh", "i_hy", "spike_in", "spike_in_mixed"]
 _COLUMNS: dict[Quantity, str] = {
     "i_xh": "i_xh_bits", "i_hy": "i_hy_bits", "spike_in": "spike_in_recovered",

@@ -17,7 +17,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ib_analysis.information.table import FactorRow, InformationRow
-from ib_analysis.plots.curves import Curve, epochs_of, layers_of, panels_of, rows_of, seeds_in_words, warnings_note
+from ib_analysis.plots.curves import (
+    MOST_COLUMNS,
+    Curve,
+    epochs_of,
+    layers_of,
+    panels_of,
+    rows_of,
+    seeds_in_words,
+    warnings_note,
+)
 from ib_analysis.plots.saved import SavedExperiment
 from ib_analysis.plots.style import INK, MUTED, WARNED, framed, task_title
 
@@ -52,7 +61,7 @@ class _Line:
 
 
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
-    """One figure: a grid of layers (rows) and tasks (columns).
+    """One figure: a grid of layers (rows) and tasks (columns), further number formats below.
 
     Raises:
         UserError: ``factors.csv``, ``information.csv`` or ``data.json`` is missing or damaged.
@@ -60,29 +69,34 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     rows = [row for row in saved.factors if row.true_bits > 0]  # a factor with one value has nothing to keep
     cells, h_x_bits = saved.information, saved.data.h_x_bits
     panels, layers, epochs = panels_of(rows), layers_of(rows), epochs_of(rows)
+    columns = min(len(panels), MOST_COLUMNS)
+    blocks = -(-len(panels) // columns)  # of a line per layer
     n_lines = len({row.factor for row in rows}) + (h_x_bits is not None) + 2 * _GAP
     figure, body = framed(
         "Which factors are still there",
         "Information about each factor of the image that a probe finds in a layer, in per cent of the factor's true "
         "bits (given on the left), epoch by epoch. Dark: all of it is there; pale: none.",
         [*_notes(rows, cells, h_x_bits), *warnings_note(cells)],
-        body_inches=len(layers) * (_LINE_INCHES * n_lines + 0.30) + 0.65,
+        body_inches=blocks * (len(layers) * (_LINE_INCHES * n_lines + 0.30) + 0.65),
     )
-    grid = body.subplots(len(layers), len(panels), squeeze=False)
-    for line, layer in zip(grid, layers, strict=True):
-        for axes, panel in zip(line, panels, strict=True):
+    grid = body.subplots(blocks * len(layers), columns, squeeze=False)
+    for at, layer in enumerate(layers):
+        lines_of_layer = grid[at :: len(layers)]
+        for axes in lines_of_layer.flat[len(panels) :]:
+            axes.remove()
+        for axes, panel in zip(lines_of_layer.flat, panels, strict=False):
             measured = rows_of(cells, panel, layer)
             curve = Curve.of(measured, "i_xh") if measured else None
             lines = _lines(rows_of(rows, panel, layer), curve, epochs, h_x_bits)
             _draw_panel(axes, lines, len(epochs))
             axes.set_title(layer + (f"   I(X;H) {_journey(curve)}" if curve else ""), size=8.5, weight="normal", pad=3)
-            axes.set_yticks([one.place for one in lines], [one.label for one in lines] if axes is line[0] else [])
+            axes.set_yticks([one.place for one in lines], [one.label for one in lines] if axes in grid[:, 0] else [])
             axes.set_xticks([])
     step = -(-len(epochs) // _MOST_NUMBERS)
-    for axes in grid[-1]:
+    for axes in grid[len(layers) - 1 :: len(layers)].flat[: len(panels)]:
         axes.set_xticks(range(0, len(epochs), step), [str(epoch) for epoch in epochs[::step]])
         axes.set_xlabel("epoch")
-    for axes, panel in zip(grid[0], panels, strict=True):
+    for axes, panel in zip(grid[:: len(layers)].flat, panels, strict=False):
         axes.annotate(
             task_title(*panel), (0, 1), xytext=(0, 19), xycoords="axes fraction", textcoords="offset points",
             size=9.5, weight="bold",

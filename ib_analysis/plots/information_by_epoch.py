@@ -13,6 +13,7 @@ from matplotlib.transforms import ScaledTranslation
 from ib_analysis.information.table import InformationRow
 from ib_analysis.plots.codes import codes_notes, draw_real_yet, real_yet, real_yet_handle
 from ib_analysis.plots.curves import (
+    MOST_COLUMNS,
     Curve,
     Panel,
     Quantity,
@@ -51,8 +52,8 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     """
     rows, data = saved.information, saved.data
     panels = panels_of(rows)
-    columns = min(len(panels), 2)
-    blocks = -(-len(panels) // columns)  # of two lines: more than two panels do not fit side by side
+    columns = min(len(panels), MOST_COLUMNS)
+    blocks = -(-len(panels) // columns)  # of two lines each
     figure, body = framed(
         "Information by epoch",
         f"What each layer tells about the image (above) and about the label (below) while the network learns; images: "

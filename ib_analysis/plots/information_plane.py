@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from ib_analysis.plots.codes import codes_notes, draw_real_yet, real_yet, real_yet_handle
 from ib_analysis.plots.curves import (
+    MOST_COLUMNS,
     Curve,
     drawn_range,
     epochs_of,
@@ -48,7 +49,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     """
     rows, data = saved.information, saved.data
     panels, layers, epochs = panels_of(rows), layers_of(rows), epochs_of(rows)
-    columns = min(len(panels), 2)
+    columns = min(len(panels), MOST_COLUMNS)
     lines = -(-len(panels) // columns)
     figure, body = framed(
         "Information plane",

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 from ib_analysis.information.phases_table import PhaseRow
 from ib_analysis.information.table import read_table
 from ib_analysis.information.warnings import split_warnings
-from ib_analysis.plots.curves import panels_of
+from ib_analysis.plots.curves import MOST_COLUMNS, panels_of
 from ib_analysis.plots.saved import SavedExperiment
 from ib_analysis.plots.style import INK, LIGHT, WARNED, framed, task_title
 
@@ -40,20 +40,25 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     panels = panels_of(rows)
     shown = {panel: _shown([row for row in rows if (row.task, row.number_format) == panel]) for panel in panels}
     summaries = [summary for layers in shown.values() for summary, _ in layers]
+    columns = min(len(panels), MOST_COLUMNS)
+    lines = -(-len(panels) // columns)
     figure, body = framed(
         "Fitting and compression",
         "Usable information about the image that each layer gains from the first checkpoint to its peak (up) and "
         f"loses from the peak to the last checkpoint (down); images: {saved.data.name}.",
         [*(_sentence(row) for row in summaries), *_notes(summaries)],
-        body_inches=3.4,
+        body_inches=3.4 * lines,
     )
-    line = body.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, panel in zip(line, panels, strict=True):
+    grid = body.subplots(lines, columns, sharey=True, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
+    for axes, panel in zip(grid.flat, panels, strict=False):
         axes.set_title(task_title(*panel))
         _draw_panel(axes, shown[panel])
-    _level(line, summaries, [run for layers in shown.values() for _, runs in layers for run in runs])
-    line[0].set_ylabel("bits lost (down), gained (up)")
-    _legend(line[0], summaries, any(len(runs) > 1 for layers in shown.values() for _, runs in layers))
+    _level(grid[0], summaries, [run for layers in shown.values() for _, runs in layers for run in runs])
+    for line in grid:
+        line[0].set_ylabel("bits lost (down), gained (up)")
+    _legend(grid[0, 0], summaries, any(len(runs) > 1 for layers in shown.values() for _, runs in layers))
     yield "phases", figure
 
 

@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from ib_analysis.information.spike_ins import tolerance
 from ib_analysis.information.table import InformationRow
 from ib_analysis.plots.curves import (
+    MOST_COLUMNS,
     Curve,
     Panel,
     Quantity,
@@ -44,7 +45,8 @@ _TITLES: dict[Quantity, str] = {"spike_in": "coins as a map", "spike_in_mixed": 
 
 
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
-    """One figure: a row for each way to hand over the coins, a column per task; none without spike-ins.
+    """One figure: a row for each way to hand over the coins, a column per task, further number formats below; none
+    without spike-ins.
 
     Raises:
         UserError: ``information.csv`` or ``data.json`` is missing or damaged.
@@ -57,25 +59,32 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     if any(row.spike_in_mixed_recovered is not None for row in rows):
         quantities.append("spike_in_mixed")
     panels, layers, epochs = panels_of(rows), layers_of(rows), epochs_of(rows)
+    columns = min(len(panels), MOST_COLUMNS)
+    blocks = -(-len(panels) // columns)  # of a line per quantity
     figure, body = framed(
         "Spike-ins: how much of the known bits the decoder finds",
         f"{bits:g} pixels of every image ({saved.data.name}) were overwritten with fair coins that the encoder never "
         "sees. Recovered: the bits that the decoder saves when it also gets the coins, over their number; the truth "
         "is 1. Bars: 95 % bootstrap intervals over held-out images.",
         [*_notes(rows, layers, bits), *seeds_note(rows, "hair lines", "bars"), *warnings_note(rows)],
-        body_inches=2.6 * len(quantities) + 0.5,
+        body_inches=2.6 * len(quantities) * blocks + 0.5,
     )
-    grid = body.subplots(len(quantities), len(panels), sharey="row", squeeze=False)
-    for place, (line, quantity) in enumerate(zip(grid, quantities, strict=True), start=1):
+    grid = body.subplots(blocks * len(quantities), columns, sharey="row", squeeze=False)
+    for place, quantity in enumerate(quantities, start=1):
+        lines = grid[place - 1 :: len(quantities)]
+        for axes in lines.flat[len(panels) :]:
+            axes.remove()
         drawn = [
-            curve for axes, panel in zip(line, panels, strict=True)
+            curve for axes, panel in zip(lines.flat, panels, strict=False)
             for curve in _draw_panel(axes, rows, panel, quantity, layers, epochs)
         ]  # fmt: skip
-        _level(line, drawn, tolerance(bits))
-        line[0].set_ylabel("recovered fraction")
-        for axes, panel in zip(line, panels, strict=True):
-            axes.set_title(f"{task_title(*panel)}: {_TITLES[quantity]}")
-            epoch_axis(axes, epochs, label=place == len(grid))
+        for line in lines:
+            _level(line, drawn, tolerance(bits))
+            line[0].set_ylabel("recovered fraction")
+        for axes, panel in zip(lines.flat, panels, strict=False):
+            title = task_title(*panel)
+            axes.set_title(f"{title}:{chr(10) if ',' in title else ' '}{_TITLES[quantity]}")  # a format needs room
+            epoch_axis(axes, epochs, label=place == len(quantities))
     _legend(body, rows, layers)
     yield "spike_ins", figure
 

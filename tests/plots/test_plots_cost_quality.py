@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ib_analysis.artifacts import UserError
-from ib_analysis.information.cost_quality_table import COST_MODELS, CostQualityPointRow
+from ib_analysis.information.cost_quality_table import COST_MODELS, CostQualityPointRow, CostQualityRow
 from ib_analysis.information.dominance import curve_at
 from ib_analysis.information.table import write_table
 from ib_analysis.plots import cost_quality, generalization_gap
@@ -78,6 +78,15 @@ def test_one_format_and_one_seed_have_figures_too(tmp_path: Path) -> None:
     assert "A dominates B" not in words(figure)
     labels = [line for line in drawn(generalization_gap, tmp_path).findobj(Line2D) if line.get_gid() == "seed"]
     assert len(labels) == len(SIZES)
+
+
+def test_one_network_has_a_figure_too(tmp_path: Path) -> None:
+    networks, points, _ = write_tables(tmp_path, formats=("w8a8",), seeds=1)
+    write_table(tmp_path / "cost_quality.csv", CostQualityRow, networks[:1])
+    write_table(tmp_path / "cost_quality_points.csv", CostQualityPointRow, points[:1])
+    for axes, model in zip(drawn(cost_quality, tmp_path).get_axes(), COST_MODELS, strict=True):
+        (tick,) = axes.get_xticks()
+        assert tick == pytest.approx(getattr(points[0], model), rel=0.1)
 
 
 def test_missing_and_empty_tables_are_one_sentence(tmp_path: Path) -> None:

@@ -12,7 +12,13 @@ from ib_analysis.studies.audit.config import AuditConfig
 from ib_analysis.studies.audit.plan import Plan, check
 from ib_analysis.studies.audit.tables import audit_table, hysteresis_path, hysteresis_table, table_path
 
-__all__ = ["run"]
+__all__ = ["check", "extent", "run"]
+
+
+def extent(experiment: Experiment, settings: AuditConfig) -> str:
+    """What the study adds to an experiment, in words."""
+    remedies = f", remedies: {len(settings.remedies)}" if settings.remedies else ""
+    return f"dedicated decoder fits: {settings.cells * len(settings.multiples)}{remedies}"
 
 
 def run(experiment: Experiment, settings: AuditConfig) -> None:

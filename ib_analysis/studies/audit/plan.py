@@ -32,9 +32,10 @@ def check(experiment: Experiment, settings: AuditConfig) -> None:
     """Refuse what cannot be audited, before anything runs.
 
     Raises:
-        UserError: no shared decoders, fewer cells than asked for, or a layer that is not measured.
+        UserError: no shared decoders, fewer cells than asked for, a layer that is not measured, or spike-ins.
     """
     config = experiment.config
+    ExtraFits(experiment, "audit", ())
     if config.sharing != "shared":
         raise UserError(
             f"sharing is {config.sharing!r}: an audit compares shared decoders with dedicated ones; use it on an "

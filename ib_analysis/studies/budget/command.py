@@ -10,7 +10,22 @@ from ib_analysis.studies.budget.config import BudgetConfig
 from ib_analysis.studies.budget.plan import budgets, study_of
 from ib_analysis.studies.budget.table import summary, tabulate
 
-__all__ = ["run"]
+__all__ = ["check", "extent", "run"]
+
+
+def check(experiment: Experiment, settings: BudgetConfig) -> None:
+    """Refuse what cannot be fitted, before anything runs.
+
+    Raises:
+        UserError: no such encoder, no null condition, spike-ins, or a decoder that cannot be.
+    """
+    study_of(experiment, budgets(experiment, settings))
+
+
+def extent(experiment: Experiment, settings: BudgetConfig) -> str:
+    """What the study adds to an experiment, in words."""
+    steps = [budget.fit.fitting.steps for budget in budgets(experiment, settings)]
+    return f"decoder fits: {len(steps)}, steps in all: {sum(steps):,}"
 
 
 def run(experiment: Experiment, settings: BudgetConfig) -> None:
@@ -23,6 +38,7 @@ def run(experiment: Experiment, settings: BudgetConfig) -> None:
     Raises:
         UserError: a user's mistake; nothing computed is lost.
     """
+    check(experiment, settings)
     plan = budgets(experiment, settings)
     run_until(experiment, "dump")
     study = study_of(experiment, plan)

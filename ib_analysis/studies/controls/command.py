@@ -16,7 +16,22 @@ from ib_analysis.studies.controls.plan import Controls
 from ib_analysis.studies.controls.rows import rows_of
 from ib_analysis.studies.controls.summary import summary
 
-__all__ = ["run"]
+__all__ = ["check", "extent", "run"]
+
+
+def check(experiment: Experiment, settings: ControlsConfig) -> None:
+    """Refuse what does not fit the experiment, before anything runs.
+
+    Raises:
+        UserError: an unknown encoder, layer or epoch, a control that the experiment cannot give, or spike-ins.
+    """
+    Controls(experiment, settings)
+
+
+def extent(experiment: Experiment, settings: ControlsConfig) -> str:
+    """What the study adds to an experiment, in words."""
+    steps = [fit.fitting.steps for fit in Controls(experiment, settings).extra.fits]
+    return f"decoder fits: {len(steps)}, steps in all: {sum(steps):,}"
 
 
 def run(experiment: Experiment, settings: ControlsConfig) -> None:

@@ -9,7 +9,23 @@ from ib_analysis.studies.cost_quality.plan import CostQuality
 from ib_analysis.studies.cost_quality.summary import summary
 from ib_analysis.studies.cost_quality.table import tabulate
 
-__all__ = ["run"]
+__all__ = ["check", "extent", "run"]
+
+
+def check(experiment: Experiment, settings: CostQualityConfig) -> None:
+    """Build every network once, before anything is trained; no image is loaded.
+
+    Raises:
+        UserError: a network that cannot be quantized, or would be after the last training step.
+    """
+    study = CostQuality(experiment, settings)
+    for network in study.networks:
+        study.initial(network)
+
+
+def extent(experiment: Experiment, settings: CostQualityConfig) -> str:
+    """What the study adds to an experiment, in words."""
+    return f"networks: {len(CostQuality(experiment, settings).networks)}"
 
 
 def run(experiment: Experiment, settings: CostQualityConfig) -> None:
@@ -23,6 +39,7 @@ def run(experiment: Experiment, settings: CostQualityConfig) -> None:
     Raises:
         UserError: a user's mistake; nothing computed is lost.
     """
+    check(experiment, settings)
     study = CostQuality(experiment, settings)
     run_missing(study)
     tables = tabulate(study)

@@ -34,8 +34,6 @@ def run_missing(study: CostQuality) -> None:
     Raises:
         UserError: another process is at work on this study, another config made its artifacts, the disk is full.
     """
-    for network in study.networks:
-        study.initial(network)  # what cannot be quantized is told before anything is trained
     with exclusive(study.folder / ".lock", str(study.folder)):
         clear_remains(study.folder)
         with engine_for(study.experiment, folder=study.folder) as engine:

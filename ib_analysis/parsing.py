@@ -1,0 +1,192 @@
+"""From a YAML file and a command line to a config, and to the settings of studies that the file has sections for."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
+
+from ib_analysis.artifacts import UserError
+
+__all__ = ["experiments_here", "one_line", "parse"]
+
+Config = TypeVar("Config")
+Sections = Mapping[str, Callable[[], type]]
+
+EXPERIMENTS = Path("experiments")
+
+
+def parse(
+    kind: type[Config],
+    command: str,
+    about: str,
+    words: Sequence[str],
+    sections: Sections | None = None,
+    runs: Collection[str] = (),
+    own: str | None = None,
+) -> tuple[Config, dict[str, Any]]:
+    """A config from a YAML file (the first word names it) and overrides (--field value), and the settings of studies.
+
+    Arguments:
+        kind: dataclass of the config.
+        command, about: for help and for sentences.
+        words: of the command line, after the command.
+        sections: study -> its dataclass, for the sections that a file may hold beside the config's fields.
+        runs: the studies among them that the command runs: their fields can be set by --study.field.
+        own: the study that runs even if no file has a section for it.
+
+    Returns:
+        The config, and study -> settings for every section that is there and for `own`.
+
+    Raises:
+        UserError: no such file, or one that is no YAML; an unknown key, or a value of the wrong type or range, in a
+            file or on the command line.
+    """
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog=f"ib {command}", description=about, exit_on_error=False)
+    parser.add_argument("experiment", type=str, help="A file in experiments/, or the path of a YAML file.")
+    parser.add_argument("--config", action="config", help="A further YAML file of fields, applied on top.")
+    parser.add_class_arguments(kind, None)
+    sections = sections or {}
+    if "-h" in words or "--help" in words:
+        if own is not None:
+            parser.add_class_arguments(sections[own](), own)
+        parser.print_help()
+        raise SystemExit(0)
+    if not words or words[0].startswith("-"):
+        raise UserError(f"ib {command} needs the name of an experiment first, for example: ib {command} default.")
+    path = _experiment_file(words[0])
+    fields = {"name": path.stem, **_read(path, sections)}
+    there = {*fields, *(key for file in _further(words) for key in _read(file, sections))}
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    _check_keys(path, fields, [*names, *sections])
+    kinds = {name: section() for name, section in sections.items() if name in there or name == own}
+    _check_overrides(command, words, sections, [name for name in kinds if name in runs])
+    for name, found in kinds.items():
+        parser.add_class_arguments(found, name)
+    try:
+        base = parser.parse_object({"experiment": words[0], **fields})
+        for name, found in kinds.items():  # whatever the command line may put in the place of a wrong value
+            _settings(found, base[_key(name)])
+    except (ArgumentError, UserError) as error:
+        raise UserError(f"{path}: {_spelled(str(error), kinds)}") from error
+    try:
+        chosen = parser.parse_args(list(words), namespace=base)
+    except ArgumentError as error:
+        raise UserError(_spelled(str(error), kinds)) from error
+    settings = {name: _settings(found, chosen.pop(_key(name))) for name, found in kinds.items()}
+    try:
+        values = parser.instantiate(chosen)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return kind(**{name: values[name] for name in names}), settings
+
+
+def experiments_here() -> str:
+    """Names of the files in experiments/; empty where there are none."""
+    return ", ".join(sorted(path.stem for path in EXPERIMENTS.glob("*.yaml")))
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks."""
+    return " ".join(text.split())
+
+
+# ---------------------------------------------------------------------------------------------- sections
+
+
+def _key(name: str) -> str:
+    """What the parser calls a study."""
+    return name.replace("-", "_")
+
+
+def _dashed(key: Any, sections: Sections) -> Any:
+    """A key of a file, or word of the command line, as studies are called; what names none of them as it is."""
+    dashed = str(key).replace("_", "-")
+    return dashed if dashed in sections else key
+
+
+def _spelled(message: str, names: Mapping[str, Any]) -> str:
+    """The parser's words on one line, with studies called as in files."""
+    for name in names:
+        message = message.replace(f"{_key(name)}.", f"{name}.")
+    return one_line(message)
+
+
+def _settings(kind: type, found: Namespace | None) -> Any:
+    """A study's settings, from what the parser found for it; None where a section has no fields.
+
+    Raises:
+        UserError: a value that cannot be used.
+    """
+    try:
+        return kind(**(found.as_dict() if found is not None else {}))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _check_keys(path: Path, keys: Collection[Any], known: Sequence[str]) -> None:
+    """Refuse what is neither a field nor a section: the parser overlooks it where it is empty."""
+    for key in keys:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            raise UserError(f"{path}: there is no field or section {key!r}{meant}")
+
+
+def _check_overrides(command: str, words: Sequence[str], sections: Sections, runs: Collection[str]) -> None:
+    """Say what is wrong with a setting of a study that the command will not run, rather than ignore it."""
+    for word in words:
+        name = _dashed(word.removeprefix("--").partition(".")[0], sections)
+        if word.startswith("--") and name in sections and name not in runs:
+            raise UserError(
+                f"{word} is a setting of a study that `ib {command}` does not run here; use `ib {name}`, or a section "
+                f"{name} in the experiment's file and `ib figures`."
+            )
+
+
+# ---------------------------------------------------------------------------------------------- files
+
+
+def _experiment_file(name: str) -> Path:
+    for path in (Path(name), EXPERIMENTS / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    known = experiments_here() or "none"
+    raise UserError(f"there is no experiment {name!r}: experiments/{name}.yaml does not exist (here: {known}).")
+
+
+def _further(words: Sequence[str]) -> Iterator[Path]:
+    """The files of --config, as far as they are there; the parser tells of the others."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        if option == "--config" and Path(value if equals else following).is_file():
+            yield Path(value if equals else following)
+
+
+def _read(path: Path, sections: Sections) -> dict[str, Any]:
+    """The fields of a file, with its sections for studies under the names of these."""
+    found = {_dashed(key, sections): value for key, value in _read_yaml(path).items()}
+    for name in sections:
+        if name in found and found[name] is None:  # all as by default
+            found[name] = {}
+        if not isinstance(found.get(name, {}), dict):
+            raise UserError(f"{path}: the section {name} must hold fields (name: value), not {found[name]!r}.")
+    return found
+
+
+def _read_yaml(path: Path) -> dict:
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a YAML file: {one_line(str(error))}") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise UserError(f"{path} must hold fields (name: value), not a {type(found).__name__}.")
+    return found
