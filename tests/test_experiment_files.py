@@ -16,7 +16,17 @@ from ib_analysis.information.table import InformationRow, read_table
 
 FILES = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
 EXPERIMENTS = [path for path in FILES if path.stem != "calibration"]
-LARGE = ("cifar10", "cifar10-small")
+QUANTIZED = [
+    "--training.epochs", "30", "--training.checkpoints", "[0, 30]", "--training.batch_size", "32",
+    "--number_formats", "[float32, w2a2_ends8]", "--brackets.density.filters", "4", "--brackets.fitting.steps", "2",
+    "--brackets.fitting.validate_every", "1", "--brackets.fitting.validation_images", "16",
+]  # fmt: skip
+STUDIES = [
+    "--cost-quality.depths", "[8]", "--cost-quality.widths", "[2, 4]", "--cost-quality.seeds", "[0]",
+    "--cost-quality.number_formats", "[bfloat16, w8a8]",
+]  # fmt: skip
+LARGE: dict[str, list[str]] = {"cifar10": [], "cifar10-small": [], "quantized": QUANTIZED}
+"""name -> what else is made small."""
 CLASSES = ("airplane", "bird", "cat", "ship")
 TINY = [
     "--encoder.depth", "8", "--encoder.width", "4", "--training.epochs", "2", "--training.checkpoints", "[0, 2]",
@@ -51,13 +61,15 @@ def test_the_large_experiments_run_at_a_tiny_size(
                 image = rng.integers(60 * number, 60 * number + 60, size=(32, 32, 3)).astype(np.uint8)
                 Image.fromarray(image).save(folder / f"{index}.png")
     shutil.copy(next(path for path in EXPERIMENTS if path.stem == name), tmp_path)
-    assert main(["figures", f"{name}.yaml", *TINY]) == 0
+    words = [f"{name}.yaml", *TINY, *LARGE[name]]
+    assert main(["figures", *words, *(STUDIES if name == "quantized" else [])]) == 0
     assert "I(X;H) in bits" in capsys.readouterr().out
+    experiment = Experiment(parse_experiment("train", words))
     rows = read_table(Path("checkpoints") / name / "information.csv", InformationRow)
-    assert {(row.task, row.epoch, row.layer) for row in rows} == {
-        (task, epoch, layer)
-        for task in ("classification", "autoencoding")
-        for epoch in (0, 2)
-        for layer in ("h1", "h4")
+    assert {(row.task, row.number_format, row.epoch, row.layer) for row in rows} == {
+        (run.task, run.number_format, *cell) for run in experiment.runs for cell in experiment.cells
     }
-    assert Path(f"figures/{name}/information_plane.png").exists()
+    drawn = {path.stem for path in Path("figures", name).rglob("*.png")}
+    assert {"information_plane", "information_by_epoch", "phases", "certificates", "training_curves"} <= drawn
+    if name == "quantized":
+        assert {"number_formats", "brackets", "cost_quality", "generalization_gap"} <= drawn

@@ -87,14 +87,15 @@ def _draw_curves(
     colours = epoch_colours(len(epochs))
     grid = body.subplots(len(panels), len(layers) + 1, sharex=True, sharey=True, squeeze=False)
     ends = [end for row in rows for end in (row.bits_to_gain_high, row.bits_to_gain or 0) if math.isfinite(end)]
+    top = max([60.0, *(1.3 * _at_steady_start(row, curves[row.decoder]) for row in rows)])
     for line, panel in zip(grid, panels, strict=True):
         for axes, layer in zip(line, [*layers, NULL], strict=True):
             shown = [row for row in rows if row.layer == layer and _belongs(row, panel)]
             for row in shown:
                 colour = INK if row.epoch is None else to_hex(colours(epochs.index(row.epoch)))
                 _draw_curve(axes, row, curves[row.decoder], colour)
-            _symmetric_log(axes, "y", 100.0)
-            axes.set_ylim(-1.3 * max([0.2, *ends]), 60)
+            _symmetric_log(axes, "y", max([100.0, top, *ends]))
+            axes.set_ylim(-1.3 * max([0.2, *ends]), top)
             axes.margins(x=0.02)
             axes.xaxis.set_major_locator(MaxNLocator(2))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -116,6 +117,16 @@ def _draw_curves(
     body.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
 
 
+def _at_steady_start(row: CertificateRow, curve: dict[str, np.ndarray]) -> float:
+    """How far a curve lies above its end where the steady phase begins; 0 where that is not a number."""
+    values = curve[_column(row)][curve["step"] >= row.steady_start] - row.reached_bits
+    return float(values[0]) if len(values) and math.isfinite(values[0]) else 0.0
+
+
+def _column(row: CertificateRow) -> str:
+    return "validation_null_bits" if row.epoch is None else f"epoch_{row.epoch:04d}/{row.layer}"
+
+
 def _belongs(row: CertificateRow, panel: Panel) -> bool:
     """Whether a row has its place in a task's panels; an unconditional decoder has it in all."""
     return row.task == "" or (row.task, row.number_format) == panel
@@ -123,8 +134,7 @@ def _belongs(row: CertificateRow, panel: Panel) -> bool:
 
 def _draw_curve(axes: Axes, row: CertificateRow, curve: dict[str, np.ndarray], colour: str) -> None:
     steps = curve["step"]
-    name = "validation_null_bits" if row.epoch is None else f"epoch_{row.epoch:04d}/{row.layer}"
-    axes.plot(steps, curve[name] - row.reached_bits, color=colour, linewidth=1.1, zorder=3, gid="curve")
+    axes.plot(steps, curve[_column(row)] - row.reached_bits, color=colour, linewidth=1.1, zorder=3, gid="curve")
     if row.steady_end < steps[-1] and not axes.patches:
         axes.axvspan(row.steady_end, steps[-1], color=LIGHT, alpha=0.6, linewidth=0, zorder=0, gid="cooldown")
     if row.bits_to_gain is None or row.steady_asymptote_bits is None or row.exponent is None:
@@ -203,6 +213,8 @@ def _draw_gain(axes: Axes, place: float, row: CertificateRow, colour: str, index
 def _symmetric_log(axes: Axes, which: str, end: float) -> None:
     (axes.set_yscale if which == "y" else axes.set_xscale)("symlog", linthresh=LINEAR_BITS, linscale=0.5)
     decades = [10.0**k for k in range(-1, 6) if 10.0**k <= end]
+    if len(decades) > 4:  # else labels touch
+        decades = decades[1::2]
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_locator(FixedLocator([*(-value for value in decades[::-1]), 0.0, *decades]))
     axis.set_minor_locator(NullLocator())

@@ -75,7 +75,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
             axes.remove()
         for axes, panel in zip(lines.flat, panels, strict=False):
             axes.set_title(task_title(*panel))
-            axes.set_ylim(start, end * 1.08)
+            axes.set_ylim(start - 0.025 * (end - start), end * 1.08)  # marks at the lower end are not cut
             _draw_panel(axes, curves[panel], layers_of(rows), epochs_of(rows))
             _cross_out(axes, curves[panel], rows, panel)
             if quantity == "i_hy":

@@ -184,7 +184,7 @@ class _Places:
         return self._box(0.4 + column * self._pitch, self._top(row), *self._map)
 
     def channels(self, row: int) -> tuple[float, float, float, float]:
-        left = 0.4 + 4 * self._pitch + 0.22
+        left = 0.4 + 4 * self._pitch + 0.32  # room for ticks of four digits
         return self._box(left, self._top(row), WIDTH_INCHES - 0.08 - left, self._map[1])
 
     def scale(self, column: int, columns: int) -> tuple[float, float, float, float]:
@@ -280,6 +280,6 @@ def _share_bars(panels: Sequence[Axes]) -> None:
     colours = epoch_colours(len(MOMENTS))
     handles = [Patch(color=colours(place), label=what) for place, what in enumerate(MOMENTS)]
     panels[-1].legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.45, -0.2), ncols=3, columnspacing=0.7,
+        handles=handles, loc="upper center", bbox_to_anchor=(0.36, -0.2), ncols=3, columnspacing=0.7,
         handlelength=0.7, handletextpad=0.3, borderaxespad=0,
     )  # fmt: skip
