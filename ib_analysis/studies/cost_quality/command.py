@@ -13,14 +13,15 @@ __all__ = ["check", "extent", "run"]
 
 
 def check(experiment: Experiment, settings: CostQualityConfig) -> None:
-    """Build every network once, before anything is trained; no image is loaded.
+    """Build every network of one seed, before anything is trained; no image is loaded.
 
     Raises:
         UserError: a network that cannot be quantized, or would be after the last training step.
     """
     study = CostQuality(experiment, settings)
     for network in study.networks:
-        study.initial(network)
+        if network.seed == settings.seeds[0]:
+            study.initial(network)
 
 
 def extent(experiment: Experiment, settings: CostQualityConfig) -> str:
