@@ -296,6 +296,25 @@ def _check(config: ExperimentConfig) -> None:
     if config.activations.group_size < 1:
         raise UserError("activations.group_size must be at least 1.")
     _check_fitting(config)
+    _check_brackets(config)
+
+
+def _check_brackets(config: ExperimentConfig) -> None:
+    if not any(number_format(name).is_quantized for name in config.number_formats):
+        return  # there will be none
+    settings, group_size = config.brackets, config.activations.group_size
+    if settings.fitting.batch_size % group_size:
+        raise UserError(
+            f"brackets.fitting.batch_size ({settings.fitting.batch_size}) must be a multiple of activations.group_size "
+            f"({group_size}): a minibatch is made of whole groups."
+        )
+    known = checkpoint_epochs(config.training)
+    for epoch in () if isinstance(settings.epochs, str) else settings.epochs:
+        if epoch not in known:
+            raise UserError(
+                f"brackets.epochs names epoch {epoch}, which has no checkpoint; choose from "
+                f"{', '.join(map(str, known))}."
+            )
 
 
 def _check_fitting(config: ExperimentConfig) -> None:
@@ -304,11 +323,6 @@ def _check_fitting(config: ExperimentConfig) -> None:
         raise UserError(
             f"fitting.batch_size ({fitting.batch_size}) must be a multiple of activations.group_size "
             f"({config.activations.group_size}): a minibatch is made of whole groups."
-        )
-    if config.brackets.fitting.batch_size % config.activations.group_size:
-        raise UserError(
-            f"brackets.fitting.batch_size ({config.brackets.fitting.batch_size}) must be a multiple of "
-            f"activations.group_size ({config.activations.group_size}): a minibatch is made of whole groups."
         )
     if fitting.null_share >= 1:
         raise UserError("fitting.null_share is 1: no image would be fitted with its condition; choose less than 1.")

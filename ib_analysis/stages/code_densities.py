@@ -13,7 +13,7 @@ from torch import Tensor
 from decoders import PixelCNNPP
 from ib_analysis.activations import groups_of
 from ib_analysis.activations.layout import Layout
-from ib_analysis.artifacts import Artifact, UserError, load_tensors, plain, sha256_of_plain
+from ib_analysis.artifacts import Artifact, load_tensors, plain, sha256_of_plain
 from ib_analysis.brackets import ChannelCode, PlaneFeed, plane_code_lengths_bits, plane_network
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run, cell_name
 from ib_analysis.quantization import CodedTaps, number_format
@@ -48,18 +48,10 @@ class CodedCell(NamedTuple):
 
 
 def bracket_epochs(experiment: Experiment) -> tuple[int, ...]:
-    """Epochs at which brackets are made.
-
-    Raises:
-        UserError: an epoch without a checkpoint.
-    """
+    """Epochs at which brackets are made."""
     chosen = experiment.config.brackets.epochs
     if isinstance(chosen, str):
         return experiment.epochs if chosen == "all" else experiment.epochs[-1:]
-    for epoch in chosen:
-        if epoch not in experiment.epochs:
-            known = ", ".join(map(str, experiment.epochs))
-            raise UserError(f"brackets.epochs names epoch {epoch}, which has no checkpoint; choose from {known}.")
     return tuple(chosen)
 
 
