@@ -43,13 +43,13 @@ def write_brackets(
 
 
 def _row(row: InformationRow, found: CodedCell, null_bits: np.ndarray, bootstrap: Bootstrap) -> BracketRow:
-    arrays, layout = load_arrays(found.code_lengths), found.layout
-    assert layout.bits is not None
-    units = math.prod(layout.shape)
+    arrays = load_arrays(found.code_lengths)
+    units = math.prod(found.shape)
+    capacity = float(units * found.bits)
     null, entropy, density = paired_bootstrap_intervals(
         np.stack([null_bits, arrays["entropy_code"], arrays["density"]]), bootstrap
     )
-    ends = {"capacity": _exact(float(units * layout.bits)), "null_code_length": null}
+    ends = {"capacity": _exact(capacity), "null_code_length": null}
     ends |= {"h_x": _exact(row.h_x_bits)} if row.h_x_bits is not None else {}
     ends |= {"entropy_code": entropy, "density": density}
     name, upper = tightest(ends)
@@ -63,9 +63,9 @@ def _row(row: InformationRow, found: CodedCell, null_bits: np.ndarray, bootstrap
         epoch=row.epoch,
         layer=row.layer,
         units=units,
-        code_bits=layout.bits,
+        code_bits=found.bits,
         code_is_bottleneck=row.code_is_bottleneck,
-        capacity_bits=float(units * layout.bits),
+        capacity_bits=capacity,
         **_columns("null_code_length_bits", null),
         h_x_bits=row.h_x_bits,
         **_columns("entropy_code_bits", entropy),

@@ -16,10 +16,12 @@ from ib_analysis.activations.layout import Layout
 from ib_analysis.artifacts import Artifact, load_tensors, plain, sha256_of_plain
 from ib_analysis.brackets import ChannelCode, PlaneFeed, plane_code_lengths_bits, plane_network
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run, cell_name
-from ib_analysis.quantization import CodedTaps, number_format
+from ib_analysis.quantization import CodedTaps
+from ib_analysis.stages.codes import codes_of
 from ib_analysis.stages.context import data_section, encoder_identities, images_of, measured_encoder
 from ib_analysis.stages.counted import LARGEST_LAYER_BITS, counted_information_bits
 from ib_analysis.stages.dump import open_activations
+from ib_analysis.stages.fit import layer_shapes
 from ib_analysis.stages.fit_artifact import fit_artifact
 from ib_analysis.stages.measure import save_arrays
 from ib_analysis.stages.workers import Progress, Unit
@@ -34,7 +36,8 @@ class CodedCell(NamedTuple):
     """A cell that is made of codes.
 
     Arguments:
-        layout: shape and bits of the codes.
+        shape: of one image's codes, (C, h, w) or (C,).
+        bits: of a code.
         density: the record of the fitted density model.
         code_lengths: the record of ``entropy_code`` and ``density`` in bits, shape (N,) each, of the evaluation images,
             and of ``counted``, shape (3,), where the layer is small enough.
@@ -42,7 +45,8 @@ class CodedCell(NamedTuple):
 
     run: Run
     cell: tuple[int, str]
-    layout: Layout
+    shape: tuple[int, ...]
+    bits: int
     density: Artifact
     code_lengths: Artifact
 
@@ -60,17 +64,15 @@ def coded_cells(experiment: Experiment) -> list[CodedCell]:
 
     None with spike-ins: decoders then code other images than the encoder sees.
     """
-    found = []
-    for run in experiment.runs:
-        if not number_format(run.number_format).is_quantized or experiment.config.spike_in:
-            continue
-        activations = open_activations(experiment, run)
-        for epoch in bracket_epochs(experiment):
-            for layer in experiment.config.layers:
-                layout = activations.layout(epoch, layer)
-                if layout.bits is not None:
-                    found.append(_coded_cell(experiment, run, (epoch, layer), layout))
-    return found
+    if experiment.config.spike_in:
+        return []
+    epochs, layers = bracket_epochs(experiment), experiment.config.layers
+    return [
+        _coded_cell(experiment, run, cell, code.bits)
+        for run in experiment.runs
+        for cell, code in codes_of(experiment, run).items()
+        if cell[0] in epochs and cell[1] in layers
+    ]
 
 
 def density_units(experiment: Experiment) -> list[Unit]:
@@ -82,7 +84,7 @@ def density_units(experiment: Experiment) -> list[Unit]:
     ]
 
 
-def _coded_cell(experiment: Experiment, run: Run, cell: tuple[int, str], layout: Layout) -> CodedCell:
+def _coded_cell(experiment: Experiment, run: Run, cell: tuple[int, str], bits: int) -> CodedCell:
     density = _density_artifact(experiment, run, cell)
     code_lengths = Artifact(
         density.path.with_name("code_lengths.npz"),
@@ -91,7 +93,7 @@ def _coded_cell(experiment: Experiment, run: Run, cell: tuple[int, str], layout:
         {"density": density.identity} if density.status() == "complete" else {},
         run.encoder_seed,
     )
-    return CodedCell(run, cell, layout, density, code_lengths)
+    return CodedCell(run, cell, layer_shapes(experiment, run)[cell[1]], bits, density, code_lengths)
 
 
 def _density_artifact(experiment: Experiment, run: Run, cell: tuple[int, str]) -> Artifact:
@@ -132,7 +134,7 @@ def _density(config: ExperimentConfig, run: Run, cell: tuple[int, str], progress
     seed = int(sha256_of_plain([run.key, cell_name(*cell), "density"])[:8], 16)
     fit_artifact(model, network, feed, settings.fitting, seed, progress)
 
-    artifact = _coded_cell(experiment, run, cell, layout).code_lengths
+    artifact = _coded_cell(experiment, run, cell, layout.bits).code_lengths
     if artifact.status() == "complete":
         return
     artifact.begin()

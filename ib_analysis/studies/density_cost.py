@@ -13,10 +13,9 @@ from ib_analysis.encoders import TappedNetwork, tap_shapes
 from ib_analysis.experiment import Experiment
 from ib_analysis.quantization import code_taps, number_format
 from ib_analysis.stages.code_densities import bracket_epochs
+from ib_analysis.studies.passes import BACKWARD
 
 __all__ = ["DensityCost", "density_cost"]
-
-BACKWARD = 2
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,10 @@ from ib_analysis.quantization import format_cost, number_format, plan
 from ib_analysis.stages.context import initial_encoder
 from ib_analysis.stages.fit import network_of
 from ib_analysis.studies.density_cost import DensityCost, density_cost
-from ib_analysis.studies.passes import count_passes
+from ib_analysis.studies.passes import BACKWARD, count_passes
 
 __all__ = ["BACKWARD", "Cost", "cost", "decoder_flops", "describe"]
 
-BACKWARD = 2  # a backward pass costs about two forward passes: gradients of inputs and of weights
 FLOAT16_BYTES = 2
 FLOPS_OF_A_TRIAL = 2 * 10**9
 """Forward operations of a timed minibatch on a CPU, at the most: about a second with its backward pass."""

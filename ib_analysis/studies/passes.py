@@ -15,7 +15,10 @@ from ib_analysis.stages.feed import CellFeed
 from ib_analysis.stages.fit import layer_shapes
 from ib_analysis.stages.spike_ins import spike_ins_for
 
-__all__ = ["Passes", "count_passes"]
+__all__ = ["BACKWARD", "Passes", "count_passes"]
+
+BACKWARD = 2
+"""A backward pass costs about two forward passes: gradients of inputs and of weights."""
 
 
 @dataclass(frozen=True)
