@@ -47,7 +47,7 @@ calibrate: $(INSTALLED)
 	@$(BIN)/ib calibrate $(ARGS)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m slow $(ARGS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 __all__ = ["FASTEST", "FEWEST_POINTS", "SLOWEST", "PowerLaw", "fit_power_law"]
 
@@ -85,6 +84,8 @@ def fit_power_law(steps: np.ndarray, bits: np.ndarray, confidence: float = 0.95)
     gain, least = float(line.gain[0]), float(line.cost[0])
     residual = level - (line.offset[0] + gain * relative**-exponent)
     error = float(np.sqrt(least / (n - 2) / line.spread[0]))
+    from scipy import stats  # a second, which not every command needs
+
     quantile = float(stats.t.ppf(0.5 + confidence / 2, n - 3)) ** 2
     limit = least * (1 + _inflation(residual) * quantile / (n - 3))
     every = _Lines(relative, level, np.append(_EXPONENTS, exponent))

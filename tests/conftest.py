@@ -22,6 +22,9 @@ TINY = """
     probe: {epochs: 2, hidden_units: 8}
     estimation: {resamples: 50}
     sampling: {images: 2, draws: 2}
+    brackets:
+      density: {blocks: 1, filters: 4, output: categorical, dropout: 0.0, condition_filters: 4}
+      fitting: {steps: 6, batch_size: 16, null_share: 0.0, validate_every: 3, validation_images: 16}
     workers: 1
 """
 

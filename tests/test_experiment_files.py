@@ -25,7 +25,16 @@ STUDIES = [
     "--cost-quality.depths", "[8]", "--cost-quality.widths", "[2, 4]", "--cost-quality.seeds", "[0]",
     "--cost-quality.number_formats", "[bfloat16, w8a8]",
 ]  # fmt: skip
-LARGE: dict[str, list[str]] = {"cifar10": [], "cifar10-small": [], "quantized": QUANTIZED}
+FULL = [
+    "--data.resolution", "16", "--brackets.density.blocks", "1", "--brackets.density.condition_filters", "4",
+    "--brackets.fitting.batch_size", "64", "--brackets.fitting.warmup_steps", "1",
+]  # fmt: skip
+LARGE: dict[str, list[str]] = {
+    "cifar10": [],
+    "cifar10-small": [],
+    "quantized": QUANTIZED,
+    "quantized-full": [*QUANTIZED, *FULL],
+}
 """name -> what else is made small."""
 CLASSES = ("airplane", "bird", "cat", "ship")
 TINY = [
@@ -62,7 +71,8 @@ def test_the_large_experiments_run_at_a_tiny_size(
                 Image.fromarray(image).save(folder / f"{index}.png")
     shutil.copy(next(path for path in EXPERIMENTS if path.stem == name), tmp_path)
     words = [f"{name}.yaml", *TINY, *LARGE[name]]
-    assert main(["figures", *words, *(STUDIES if name == "quantized" else [])]) == 0
+    quantized = name.startswith("quantized")
+    assert main(["figures", *words, *(STUDIES if quantized else [])]) == 0
     assert "I(X;H) in bits" in capsys.readouterr().out
     experiment = Experiment(parse_experiment("train", words))
     rows = read_table(Path("checkpoints") / name / "information.csv", InformationRow)
@@ -71,5 +81,5 @@ def test_the_large_experiments_run_at_a_tiny_size(
     }
     drawn = {path.stem for path in Path("figures", name).rglob("*.png")}
     assert {"information_plane", "information_by_epoch", "phases", "certificates", "training_curves"} <= drawn
-    if name == "quantized":
+    if quantized:
         assert {"number_formats", "brackets", "cost_quality", "generalization_gap"} <= drawn

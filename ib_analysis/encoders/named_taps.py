@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.encoders.interface import TappedNetwork
@@ -93,6 +92,9 @@ class NamedTaps(TappedNetwork):
         return self._extractor[0]
 
     def _make_extractor(self) -> nn.Module | None:
+        # Imported here, for it takes as long as torch itself, and only one's own networks need it.
+        from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
         try:
             known = get_graph_node_names(self.network, suppress_diff_warning=True)[1]
             traceable = True

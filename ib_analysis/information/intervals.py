@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import bootstrap
 
 __all__ = ["Bootstrap", "Interval", "paired_bootstrap_interval", "paired_bootstrap_intervals"]
 
@@ -94,6 +93,8 @@ def paired_bootstrap_intervals(values: np.ndarray, settings: Bootstrap | None = 
     # One resample is an index and a copy of every row. Batches consume the random stream in the same order as one
     # large batch would: their size does not change the result.
     batch = max(1, BATCH_BYTES // (8 * rows.shape[1] * (len(rows) + 1)))
+    from scipy.stats import bootstrap  # a second, which not every command needs
+
     found = bootstrap(
         (rows,),
         np.mean,

@@ -17,8 +17,6 @@ from ib_analysis.stages.counted import entropy_from_counts
 OPTIONS = [
     "--tasks", "[classification]", "--encoder.width", "1", "--encoder.shortcut", "B", "--training.epochs", "30",
     "--training.checkpoints", "[0, 20, 30]", "--data.factors.noise_levels", "1", "--number_formats", "[float32, w2a2]",
-    "--brackets.density.filters", "4", "--brackets.fitting.steps", "6", "--brackets.fitting.batch_size", "16",
-    "--brackets.fitting.validate_every", "3", "--brackets.fitting.validation_images", "16",
 ]  # fmt: skip
 
 
@@ -110,8 +108,9 @@ def test_fits_of_some_minutes_leave_the_count_between_ends_that_say_something(ti
         "--fitting.steps", "5000", "--fitting.batch_size", "32", "--fitting.validate_every", "500",
         "--fitting.validation_images", "256", "--fitting.cooldown_share", "0.3", "--decoder.filters", "16",
         "--decoder.condition_filters", "16", "--decoder.dropout", "0", "--fitting.save_every", "500",
-        "--brackets.density.filters", "8", "--brackets.fitting.steps", "400", "--brackets.fitting.batch_size", "32",
-        "--brackets.fitting.validate_every", "100",
+        "--brackets.density.filters", "8", "--brackets.density.condition_filters", "16",
+        "--brackets.fitting.steps", "400", "--brackets.fitting.batch_size", "32",
+        "--brackets.fitting.validate_every", "100", "--brackets.fitting.warmup_steps", "50",
     ]  # fmt: skip
     assert main(["estimate-mi", str(tiny), *options]) == 0
     (row,) = brackets()
