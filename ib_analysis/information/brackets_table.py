@@ -16,6 +16,7 @@ ENDS: dict[str, str] = {
     "h_x": "H(X)",
     "entropy_code": "entropy code per channel",
     "density": "density model of the codes",
+    "earlier_layer": "upper end of an earlier layer",
 }
 """Kinds of upper ends, with what they are in words."""
 
@@ -68,12 +69,22 @@ class BracketRow:
     """Upper end of its interval."""
     density_warnings: str
     """Warnings of that model's fit, joined by semicolons: the end holds, but more steps would lower it."""
+    earlier_layer: str
+    """Of the earlier layers whose codes are all that goes on to this one: that with the lowest upper end; or empty."""
+    earlier_layer_bits: float | None
+    """Upper end: the lowest upper end of that layer, of whose codes this layer is a function."""
+    earlier_layer_bits_low: float | None
+    """Lower end of its interval."""
+    earlier_layer_bits_high: float | None
+    """Upper end of its interval."""
     upper_bits: float
     """The lowest of the upper ends."""
+    upper_bits_low: float
+    """Lower end of its interval."""
     upper_bits_high: float
     """The lowest upper end with its interval's upper end."""
     upper_end: str
-    """Which one is the lowest: capacity, null_code_length, h_x, entropy_code or density."""
+    """Which one is the lowest: capacity, null_code_length, h_x, entropy_code, density or earlier_layer."""
     lower_bits: float | None
     """Lower end H(X) - mean(L), where H(X) is known."""
     lower_bits_low: float | None
@@ -128,9 +139,13 @@ def brackets_text(rows: Sequence[BracketRow]) -> str:
         beside = "" if row.code_is_bottleneck else " *"
         lines.append(
             [row.task, row.number_format, row.layer, f"{row.units} x {row.code_bits} bits{beside}", *lower,
-             f"{row.upper_bits:.2f}", ENDS[row.upper_end], *width, *count, f"{row.i_xh_bits:.2f}"]
+             f"{row.upper_bits:.2f}", _which(row), *width, *count, f"{row.i_xh_bits:.2f}"]
         )  # fmt: skip
     text = ["Brackets on I(X;H) in bits at the last epoch, where layers are made of codes", *align(lines)]
     if not all(row.code_is_bottleneck for row in rows):
         text.append("*: real numbers pass beside the codes, which are no bottleneck of the network.")
     return "\n".join(text)
+
+
+def _which(row: BracketRow) -> str:
+    return f"upper end of {row.earlier_layer}" if row.upper_end == "earlier_layer" else ENDS[row.upper_end]

@@ -29,12 +29,14 @@ MARKERS: dict[str, tuple[str, float, str, float]] = {
     "null_code_length": ("_", 9.0, "#009E73", 0.0),
     "entropy_code": ("s", 4.0, "#0072B2", -0.1),
     "density": ("D", 4.0, "#CC79A7", 0.1),
+    "earlier_layer": ("<", 5.0, "#E69F00", 0.0),
 }
 LABELS = {
     "capacity": "units × bits",
     "null_code_length": "mean(L0)",
     "entropy_code": "entropy code per channel",
     "density": "density model of the codes",
+    "earlier_layer": "upper end of an earlier layer",
 }
 
 
@@ -60,8 +62,8 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         + " and usable information beside them.",
         [
             "A quantized layer is a deterministic code of the image, so that I(X;H) = H(H): at most units × bits, at "
-            "most mean(L0) ≥ H(X), and at most the mean length of its codes under any code that was fitted on other "
-            "images. The bar ends at the lowest of them"
+            "most mean(L0) ≥ H(X), and at most the mean length of its codes, or of those of an earlier layer that it "
+            "is computed from, under any code that was fitted on other images. The bar ends at the lowest of them"
             + (
                 " and begins at the lower bound, or at 0 if that is negative."
                 if known
@@ -109,6 +111,8 @@ def _draw_brackets(axes: Axes, place: float, rows: Sequence[BracketRow], lowest:
             axes.plot([x, x], interval, color=INK, linewidth=0.8, zorder=2)
         for kind, (marker, size, colour, beside) in MARKERS.items():
             value = getattr(row, f"{kind}_bits")
+            if value is None:
+                continue
             axes.plot(
                 [x + beside], [value], marker=marker, markersize=size, color=colour, linestyle="none", zorder=3,
                 markeredgewidth=1.6 if marker == "_" else 0.4,
@@ -137,6 +141,7 @@ def _legend(body: SubFigure, rows: Sequence[BracketRow], warned: bool) -> None:
         Line2D([], [], marker=marker, markersize=size, color=colour, linestyle="none", label=LABELS[kind],
                markeredgewidth=1.6 if marker == "_" else 0.4)
         for kind, (marker, size, colour, _) in MARKERS.items()
+        if any(getattr(row, f"{kind}_bits") is not None for row in rows)
     ]  # fmt: skip
     if any(row.h_x_bits is not None for row in rows):
         handles.append(Line2D([], [], color=INK, linestyle=(0, (5, 3)), linewidth=1.0, label="H(X)"))

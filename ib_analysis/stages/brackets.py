@@ -31,18 +31,40 @@ def write_brackets(
         bootstrap: of the intervals.
     """
     cells = {(found.run.key, *found.cell): found for found in coded_cells(experiment)}
-    brackets = []
-    for row in rows:
-        run = Run(row.task, row.number_format, row.encoder_seed)  # type: ignore[arg-type]
-        if (run.key, row.epoch, row.layer) in cells:
-            brackets.append(_row(row, cells[run.key, row.epoch, row.layer], null_bits, bootstrap))
+    # From input to output, so that a layer's upper end is known where later ones are at most as informed.
+    depth = {key: place for place, key in enumerate(cells)}
+    coded = [(_key(row), row) for row in rows if _key(row) in cells]
+    passed: dict[tuple[str, int, int], dict[str, Interval]] = {}  # bottlenecks so far: layer -> upper end
+    brackets = {}
+    for key, row in sorted(coded, key=lambda pair: depth[pair[0]]):
+        earlier = passed.setdefault((key[0], row.epoch, row.decoder_seed), {})
+        found = _row(row, cells[key], null_bits, earlier, bootstrap)
+        brackets[key, row.decoder_seed] = found
+        if found.code_is_bottleneck:
+            earlier[row.layer] = _upper(found)
     if brackets:
-        write_table(experiment.folder / BRACKETS, BracketRow, brackets)
+        in_order = [brackets[key, row.decoder_seed] for key, row in coded]
+        write_table(experiment.folder / BRACKETS, BracketRow, in_order)
     else:
         (experiment.folder / BRACKETS).unlink(missing_ok=True)
 
 
-def _row(row: InformationRow, found: CodedCell, null_bits: np.ndarray, bootstrap: Bootstrap) -> BracketRow:
+def _key(row: InformationRow) -> tuple[str, int, str]:
+    run = Run(row.task, row.number_format, row.encoder_seed)  # type: ignore[arg-type]
+    return run.key, row.epoch, row.layer
+
+
+def _upper(row: BracketRow) -> Interval:
+    return Interval(row.upper_bits, row.upper_bits_low, row.upper_bits_high)
+
+
+def _row(
+    row: InformationRow,
+    found: CodedCell,
+    null_bits: np.ndarray,
+    earlier: Mapping[str, Interval],
+    bootstrap: Bootstrap,
+) -> BracketRow:
     arrays = load_arrays(found.code_lengths)
     units = math.prod(found.shape)
     capacity = float(units * found.bits)
@@ -52,6 +74,8 @@ def _row(row: InformationRow, found: CodedCell, null_bits: np.ndarray, bootstrap
     ends = {"capacity": _exact(capacity), "null_code_length": null}
     ends |= {"h_x": _exact(row.h_x_bits)} if row.h_x_bits is not None else {}
     ends |= {"entropy_code": entropy, "density": density}
+    before, end = tightest(earlier) if earlier else ("", None)
+    ends |= {} if end is None else {"earlier_layer": end}
     name, upper = tightest(ends)
     counted = arrays.get("counted")
     return BracketRow(
@@ -71,7 +95,12 @@ def _row(row: InformationRow, found: CodedCell, null_bits: np.ndarray, bootstrap
         **_columns("entropy_code_bits", entropy),
         **_columns("density_bits", density),
         density_warnings=join_warnings(found.density.record["warnings"]),
+        earlier_layer=before,
+        earlier_layer_bits=None if end is None else end.estimate,
+        earlier_layer_bits_low=None if end is None else end.low,
+        earlier_layer_bits_high=None if end is None else end.high,
         upper_bits=upper.estimate,
+        upper_bits_low=upper.low,
         upper_bits_high=upper.high,
         upper_end=name,
         lower_bits=row.lower_bound_bits,

@@ -20,7 +20,8 @@ ROW = BracketRow(
     layer="h1", units=64, code_bits=2, code_is_bottleneck=1, capacity_bits=128.0, null_code_length_bits=30.0,
     null_code_length_bits_low=29.0, null_code_length_bits_high=31.0, h_x_bits=27.5, entropy_code_bits=44.0,
     entropy_code_bits_low=43.0, entropy_code_bits_high=45.0, density_bits=22.0, density_bits_low=21.0,
-    density_bits_high=23.0, density_warnings="", upper_bits=22.0, upper_bits_high=23.0, upper_end="density",
+    density_bits_high=23.0, density_warnings="", earlier_layer="", earlier_layer_bits=None, earlier_layer_bits_low=None,
+    earlier_layer_bits_high=None, upper_bits=22.0, upper_bits_low=21.0, upper_bits_high=23.0, upper_end="density",
     lower_bits=12.0, lower_bits_low=11.0, lower_bits_high=13.0, width_bits=10.0, counted_bits=None,
     counted_bits_low=None, counted_bits_high=None, i_xh_bits=14.5, i_xh_bits_low=13.5, i_xh_bits_high=15.5,
     i_hy_bits=2.0, warnings="",
@@ -66,6 +67,17 @@ def test_all_ends_are_drawn(experiment: Path, tmp_path: Path) -> None:
     assert marks(figure, "counted") == [15.0]
     assert len(marks(figure, "usable")) == 4  # two layers, two formats
     assert not [text for text in figure.findobj(Annotation) if text.get_gid() == "open"]
+
+
+def test_a_layer_knows_no_more_than_the_codes_it_is_computed_from(experiment: Path, tmp_path: Path) -> None:
+    row = dataclasses.replace(ROW, epoch=last_epoch(experiment), upper_bits=9.0, density_bits=9.0)
+    later = dataclasses.replace(
+        row, layer="h2", density_bits=22.0, earlier_layer="h1", earlier_layer_bits=9.0, upper_end="earlier_layer"
+    )
+    ((_, figure),) = drawn(experiment, tmp_path, [row, later])
+    assert marks(figure, "earlier_layer") == [9.0]
+    assert marks(figure, "bracket") == [9.0, 9.0]
+    assert "upper end of h1" in brackets_text([row, later])
 
 
 def test_real_images_have_no_lower_end_and_shortcuts_are_told(experiment: Path, tmp_path: Path) -> None:

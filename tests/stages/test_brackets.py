@@ -29,7 +29,8 @@ def check(rows: list[BracketRow]) -> None:
     for row in rows:
         assert row.capacity_bits == row.units * row.code_bits
         ends = [row.capacity_bits, row.null_code_length_bits, row.entropy_code_bits, row.density_bits]
-        assert row.upper_bits == min([*ends, *([row.h_x_bits] if row.h_x_bits is not None else [])])
+        ends += [end for end in (row.h_x_bits, row.earlier_layer_bits) if end is not None]
+        assert row.upper_bits == min(ends)
         if row.counted_bits is not None:
             assert row.lower_bits_low is not None
             assert row.lower_bits_low <= row.counted_bits
@@ -38,6 +39,7 @@ def check(rows: list[BracketRow]) -> None:
                 assert high >= row.counted_bits
             assert row.entropy_code_bits_high >= row.counted_bits
             assert row.density_bits_high >= row.counted_bits
+            assert row.upper_bits_high >= row.counted_bits
 
 
 def test_brackets_are_made_where_layers_are_codes_and_only_there(
@@ -53,6 +55,10 @@ def test_brackets_are_made_where_layers_are_codes_and_only_there(
     assert (counted["h4"].units, counted["h1"].units) == (4, 64)
     assert counted["h1"].counted_bits is None  # 128 bits
     assert counted["h4"].counted_bits == counted["h4"].counted_bits_low  # all 2,880 images
+    # h4 is computed from the codes of h1 alone, and knows no more than they do.
+    assert (counted["h1"].earlier_layer, counted["h1"].earlier_layer_bits) == ("", None)
+    assert (counted["h4"].earlier_layer, counted["h4"].earlier_layer_bits) == ("h1", counted["h1"].upper_bits)
+    assert counted["h4"].upper_bits <= counted["h1"].upper_bits
     assert Path("figures/tiny/brackets.png").exists()
 
     written = (Path("checkpoints/tiny/brackets.csv")).read_bytes()
@@ -64,10 +70,14 @@ def test_brackets_are_made_where_layers_are_codes_and_only_there(
 
 
 def test_dump_and_recompute_give_the_same_brackets(tiny: Path) -> None:
+    beside = [*OPTIONS, "--encoder.shortcut", "A"]  # real numbers pass beside the codes of h1
     for mode in ("dump", "recompute"):
-        assert main(["estimate-mi", str(tiny), *OPTIONS, "--name", mode, "--activations.mode", mode]) == 0
+        assert main(["estimate-mi", str(tiny), *beside, "--name", mode, "--activations.mode", mode]) == 0
     tables = [Path(f"checkpoints/{mode}/brackets.csv").read_text() for mode in ("dump", "recompute")]
     assert tables[0] == tables[1].replace("recompute", "dump")
+    found = {row.layer: row for row in brackets("dump")}
+    assert (found["h1"].code_is_bottleneck, found["h4"].code_is_bottleneck) == (0, 1)
+    assert [row.earlier_layer_bits for row in found.values()] == [None, None]  # h4 may know more than these codes
 
 
 @pytest.mark.parametrize(
