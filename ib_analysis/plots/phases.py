@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = ["draw"]
 GAIN, LOSS = "#0072B2", "#D55E00"
 """Blue and vermilion of Okabe & Ito; the direction of the bars tells them apart without colour."""
 WIDTH = 0.5
+_INTEGERS = re.compile(r"w\d+a\d+")
 
 
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
@@ -142,6 +144,12 @@ def _notes(rows: Sequence[PhaseRow]) -> list[str]:
         "Differences of code lengths, paired image by image: L0 cancels. 95 % intervals, which allow for the choice "
         "of the peak. Below each layer its peak's epoch; in brackets, the checkpoints among which the true peak is.",
     ]
+    quantized = {row.number_format: row.first_epoch for row in rows if _INTEGERS.match(row.number_format)}
+    if quantized:
+        starts = ", ".join(f"{name} from epoch {epoch}" for name, epoch in quantized.items())
+        notes.append(
+            f"Quantized networks from the first checkpoint at which their activations are quantized: {starts}."
+        )
     methods = sorted({row.interval for row in rows})
     notes.append(f"Intervals: {'; '.join(methods)}." + _single(rows))
     warned = [row for row in rows if row.warnings]

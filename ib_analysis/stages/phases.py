@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import h5py
 import numpy as np
 
@@ -15,16 +17,21 @@ __all__ = ["write_phases"]
 
 
 def write_phases(experiment: Experiment) -> None:
-    """Write ``phases.csv`` from ``code_lengths.h5`` and the warnings in ``information.csv``; equal bytes every time.
+    """Write ``phases.csv`` from ``code_lengths.h5`` and ``information.csv``; equal bytes every time.
+
+    A run whose activations are quantized from some checkpoint on is another network before it: its phases begin there.
 
     Raises:
         UserError: one of the two is missing or damaged, or the table cannot be written.
     """
     estimation = experiment.config.estimation
+    lengths = _code_lengths(experiment)
+    measured = read_table(experiment.folder / "information.csv", InformationRow)
+    start = _quantized_from(measured)
     rows = phase_rows(
         experiment.config.name,
-        _code_lengths(experiment),
-        _warnings(experiment),
+        {key: {epoch: of[epoch] for epoch in of if epoch >= start.get(_run(key), 0)} for key, of in lengths.items()},
+        {(_key(row), row.epoch): row.warnings for row in measured},
         Bootstrap(estimation.confidence, estimation.resamples),
     )
     write_table(experiment.folder / "phases.csv", PhaseRow, rows)
@@ -51,8 +58,19 @@ def _code_lengths(experiment: Experiment) -> dict[CurveKey, dict[int, np.ndarray
     return found
 
 
-def _warnings(experiment: Experiment) -> dict[tuple[CurveKey, int], str]:
-    return {
-        (CurveKey(row.task, row.number_format, row.layer, row.encoder_seed, row.decoder_seed), row.epoch): row.warnings
-        for row in read_table(experiment.folder / "information.csv", InformationRow)
-    }
+def _quantized_from(rows: Sequence[InformationRow]) -> dict[tuple[str, str, int], int]:
+    """(task, number format, encoder seed) -> the first checkpoint at which a tap is made of codes, if there is one."""
+    start: dict[tuple[str, str, int], int] = {}
+    for row in rows:
+        if row.code_bits is not None:
+            run = _run(_key(row))
+            start[run] = min(row.epoch, start.get(run, row.epoch))
+    return start
+
+
+def _key(row: InformationRow) -> CurveKey:
+    return CurveKey(row.task, row.number_format, row.layer, row.encoder_seed, row.decoder_seed)
+
+
+def _run(key: CurveKey) -> tuple[str, str, int]:
+    return key.task, key.number_format, key.encoder_seed

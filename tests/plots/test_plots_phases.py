@@ -37,14 +37,16 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def write_phases(folder: Path, seeds: tuple[int, ...] = (0,), warned: str = "", bad: str = "") -> list[PhaseRow]:
+def write_phases(
+    folder: Path, seeds: tuple[int, ...] = (0,), warned: str = "", bad: str = "", number_format: str = "float32"
+) -> list[PhaseRow]:
     """A table of two tasks and three layers; of one layer a warning, or code lengths that are not finite."""
     rng = np.random.default_rng(0)
     lengths, warnings = {}, {}
     for task, mean in (("classification", (-20.0, 0.0, -6.0)), ("autoencoding", (-20.0, -9.0, 0.0))):
         for layer in LAYERS:
             for seed in seeds:
-                key = CurveKey(task, "float32", layer, seed, 0)
+                key = CurveKey(task, number_format, layer, seed, 0)
                 lengths[key] = {
                     epoch: 50 - bits + rng.normal(0, 0.3) + rng.normal(size=40)
                     for epoch, bits in zip(EPOCHS, mean, strict=True)
@@ -75,6 +77,13 @@ def bars(figure: Figure, gid: str) -> list[Rectangle]:
 
 def words(figure: Figure) -> str:
     return " ".join(" ".join(text.get_text().split()) for text in figure.findobj(Text))
+
+
+def test_quantized_networks_say_where_their_phases_begin(folder: Path) -> None:
+    write_phases(folder)
+    assert "Quantized networks" not in words(drawn(folder))
+    write_phases(folder, number_format="w4a4_ends8")
+    assert f"activations are quantized: w4a4_ends8 from epoch {EPOCHS[0]}." in words(drawn(folder))
 
 
 def test_every_number_is_a_bar_with_its_interval(folder: Path) -> None:

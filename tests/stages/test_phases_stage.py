@@ -17,8 +17,8 @@ from ib_analysis.stages.phases import write_phases
 from ib_analysis.training import TrainingConfig
 
 
-def measured(folder: Path, sharing: str = "shared") -> Experiment:
-    """An experiment of which only code lengths and the table of information are there."""
+def measured(folder: Path, sharing: str = "shared", codes_from: int | None = None) -> Experiment:
+    """An experiment of which only code lengths and the table of information are there; h1 may become a code."""
     experiment = Experiment(
         ExperimentConfig(
             name="toy",
@@ -42,7 +42,9 @@ def measured(folder: Path, sharing: str = "shared") -> Experiment:
                 peak = 9.0 if epoch == 1 and layer == "h3" else 0.0
                 file[f"{fit.key}/{cell_name(epoch, layer)}"] = 40 - epoch - peak + rng.normal(size=50)
                 warnings = "nan_recovered" if (epoch, layer) == (2, "h1") else ""
-                rows.append(row(epoch=epoch, layer=layer, encoder_seed=fit.run.encoder_seed, warnings=warnings))
+                bits = 4 if layer == "h1" and codes_from is not None and epoch >= codes_from else None
+                changes = {"encoder_seed": fit.run.encoder_seed, "warnings": warnings, "code_bits": bits}
+                rows.append(row(epoch=epoch, layer=layer, **changes))
     write_table(experiment.folder / "information.csv", InformationRow, rows)
     return experiment
 
@@ -64,6 +66,21 @@ def test_writes_a_row_per_run_and_layer_and_over_seeds(tmp_path: Path, sharing: 
     before = path.read_bytes()
     write_phases(experiment)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("codes_from", "first"), [(None, 0), (1, 1)])
+def test_phases_of_all_layers_begin_where_codes_do(tmp_path: Path, codes_from: int | None, first: int) -> None:
+    experiment = measured(tmp_path, codes_from=codes_from)
+    write_phases(experiment)
+    rows = read_table(experiment.folder / "phases.csv", PhaseRow)
+    assert {row.layer for row in rows} == {"h1", "h3"}
+    assert {(row.first_epoch, row.last_epoch, row.n_checkpoints) for row in rows} == {(first, 2, 3 - first)}
+
+
+def test_phases_need_two_checkpoints_of_the_quantized_network(tmp_path: Path) -> None:
+    experiment = measured(tmp_path, codes_from=2)
+    write_phases(experiment)
+    assert read_table(experiment.folder / "phases.csv", PhaseRow) == []
 
 
 def test_says_what_is_missing(tmp_path: Path) -> None:
