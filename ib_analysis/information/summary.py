@@ -11,7 +11,7 @@ from ib_analysis.information.intervals import Interval
 from ib_analysis.information.plain_text import align
 from ib_analysis.information.seed_spread import spread_over_seeds
 from ib_analysis.information.spike_ins import tolerance
-from ib_analysis.information.table import InformationRow
+from ib_analysis.information.table import InformationRow, quantized_from
 from ib_analysis.information.warnings import EXPLANATIONS, split_warnings
 
 __all__ = ["Finished", "compare", "summary"]
@@ -60,9 +60,10 @@ def _single_runs(results: Finished) -> list[str]:
     layers = _by_layer(rows)
     known = any(row.h_x_bits is not None for row in rows)
     lines = [["task", "layer", "first", "peak", "last", *(["lower bound, last", "H(X)"] if known else [])]]
+    starts = _starts(layers)
     for (subject, layer), found in layers.items():
         cells = sorted(found, key=lambda row: row.epoch)
-        line = [subject, layer, *_course(cells, _usable)]
+        line = [subject, layer, *_course(cells, _usable, starts[subject])]
         if known:
             line += [_lower_bound(cells[-1]), _number(cells[-1].h_x_bits)]
         lines.append(line)
@@ -70,7 +71,8 @@ def _single_runs(results: Finished) -> list[str]:
 
     lines = [["task", "layer", "first", "peak", "last"]]
     for (subject, layer), found in layers.items():
-        lines.append([subject, layer, *_course(sorted(found, key=lambda row: row.epoch), _label_information)])
+        cells = sorted(found, key=lambda row: row.epoch)
+        lines.append([subject, layer, *_course(cells, _label_information, starts[subject])])
     return [*text, "I(H;Y) in bits, lower bound from probes with its interval", *align(lines)]
 
 
@@ -81,6 +83,14 @@ def _by_layer(rows: Sequence[InformationRow]) -> dict[tuple[str, str], list[Info
     for row in rows:
         layers[row.task if len(formats) == 1 else f"{row.task} {row.number_format}", row.layer].append(row)
     return layers
+
+
+def _starts(layers: Mapping[tuple[str, str], Sequence[InformationRow]]) -> dict[str, int]:
+    """From which epoch on a peak counts: in quantized networks, once their activations are quantized."""
+    subjects = dict.fromkeys(subject for subject, _ in layers)
+    return {
+        name: quantized_from(row for key, rows in layers.items() if key[0] == name for row in rows) for name in subjects
+    }
 
 
 # ---------------------------------------------------------------------------------------------- spike-ins
@@ -135,15 +145,26 @@ def _over_seeds(results: Finished) -> list[str]:
         "",
     ]
     known = any(row.h_x_bits is not None for row in rows)
-    head = ["task", "layer", "first", "peak of the mean", "last"]
-    lines = [head, *([*key, *_mean_course(found, _usable, confidence)] for key, found in layers.items())]
+    head, starts = ["task", "layer", "first", "peak of the mean", "last"], _starts(layers)
+    lines = [
+        head,
+        *([*key, *_mean_course(found, _usable, confidence, starts[key[0]])] for key, found in layers.items()),
+    ]
     text += [f"I(X;H) in bits, usable information ({results.experiment})", *align(lines), ""]
     if known:
         lines = [["task", "layer", "lower bound, last", "H(X)"]]
         for key, found in layers.items():
-            lines.append([*key, _mean_course(found, _bound, confidence)[-1], _number(found[0].h_x_bits)])
+            lines.append(
+                [*key, _mean_course(found, _bound, confidence, starts[key[0]])[-1], _number(found[0].h_x_bits)]
+            )
         text += ["Lower bound on Shannon's I(X;H) in bits", *align(lines), ""]
-    lines = [head, *([*key, *_mean_course(found, _label_information, confidence)] for key, found in layers.items())]
+    lines = [
+        head,
+        *(
+            [*key, *_mean_course(found, _label_information, confidence, starts[key[0]])]
+            for key, found in layers.items()
+        ),
+    ]
     text += ["I(H;Y) in bits, lower bound from probes", *align(lines), ""]
     runs = sorted({(row.encoder_seed, row.decoder_seed) for row in rows})
     lines = [["task", "layer", *(f"seeds {encoder}/{decoder}" for encoder, decoder in runs)]]
@@ -153,8 +174,8 @@ def _over_seeds(results: Finished) -> list[str]:
     return [*text, "I(X;H) in bits of single runs (encoder/decoder seed), last epoch", *align(lines)]
 
 
-def _mean_course(rows: Sequence[InformationRow], of: _Of, confidence: float) -> list[str]:
-    """First epoch, peak of the mean, and last epoch of one layer."""
+def _mean_course(rows: Sequence[InformationRow], of: _Of, confidence: float, start: int) -> list[str]:
+    """First epoch, peak of the mean from the start on, and last epoch of one layer."""
     by_epoch: dict[int, list[InformationRow]] = defaultdict(list)
     for row in rows:
         by_epoch[row.epoch].append(row)
@@ -162,7 +183,7 @@ def _mean_course(rows: Sequence[InformationRow], of: _Of, confidence: float) -> 
         epoch: spread_over_seeds({(row.encoder_seed, row.decoder_seed): of(row) for row in cells}, confidence)
         for epoch, cells in sorted(by_epoch.items())
     }
-    peak = max(spreads, key=lambda epoch: spreads[epoch].mean.estimate)
+    peak = max((epoch for epoch in spreads if epoch >= start), key=lambda epoch: spreads[epoch].mean.estimate)
 
     def told(epoch: int) -> str:
         found, mark = spreads[epoch], MARK if any(row.warnings for row in by_epoch[epoch]) else ""
@@ -173,9 +194,9 @@ def _mean_course(rows: Sequence[InformationRow], of: _Of, confidence: float) -> 
     return [told(min(spreads)), f"{told(peak)} epoch {peak}", told(max(spreads))]
 
 
-def _course(cells: Sequence[InformationRow], of: _Of) -> list[str]:
-    """First, peak and last cell of one layer."""
-    peak = max(cells, key=lambda row: of(row).estimate)
+def _course(cells: Sequence[InformationRow], of: _Of, start: int) -> list[str]:
+    """First cell, peak from the start on, and last cell of one layer."""
+    peak = max((row for row in cells if row.epoch >= start), key=lambda row: of(row).estimate)
     return [
         _with_interval(of(cells[0]), cells[0]),
         f"{_with_interval(of(peak), peak)} epoch {peak.epoch}",

@@ -16,7 +16,7 @@ from ib_analysis.artifacts import UserError, write_text
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["FactorRow", "InformationRow", "read_table", "table_text", "write_table"]
+__all__ = ["FactorRow", "InformationRow", "quantized_from", "read_table", "table_text", "write_table"]
 
 SIGNIFICANT_DIGITS = 9
 """Digits of every printed number: more than any interval resolves, fewer than the order of a sum can change."""
@@ -151,6 +151,17 @@ class FactorRow:
 
 
 Row = TypeVar("Row", bound="DataclassInstance")
+
+
+def quantized_from(rows: Iterable[InformationRow]) -> int:
+    """The first epoch at which a tap is made of codes, 0 where none ever is.
+
+    Before it a quantized network computes with real activations and is another network: courses of training begin here.
+
+    Arguments:
+        rows: of all layers of one task and number format.
+    """
+    return min((row.epoch for row in rows if row.code_bits is not None), default=0)
 
 
 def table_text(kind: type[Row], rows: Iterable[Row]) -> str:

@@ -110,9 +110,9 @@ def _draw_brackets(axes: Axes, place: float, rows: Sequence[BracketRow], lowest:
             interval = [max(end or 0.0, 0.0) for end in (row.lower_bits_low, row.lower_bits_high)]
             axes.plot([x, x], interval, color=INK, linewidth=0.8, zorder=2)
         for kind, (marker, size, colour, beside) in MARKERS.items():
-            value = getattr(row, f"{kind}_bits")
-            if value is None:
+            if not _tells(row, kind):
                 continue
+            value = getattr(row, f"{kind}_bits")
             axes.plot(
                 [x + beside], [value], marker=marker, markersize=size, color=colour, linestyle="none", zorder=3,
                 markeredgewidth=1.6 if marker == "_" else 0.4,
@@ -123,6 +123,14 @@ def _draw_brackets(axes: Axes, place: float, rows: Sequence[BracketRow], lowest:
                 [x], [row.counted_bits], marker="*", markersize=8, color=INK, markeredgewidth=0.4, linestyle="none",
                 markeredgecolor="white", zorder=5, gid="counted",
             )  # fmt: skip
+
+
+def _tells(row: BracketRow, kind: str) -> bool:
+    """Whether an end is there; that of an earlier layer says something of its own only below mean(L0) and H(X)."""
+    if kind != "earlier_layer":
+        return True
+    known = [row.null_code_length_bits, row.h_x_bits if row.h_x_bits is not None else row.null_code_length_bits]
+    return row.earlier_layer_bits is not None and row.earlier_layer_bits < min(known)
 
 
 def _draw_usable(axes: Axes, place: float, rows: Sequence[InformationRow]) -> None:
@@ -141,7 +149,7 @@ def _legend(body: SubFigure, rows: Sequence[BracketRow], warned: bool) -> None:
         Line2D([], [], marker=marker, markersize=size, color=colour, linestyle="none", label=LABELS[kind],
                markeredgewidth=1.6 if marker == "_" else 0.4)
         for kind, (marker, size, colour, _) in MARKERS.items()
-        if any(getattr(row, f"{kind}_bits") is not None for row in rows)
+        if any(_tells(row, kind) for row in rows)
     ]  # fmt: skip
     if any(row.h_x_bits is not None for row in rows):
         handles.append(Line2D([], [], color=INK, linestyle=(0, (5, 3)), linewidth=1.0, label="H(X)"))
@@ -149,7 +157,7 @@ def _legend(body: SubFigure, rows: Sequence[BracketRow], warned: bool) -> None:
         handles.append(Line2D([], [], color=INK, marker="*", markersize=8, linestyle="none", label="counted"))
     handles.append(Line2D([], [], color=USABLE, marker="o", markersize=5, linestyle="none", label="usable, estimate"))
     handles += [warned_handle()] if warned else []
-    body.legend(handles=handles, loc="outside lower center", ncols=4, columnspacing=1.2, handletextpad=0.4)
+    body.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.4)
 
 
 # ---------------------------------------------------------------------------------------------- axes

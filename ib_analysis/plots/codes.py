@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from ib_analysis.information.table import InformationRow
-from ib_analysis.plots.curves import layers_of, panels_of, rows_of
+from ib_analysis.information.table import InformationRow, quantized_from
+from ib_analysis.plots.curves import Panel, layers_of, panels_of
 from ib_analysis.plots.style import INK, task_name
 
 __all__ = ["codes_notes", "draw_real_yet", "real_yet", "real_yet_handle"]
@@ -19,14 +19,11 @@ __all__ = ["codes_notes", "draw_real_yet", "real_yet", "real_yet_handle"]
 _FLOATING_POINT = ("float32", "bfloat16")
 
 
-def real_yet(rows: Sequence[InformationRow]) -> set[int]:
-    """Epochs at which one layer of one panel is made of real numbers still, and at another of codes.
-
-    Arguments:
-        rows: of one panel and layer.
-    """
-    coded = {row.epoch for row in rows if row.code_bits is not None}
-    return {row.epoch for row in rows} - coded if coded else set()
+def real_yet(rows: Sequence[InformationRow], panel: Panel) -> set[int]:
+    """Epochs at which a panel's network computes with real activations still, and at later ones with codes."""
+    own = [row for row in rows if (row.task, row.number_format) == panel]
+    start = quantized_from(own)
+    return {row.epoch for row in own if row.epoch < start}
 
 
 def draw_real_yet(axes: Axes, epochs: Sequence[int], x: ArrayLike, y: ArrayLike, real: set[int]) -> None:
@@ -47,7 +44,7 @@ def real_yet_handle() -> Artist:
     """The legend's entry for such points."""
     return Line2D(
         [], [], color=INK, marker="x", markersize=6.5, markeredgewidth=0.9, linestyle="none",
-        label="crossed: not yet codes",
+        label="crossed: not yet quantized",
     )  # fmt: skip
 
 
@@ -57,11 +54,11 @@ def codes_notes(rows: Sequence[InformationRow]) -> list[str]:
     if all(row.code_bits is None for row in rows):
         return []
     notes = []
-    if any(real_yet(rows_of(rows, panel, layer)) for panel in panels_of(rows) for layer in layers_of(rows)):
+    if any(real_yet(rows, panel) for panel in panels_of(rows)):
         notes.append(
             "Crossed: the checkpoint lies before the training step at which the quantization of activations begins: "
-            "the layer is measured as real numbers there and as codes later, so that a change between the two is not "
-            "learning alone."
+            "the network computes with real numbers there and with codes later, so that a change between the two is "
+            "not learning alone. Peaks are sought after it."
         )
     formats: dict[str, list[str]] = {}
     for number_format in dict.fromkeys(row.number_format for row in rows):

@@ -123,7 +123,12 @@ class Curve:
     @property
     def peak(self) -> int:
         """Index of the highest point, as in the closing table and in phases.csv; the first one of equals."""
-        return int(np.argmax(np.where(np.isnan(self.value), -np.inf, self.value)))
+        return self.peak_from(0)
+
+    def peak_from(self, epoch: int) -> int:
+        """The same among the epochs from one on, as in these tables for networks that are quantized from it on."""
+        counts = ~np.isnan(self.value) & (np.array(self.epochs) >= epoch)
+        return int(np.argmax(np.where(counts, self.value, -np.inf)))
 
 
 def drawn_range(curves: Iterable[Curve]) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from ib_analysis.information.table import InformationRow
+from ib_analysis.information.table import InformationRow, quantized_from
 from ib_analysis.plots.codes import codes_notes, draw_real_yet, real_yet, real_yet_handle
 from ib_analysis.plots.curves import (
     MOST_COLUMNS,
@@ -76,7 +76,8 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         for axes, panel in zip(lines.flat, panels, strict=False):
             axes.set_title(task_title(*panel))
             axes.set_ylim(start - 0.025 * (end - start), end * 1.08)  # marks at the lower end are not cut
-            _draw_panel(axes, curves[panel], layers_of(rows), epochs_of(rows))
+            start = quantized_from(row for row in rows if (row.task, row.number_format) == panel)
+            _draw_panel(axes, curves[panel], layers_of(rows), epochs_of(rows), start)
             _cross_out(axes, curves[panel], rows, panel)
             if quantity == "i_hy":
                 draw_truth_line(axes, "y", data.h_y_bits, end, f"H(Y) = {data.h_y_bits:.2f} bits")
@@ -84,7 +85,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
                 draw_truth_line(axes, "y", data.h_x_bits, end, f"H(X) = {data.h_x_bits:.1f} bits")
         for line in lines:
             line[0].set_ylabel(_LABELS[quantity])
-    if any(real_yet(rows_of(rows, panel, layer)) for panel in panels for layer in layers_of(rows)):
+    if any(real_yet(rows, panel) for panel in panels):
         body.legend(handles=[real_yet_handle()], loc="outside upper left")
     yield "information_by_epoch", figure
 
@@ -94,18 +95,18 @@ def _curves(rows: tuple[InformationRow, ...], panel: Panel, quantity: Quantity) 
 
 
 def _cross_out(axes: Axes, curves: dict[str, Curve], rows: tuple[InformationRow, ...], panel: Panel) -> None:
-    for layer, curve in curves.items():
+    for curve in curves.values():
         places = [epochs_of(rows).index(epoch) for epoch in curve.epochs]
-        draw_real_yet(axes, curve.epochs, places, curve.value, real_yet(rows_of(rows, panel, layer)))
+        draw_real_yet(axes, curve.epochs, places, curve.value, real_yet(rows, panel))
 
 
-def _draw_panel(axes: Axes, curves: dict[str, Curve], layers: list[str], epochs: list[int]) -> None:
+def _draw_panel(axes: Axes, curves: dict[str, Curve], layers: list[str], epochs: list[int], start: int) -> None:
     handles = []
     for layer, curve in curves.items():
         colour, marker = layer_colour(layers.index(layer)), layer_marker(layers.index(layer))
         places = [epochs.index(epoch) for epoch in curve.epochs]
         draw_curve(axes, places, curve, colour, marker)
-        peak = curve.peak
+        peak = curve.peak_from(start)
         axes.plot(
             [places[peak]], [curve.value[peak]], marker="o", markersize=10, markerfacecolor="none", linestyle="none",
             markeredgecolor=WARNED if curve.warned[peak] else INK, markeredgewidth=1.0, zorder=5, gid="peak",
@@ -119,7 +120,7 @@ def _draw_panel(axes: Axes, curves: dict[str, Curve], layers: list[str], epochs:
         bbox_to_anchor=(0, 0), bbox_transform=axes.transAxes + below, alignment="left", columnspacing=1.2,
     )  # fmt: skip
     for text, curve in zip(legend.get_texts(), curves.values(), strict=True):
-        text.set_color(WARNED if curve.warned[curve.peak] else INK)
+        text.set_color(WARNED if curve.warned[curve.peak_from(start)] else INK)
 
 
 def _meaning(rows: tuple[InformationRow, ...], h_x_bits: float | None) -> list[str]:

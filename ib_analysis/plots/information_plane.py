@@ -80,7 +80,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         for layer in layers
         if (found := rows_of(rows, panel, layer))
     }
-    real = {(panel, layer): real_yet(rows_of(rows, panel, layer)) for panel, layer in curves}
+    real = {panel: real_yet(rows, panel) for panel in panels}
     x_start, x_end = drawn_range(i_xh for i_xh, _ in curves.values())
     y_start, y_end = drawn_range(i_hy for _, i_hy in curves.values())
     y_end = max(y_end, data.h_y_bits)
@@ -95,7 +95,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
             if (panel, layer) in curves:
                 i_xh, i_hy = curves[panel, layer]
                 _draw_trajectory(axes, i_xh, i_hy, epochs, colours, layer_marker(index))
-                draw_real_yet(axes, i_xh.epochs, i_xh.value, i_hy.value, real[panel, layer])
+                draw_real_yet(axes, i_xh.epochs, i_xh.value, i_hy.value, real[panel])
         if data.h_x_bits is not None:
             draw_truth_line(axes, "x", data.h_x_bits, x_end, f"H(X) = {data.h_x_bits:.1f} bits")
         axes.axhline(data.h_y_bits, color=TRUTH, linestyle=(0, (5, 3)), linewidth=1.1, gid="truth")

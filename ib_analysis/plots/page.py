@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 
 from ib_analysis.artifacts import write_text
-from ib_analysis.information.table import InformationRow
+from ib_analysis.information.table import InformationRow, quantized_from
 from ib_analysis.information.warnings import EXPLANATIONS, split_warnings
 from ib_analysis.plots.curves import Curve, layers_of
 from ib_analysis.plots.map_pictures import MapScale
@@ -122,12 +122,15 @@ def _maps(saved: SavedExperiment, run: Run) -> dict[str, Any]:
     own = {(epoch, layer): maps for (other, epoch, layer), maps in saved.samples.maps.items() if other == run}
     if not own:
         return {}
-    peaks = {}
+    peaks, start = (
+        {},
+        quantized_from(row for row in saved.information if Run(row.task, row.number_format, row.encoder_seed) == run),
+    )
     for layer in dict.fromkeys(layer for _, layer in own):
         epochs = sorted(epoch for epoch, at in own if at == layer)
         rows = [row for epoch in epochs for row in _rows(saved, run, epoch, layer)]
         curve = Curve.of(rows, "i_xh") if rows else None
-        peaks[layer] = curve.epochs[curve.peak] if curve else epochs[-1]
+        peaks[layer] = curve.epochs[curve.peak_from(start)] if curve else epochs[-1]
     scale = MapScale(own.values())
     cells = {}
     for (epoch, layer), maps in own.items():

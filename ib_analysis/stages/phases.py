@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import h5py
 import numpy as np
 
@@ -11,7 +9,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.experiment import Experiment, cell_name
 from ib_analysis.information.intervals import Bootstrap
 from ib_analysis.information.phases_table import CurveKey, PhaseRow, phase_rows
-from ib_analysis.information.table import InformationRow, read_table, write_table
+from ib_analysis.information.table import InformationRow, quantized_from, read_table, write_table
 
 __all__ = ["write_phases"]
 
@@ -27,10 +25,10 @@ def write_phases(experiment: Experiment) -> None:
     estimation = experiment.config.estimation
     lengths = _code_lengths(experiment)
     measured = read_table(experiment.folder / "information.csv", InformationRow)
-    start = _quantized_from(measured)
+    start = {_run(key): quantized_from(row for row in measured if _run(_key(row)) == _run(key)) for key in lengths}
     rows = phase_rows(
         experiment.config.name,
-        {key: {epoch: of[epoch] for epoch in of if epoch >= start.get(_run(key), 0)} for key, of in lengths.items()},
+        {key: {epoch: of[epoch] for epoch in of if epoch >= start[_run(key)]} for key, of in lengths.items()},
         {(_key(row), row.epoch): row.warnings for row in measured},
         Bootstrap(estimation.confidence, estimation.resamples),
     )
@@ -56,16 +54,6 @@ def _code_lengths(experiment: Experiment) -> dict[CurveKey, dict[int, np.ndarray
             f"{path} cannot be read ({error}); delete it and run `ib estimate-mi {experiment.config.name}` again."
         ) from error
     return found
-
-
-def _quantized_from(rows: Sequence[InformationRow]) -> dict[tuple[str, str, int], int]:
-    """(task, number format, encoder seed) -> the first checkpoint at which a tap is made of codes, if there is one."""
-    start: dict[tuple[str, str, int], int] = {}
-    for row in rows:
-        if row.code_bits is not None:
-            run = _run(_key(row))
-            start[run] = min(row.epoch, start.get(run, row.epoch))
-    return start
 
 
 def _key(row: InformationRow) -> CurveKey:

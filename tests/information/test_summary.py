@@ -32,6 +32,23 @@ def test_first_peak_and_last_of_every_layer():
     assert "!" not in text
 
 
+def test_the_peak_of_a_quantized_network_is_sought_after_its_activations_are_quantized():
+    def quantized(seed):
+        fields = {"number_format": "w2a2", "encoder_seed": seed}
+        codes = [*course({0: 90.0, 1: 80.0}, **fields), *course({2: 7.0, 5: 9.0, 20: 8.0}, code_bits=2, **fields)]
+        real = course({0: 70.0, 1: 60.0, 2: 4.0, 5: 3.0, 20: 2.0}, layer="h3", **fields)  # pooled: no codes of its own
+        return [*codes, *real]
+
+    for rows in (quantized(0), [*quantized(0), *quantized(1)]):
+        text = summary(finished(rows))
+        (h1,) = [line for line in text.splitlines() if "90.00" in line]
+        (h3,) = [line for line in text.splitlines() if "70.00" in line]
+        assert "80.00" not in h1
+        assert "epoch 5" in h1
+        assert "60.00" not in h3
+        assert "epoch 2 " in h3
+
+
 def test_columns_stand_below_each_other():
     lines = summary(finished(course({0: 5.0, 1: 1234.5}))).splitlines()
     header, _, line = lines[1:4]

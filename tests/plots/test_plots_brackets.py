@@ -80,6 +80,13 @@ def test_a_layer_knows_no_more_than_the_codes_it_is_computed_from(experiment: Pa
     assert "upper end of h1" in brackets_text([row, later])
 
 
+def test_an_earlier_layer_that_tells_no_more_than_l0_has_no_mark(experiment: Path, tmp_path: Path) -> None:
+    row = dataclasses.replace(ROW, epoch=last_epoch(experiment), **REAL)
+    later = dataclasses.replace(row, layer="h2", earlier_layer="h1", earlier_layer_bits=row.null_code_length_bits)
+    ((_, figure),) = drawn(experiment, tmp_path, [row, later])
+    assert not marks(figure, "earlier_layer")
+
+
 def test_real_images_have_no_lower_end_and_shortcuts_are_told(experiment: Path, tmp_path: Path) -> None:
     row = dataclasses.replace(ROW, epoch=last_epoch(experiment), code_is_bottleneck=0, **REAL)
     ((_, figure),) = drawn(experiment, tmp_path, [row])

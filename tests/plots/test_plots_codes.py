@@ -17,6 +17,7 @@ from ib_analysis.artifacts import sha256_of_file
 from ib_analysis.information.table import InformationRow, read_table, write_table
 from ib_analysis.plots import information_by_epoch, information_plane
 from ib_analysis.plots.codes import codes_notes, real_yet
+from ib_analysis.plots.curves import panels_of
 from ib_analysis.plots.saved import SavedExperiment
 from ib_analysis.plots.style import drawing_style, save
 
@@ -71,9 +72,9 @@ def test_the_plane_crosses_out_what_becomes_codes_later(make_experiment: MakeExp
     expected = [
         (row.i_xh_bits, row.i_hy_bits)
         for row in saved.information
-        if row.number_format == "w4a4_ends8" and row.epoch < START and row.layer in CODES[row.task]
+        if row.number_format == "w4a4_ends8" and row.epoch < START
     ]
-    assert len(expected) == 2 * 3 * sum(epoch < START for epoch in EPOCHS)
+    assert len(expected) == 2 * 4 * sum(epoch < START for epoch in EPOCHS)
     assert sorted(places) == sorted(expected)
     assert sum("crossed" in text for text in legend(figure)) == 1
 
@@ -82,14 +83,14 @@ def test_curves_over_epochs_do_so_too(make_experiment: MakeExperiment) -> None:
     saved = quantized(make_experiment(seeds=(0, 1)), "w4a4_ends8")
     figure = drawn(information_by_epoch.draw, saved)
     found = crosses(figure)
-    assert len(found) == 2 * len(TASKS) * 3  # quantities, tasks, taps
+    assert len(found) == 2 * len(TASKS) * 4  # quantities, tasks, taps
     assert all(tuple(line.get_xdata()) == (0, 1, 2) for line in found)
     heights = np.concatenate([line.get_ydata() for line in found])
     points = [
         np.mean([getattr(row, column) for row in cells])
         for column in ("i_xh_bits", "i_hy_bits")
         for task in TASKS
-        for tap in CODES[task]
+        for tap in ("h1", "h2", "h3", "h4")
         for epoch in EPOCHS
         if epoch < START
         and (cells := [
@@ -99,6 +100,20 @@ def test_curves_over_epochs_do_so_too(make_experiment: MakeExperiment) -> None:
     ]  # fmt: skip
     assert sorted(heights) == pytest.approx(sorted(points))
     assert sum("crossed" in text for text in legend(figure)) == 1
+
+
+def test_peaks_are_those_of_the_quantized_network(make_experiment: MakeExperiment) -> None:
+    folder = make_experiment()
+    quantized(folder, "w4a4_ends8")
+    rows = [
+        replace(row, i_xh_bits=1000.0) if (row.number_format, row.epoch) == ("w4a4_ends8", 0) else row
+        for row in read_table(folder / "information.csv", InformationRow)
+    ]
+    write_table(folder / "information.csv", InformationRow, rows)
+    figure = drawn(information_by_epoch.draw, SavedExperiment(folder))
+    rings = [line for line in figure.findobj(Line2D) if line.get_gid() == "peak"]
+    assert len(rings) == 2 * 2 * len(TASKS) * 4  # quantities, formats, tasks, taps
+    assert max(line.get_ydata()[0] for line in rings) < 1000
 
 
 @pytest.mark.parametrize("draw", [information_plane.draw, information_by_epoch.draw])
@@ -123,7 +138,7 @@ def test_formats_and_tasks_that_differ_are_told_apart(make_experiment: MakeExper
 
 def test_without_codes_nothing_is_crossed_or_said(make_experiment: MakeExperiment) -> None:
     rows = SavedExperiment(make_experiment()).information
-    assert not real_yet(rows)
+    assert not any(real_yet(rows, panel) for panel in panels_of(rows))
     assert codes_notes(rows) == []
     # as a table of a version that did not know codes
     assert codes_notes([replace(row, number_format="w4a4") for row in rows]) == []
