@@ -76,8 +76,8 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         for axes, panel in zip(lines.flat, panels, strict=False):
             axes.set_title(task_title(*panel))
             axes.set_ylim(start - 0.025 * (end - start), end * 1.08)  # marks at the lower end are not cut
-            start = quantized_from(row for row in rows if (row.task, row.number_format) == panel)
-            _draw_panel(axes, curves[panel], layers_of(rows), epochs_of(rows), start)
+            first = quantized_from(row for row in rows if (row.task, row.number_format) == panel)
+            _draw_panel(axes, curves[panel], layers_of(rows), epochs_of(rows), first)
             _cross_out(axes, curves[panel], rows, panel)
             if quantity == "i_hy":
                 draw_truth_line(axes, "y", data.h_y_bits, end, f"H(Y) = {data.h_y_bits:.2f} bits")
@@ -100,13 +100,13 @@ def _cross_out(axes: Axes, curves: dict[str, Curve], rows: tuple[InformationRow,
         draw_real_yet(axes, curve.epochs, places, curve.value, real_yet(rows, panel))
 
 
-def _draw_panel(axes: Axes, curves: dict[str, Curve], layers: list[str], epochs: list[int], start: int) -> None:
+def _draw_panel(axes: Axes, curves: dict[str, Curve], layers: list[str], epochs: list[int], first: int) -> None:
     handles = []
     for layer, curve in curves.items():
         colour, marker = layer_colour(layers.index(layer)), layer_marker(layers.index(layer))
         places = [epochs.index(epoch) for epoch in curve.epochs]
         draw_curve(axes, places, curve, colour, marker)
-        peak = curve.peak_from(start)
+        peak = curve.peak_from(first)
         axes.plot(
             [places[peak]], [curve.value[peak]], marker="o", markersize=10, markerfacecolor="none", linestyle="none",
             markeredgecolor=WARNED if curve.warned[peak] else INK, markeredgewidth=1.0, zorder=5, gid="peak",
@@ -120,7 +120,7 @@ def _draw_panel(axes: Axes, curves: dict[str, Curve], layers: list[str], epochs:
         bbox_to_anchor=(0, 0), bbox_transform=axes.transAxes + below, alignment="left", columnspacing=1.2,
     )  # fmt: skip
     for text, curve in zip(legend.get_texts(), curves.values(), strict=True):
-        text.set_color(WARNED if curve.warned[curve.peak_from(start)] else INK)
+        text.set_color(WARNED if curve.warned[curve.peak_from(first)] else INK)
 
 
 def _meaning(rows: tuple[InformationRow, ...], h_x_bits: float | None) -> list[str]:

@@ -114,6 +114,9 @@ def test_peaks_are_those_of_the_quantized_network(make_experiment: MakeExperimen
     rings = [line for line in figure.findobj(Line2D) if line.get_gid() == "peak"]
     assert len(rings) == 2 * 2 * len(TASKS) * 4  # quantities, formats, tasks, taps
     assert max(line.get_ydata()[0] for line in rings) < 1000
+    for line in rings:
+        bottom, top = line.axes.get_ylim()
+        assert bottom <= line.get_ydata()[0] <= top
 
 
 @pytest.mark.parametrize("draw", [information_plane.draw, information_by_epoch.draw])
