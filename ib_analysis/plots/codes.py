@@ -14,9 +14,9 @@ from ib_analysis.information.table import InformationRow, quantized_from
 from ib_analysis.plots.curves import Panel, layers_of, panels_of
 from ib_analysis.plots.style import INK, task_name
 
-__all__ = ["codes_notes", "draw_real_yet", "real_yet", "real_yet_handle"]
+__all__ = ["FLOATING_POINT", "codes_notes", "draw_real_yet", "real_yet", "real_yet_handle"]
 
-_FLOATING_POINT = ("float32", "bfloat16")
+FLOATING_POINT = ("float32", "bfloat16")
 
 
 def real_yet(rows: Sequence[InformationRow], panel: Panel) -> set[int]:
@@ -62,7 +62,7 @@ def codes_notes(rows: Sequence[InformationRow]) -> list[str]:
         )
     formats: dict[str, list[str]] = {}
     for number_format in dict.fromkeys(row.number_format for row in rows):
-        if number_format not in _FLOATING_POINT:
+        if number_format not in FLOATING_POINT:
             told = _of_format([row for row in rows if row.number_format == number_format])
             formats.setdefault(told, []).append(number_format)
     return [*notes, *(f"{' and '.join(names)}: {told}." for told, names in formats.items())]

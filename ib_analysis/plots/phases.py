@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from matplotlib.ticker import FuncFormatter
 from ib_analysis.information.phases_table import PhaseRow
 from ib_analysis.information.table import read_table
 from ib_analysis.information.warnings import split_warnings
+from ib_analysis.plots.codes import FLOATING_POINT
 from ib_analysis.plots.curves import MOST_COLUMNS, panels_of
 from ib_analysis.plots.saved import SavedExperiment
 from ib_analysis.plots.style import INK, LIGHT, WARNED, framed, task_title
@@ -24,7 +24,6 @@ __all__ = ["draw"]
 GAIN, LOSS = "#0072B2", "#D55E00"
 """Blue and vermilion of Okabe & Ito; the direction of the bars tells them apart without colour."""
 WIDTH = 0.5
-_INTEGERS = re.compile(r"w\d+a\d+")
 
 
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
@@ -144,7 +143,7 @@ def _notes(rows: Sequence[PhaseRow]) -> list[str]:
         "Differences of code lengths, paired image by image: L0 cancels. 95 % intervals, which allow for the choice "
         "of the peak. Below each layer its peak's epoch; in brackets, the checkpoints among which the true peak is.",
     ]
-    quantized = {row.number_format: row.first_epoch for row in rows if _INTEGERS.match(row.number_format)}
+    quantized = {row.number_format: row.first_epoch for row in rows if row.number_format not in FLOATING_POINT}
     if quantized:
         starts = ", ".join(f"{name} from epoch {epoch}" for name, epoch in quantized.items())
         notes.append(

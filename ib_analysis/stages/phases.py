@@ -25,7 +25,8 @@ def write_phases(experiment: Experiment) -> None:
     estimation = experiment.config.estimation
     lengths = _code_lengths(experiment)
     measured = read_table(experiment.folder / "information.csv", InformationRow)
-    start = {_run(key): quantized_from(row for row in measured if _run(_key(row)) == _run(key)) for key in lengths}
+    runs = {_run(key) for key in lengths}
+    start = {run: quantized_from(row for row in measured if _run(_key(row)) == run) for run in runs}
     rows = phase_rows(
         experiment.config.name,
         {key: {epoch: of[epoch] for epoch in of if epoch >= start[_run(key)]} for key, of in lengths.items()},
