@@ -3,13 +3,14 @@
 A decoder called on a condition gives a distribution over images: `decoder(condition).log_prob(x)`.
 """
 
-from decoders.batches import Minibatch, TrainingData
 from decoders.code_lengths import code_length_maps_bits, code_lengths_and_mean_map_bits, code_lengths_bits
 from decoders.conditioning import Condition
 from decoders.config import Architecture, Cell, ImageSpace, PixelCNNPPConfig
-from decoders.fitting import Fit, fit
-from decoders.pixelcnnpp import ImageDistribution, PixelCNNPP
-from decoders.schedule import FittingConfig
+from decoders.distribution import ImageDistribution
+from decoders.fitting.batches import Minibatch, TrainingData
+from decoders.fitting.fit import Fit, fit
+from decoders.fitting.schedule import FittingConfig
+from decoders.pixelcnnpp import PixelCNNPP
 
 __all__ = [
     "Architecture",

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .batches import Minibatch, on_device, rows
-from .micro_batches import with_fitting_micro_batch
-from .precision import full_precision
+from decoders.fitting.batches import Minibatch, on_device, rows
+from decoders.fitting.micro_batches import with_fitting_micro_batch
+from decoders.precision import full_precision
 
 if TYPE_CHECKING:
-    from .pixelcnnpp import PixelCNNPP
+    from decoders.pixelcnnpp import PixelCNNPP
 
 __all__ = ["code_length_maps_bits", "code_lengths_and_mean_map_bits", "code_lengths_bits"]
 

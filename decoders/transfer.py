@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from .pixelcnnpp import PixelCNNPP
+    from decoders.pixelcnnpp import PixelCNNPP
 
 __all__ = ["take_weights"]
 

@@ -34,12 +34,12 @@ from decoders import (
     code_lengths_bits,
     fit,
 )
-from decoders.fit_warnings import EXPLANATIONS
+from decoders.fitting.warnings import EXPLANATIONS
 from ib_analysis.activations import RecomputedActivations, StoredActivations, dataset_name, dump_activations
 from ib_analysis.data import DataConfig, load_data
 from ib_analysis.encoders import NamedTaps
+from ib_analysis.fits.feed import CellFeed, images_in_order
 from ib_analysis.information import usable_information
-from ib_analysis.stages.feed import CellFeed, images_in_order
 
 # Name of the tap -> path of the module in the network (`print(network)` shows them), from input to output.
 TAPS = {"layer1": "layer1", "layer2": "layer2", "layer3": "layer3", "layer4": "layer4", "pooled": "flatten"}

@@ -35,7 +35,7 @@ def _estimate(experiment: Experiment, _: Studies) -> None:
 
 
 def _figures(experiment: Experiment, studies: Studies) -> None:
-    from ib_analysis.stages.launch import Launch
+    from ib_analysis.engines.launch import Launch
     from ib_analysis.stages.pipeline import run_until
 
     _check(experiment, studies)  # before hours of work
@@ -56,7 +56,7 @@ def _samples(experiment: Experiment, _: Studies) -> None:
 
 
 def _describe(experiment: Experiment, studies: Studies) -> None:
-    from ib_analysis.studies.describe import describe
+    from ib_analysis.studies.describe.command import describe
 
     _check(experiment, studies)
     print(describe(experiment))

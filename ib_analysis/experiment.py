@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
-from decoders.fitting import FittingConfig
+from decoders.fitting.fit import FittingConfig
 from ib_analysis.activations import dataset_name
 from ib_analysis.artifacts import UserError, plain
 from ib_analysis.brackets import BracketsConfig

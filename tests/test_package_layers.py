@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "quantization": {"artifacts", "hdf5", "encoders", "activations"},
     "training": {"artifacts", "data", "encoders"},
     "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
-    "brackets": {"artifacts", "activations", "decoders"},
+    "brackets": {"artifacts", "activations", "data", "decoders", "encoders", "information"},
     "spike_ins": {"artifacts"},
     "experiment": {
         "artifacts",
@@ -38,7 +38,11 @@ ALLOWED: dict[str, set[str]] = {
     "results": {"artifacts", "information"},
     "plots": {"artifacts", "information", "results"},
 }
-ALLOWED["stages"] = ALLOWED["experiment"] | {"hdf5", "experiment", "results", "plots"}
+ALLOWED["engines"] = {"artifacts", "experiment"}
+ALLOWED["fits"] = ALLOWED["experiment"] | {"experiment", "engines"}
+ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits"}
+ALLOWED["tables"] = ALLOWED["records"] | {"records"}
+ALLOWED["stages"] = ALLOWED["tables"] | {"tables", "results", "plots"}
 ALLOWED["studies"] = ALLOWED["stages"] | {"stages"}
 ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing"}
 

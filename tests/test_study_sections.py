@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ib_analysis.cli import STUDIES, main
-from ib_analysis.information.cost_quality_table import CostQualityRow
 from ib_analysis.information.table import read_table
 from ib_analysis.parsing import parse
 from ib_analysis.studies.calibration.config import CalibrationConfig
+from ib_analysis.studies.cost_quality.rows import CostQualityRow
 
 GRID = """
 cost-quality:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from decoders.config import Architecture
-from decoders.schedule import FittingConfig
+from decoders.fitting.schedule import FittingConfig
 from ib_analysis.artifacts import UserError
 
 __all__ = ["BracketsConfig"]

@@ -17,7 +17,7 @@ allows an estimate to be wrong by."""
 class CertificateRow:
     """What one learning curve says; code lengths are means in bits over the validation images.
 
-    See `decoders.certificate` for definitions, and for what the intervals cover.
+    See `decoders.fitting.certificate` for definitions, and for what the intervals cover.
     """
 
     experiment: str

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ib_analysis.information.calibration_table import tolerance_bits
 from ib_analysis.information.estimates import usable_information
 from ib_analysis.information.intervals import Bootstrap, Interval
+from ib_analysis.information.tolerance import tolerance_bits
 
 __all__ = ["recovered_fraction", "tolerance"]
 

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-
-from ib_analysis.activations import (
-    RecomputedActivations,
-    StoredActivations,
-    activations_artifact,
-    dump_activations,
-)
-from ib_analysis.artifacts import Artifact
-from ib_analysis.encoders import TappedNetwork
+from ib_analysis.activations import dump_activations
+from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run
-from ib_analysis.stages.context import data_section, encoder_identities, images_of, measured_encoder
-from ib_analysis.stages.workers import Progress, Unit
+from ib_analysis.records.activations import activations_config, dump_artifact, recomputed
+from ib_analysis.records.encoders import encoder_identities
+from ib_analysis.records.images import images_of
 
-__all__ = ["dump_artifact", "dump_units", "open_activations"]
-
-
-def dump_artifact(experiment: Experiment, run: Run) -> Artifact:
-    """The record of a run's dump."""
-    return activations_artifact(
-        experiment.activations_path(run),
-        config=_config(experiment),
-        seed=run.encoder_seed,
-        data_sha256=images_of(experiment).sha256,
-        encoders=encoder_identities(experiment, run),
-    )
+__all__ = ["dump_units"]
 
 
 def dump_units(experiment: Experiment) -> list[Unit]:
@@ -41,48 +23,15 @@ def dump_units(experiment: Experiment) -> list[Unit]:
     ]
 
 
-def open_activations(experiment: Experiment, run: Run) -> StoredActivations | RecomputedActivations:
-    """The run's activations, from disk or from its checkpoints: the same numbers."""
-    if experiment.config.activations.mode == "dump":
-        return StoredActivations(experiment.activations_path(run))
-    return _recomputed(experiment, run)
-
-
 def _dump(config: ExperimentConfig, run: Run, progress: Progress) -> None:
     experiment = Experiment(config)
     artifact = dump_artifact(experiment, run)
     dump_activations(
         artifact.path,
-        _recomputed(experiment, run),
-        config=_config(experiment),
+        recomputed(experiment, run),
+        config=activations_config(experiment),
         seed=run.encoder_seed,
         data_sha256=images_of(experiment).sha256,
         encoders=encoder_identities(experiment, run),
         progress=progress,
     )
-
-
-def _recomputed(experiment: Experiment, run: Run) -> RecomputedActivations:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-    def load(epoch: int) -> TappedNetwork:
-        return measured_encoder(experiment, run, epoch).to(device)
-
-    return RecomputedActivations(
-        load,
-        images_of(experiment),
-        experiment.epochs,
-        experiment.config.layers,
-        experiment.config.activations.group_size,
-    )
-
-
-def _config(experiment: Experiment) -> dict:
-    """What the content of a dump depends on beside the checkpoints and the images."""
-    config = experiment.config
-    return {
-        "layers": list(config.layers),
-        "group_size": config.activations.group_size,
-        "data": data_section(experiment),
-        **experiment.section("encoder", "training"),
-    }

@@ -11,7 +11,8 @@ from ib_analysis.encoders import layer_works
 from ib_analysis.experiment import Experiment, Run
 from ib_analysis.quantization import format_cost, number_format, plan
 from ib_analysis.quantization.export import code_bytes, load_integers, save_integers
-from ib_analysis.stages.context import encoder_at, encoder_identities, encoder_recipe, images_of, new_encoder
+from ib_analysis.records.encoders import encoder_at, encoder_identities, encoder_recipe, new_encoder
+from ib_analysis.records.images import images_of
 from ib_analysis.stages.pipeline import run_until
 
 __all__ = ["export"]

@@ -2,63 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from decoders import PixelCNNPP
+from ib_analysis.artifacts import UserError, load_tensors, sha256_of_plain
+from ib_analysis.engines.local import Progress, Unit
+from ib_analysis.experiment import Experiment, ExperimentConfig, Fit
+from ib_analysis.fits.artifact import fit_artifact
+from ib_analysis.records.decoders import decoder_artifact, decoder_network, feed_for, start_path
 
-import torch
-
-from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig
-from ib_analysis.activations import groups_of
-from ib_analysis.artifacts import (
-    Artifact,
-    UserError,
-    load_tensors,
-    sha256_of_file,
-    sha256_of_plain,
-)
-from ib_analysis.data import DataConfig, image_space
-from ib_analysis.encoders import EncoderConfig, build_encoder, tap_shapes
-from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, Task, cell_name
-from ib_analysis.stages.context import data_section, encoder_identities, images_of, measured_images
-from ib_analysis.stages.dump import open_activations
-from ib_analysis.stages.feed import CellFeed, Reading, images_in_order, readings
-from ib_analysis.stages.fit_artifact import fit_artifact
-from ib_analysis.stages.spike_ins import spike_ins_for
-from ib_analysis.stages.workers import Progress, Unit
-
-__all__ = [
-    "decoder_artifact",
-    "decoder_network",
-    "feed_for",
-    "fit_units",
-    "layer_shapes",
-    "load_decoder",
-    "network_of",
-    "readings_of",
-]
-
-
-def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
-    """The record of a fitted decoder."""
-    config: dict[str, Any] = {
-        **experiment.section("decoder", "fitting", "start_from"),
-        "group_size": experiment.config.activations.group_size,
-        "cells": [cell_name(*cell) for cell in fit.cells],
-        "data": data_section(experiment),
-    }
-    if experiment.config.spike_in:
-        config |= experiment.section("spike_in", "spike_in_options")
-    inputs = {"data": measured_images(experiment).sha256}
-    if fit.run is not None:
-        epochs = {epoch for epoch, _ in fit.cells}
-        identities = encoder_identities(experiment, fit.run)
-        inputs |= {f"encoder at epoch {epoch}": identities[epoch] for epoch in sorted(epochs)}
-    if experiment.config.start_from is not None:
-        inputs["start"] = sha256_of_file(_start_path(experiment, fit, experiment.config.start_from))
-    path = experiment.decoder_folder(fit) / "decoder.pt"
-    return Artifact(path, "decoder", config, inputs, fit.decoder_seed)
+__all__ = ["fit_units"]
 
 
 def fit_units(experiment: Experiment) -> list[Unit]:
@@ -68,13 +19,6 @@ def fit_units(experiment: Experiment) -> list[Unit]:
         for fit in experiment.fits
         if decoder_artifact(experiment, fit).status() != "complete"
     ]
-
-
-def load_decoder(experiment: Experiment, fit: Fit, device: torch.device) -> PixelCNNPP:
-    """A fitted decoder, in evaluation mode."""
-    decoder = PixelCNNPP(decoder_network(experiment, fit))
-    decoder.load_state_dict(load_tensors(decoder_artifact(experiment, fit).path))
-    return decoder.to(device).eval()
 
 
 def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
@@ -92,84 +36,6 @@ def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
     )
 
 
-def decoder_network(experiment: Experiment, fit: Fit) -> PixelCNNPPConfig:
-    """A decoder's architecture, images and cells."""
-    data = images_of(experiment)
-    image = ImageSpace(*data.image_shape, data.intensities)
-    return network_of(experiment, fit, image, _shapes(experiment, fit))
-
-
-def network_of(
-    experiment: Experiment, fit: Fit, image: ImageSpace, shapes: Mapping[str, tuple[int, ...]]
-) -> PixelCNNPPConfig:
-    """A decoder's architecture, images and cells.
-
-    Arguments:
-        shapes: layer -> shape of one image's activations.
-    """
-    cells = tuple(Cell(cell_name(epoch, layer), layer, shapes[layer]) for epoch, layer in fit.cells)
-    spike_ins = spike_ins_for(experiment.config, (image.height, image.width), shapes, 0, 0)
-    if spike_ins is None:
-        return PixelCNNPPConfig(image, experiment.config.decoder, cells)
-    cells = spike_ins.decoder_cells(cells) if cells else ()
-    return PixelCNNPPConfig(image, experiment.config.decoder, cells, marked_pixels=spike_ins.pixels)
-
-
-def layer_shapes(experiment: Experiment, run: Run) -> dict[str, tuple[int, ...]]:
-    """Shapes of one image's activations by layer; no image is loaded."""
-    return dict(_layer_shapes(experiment.config.encoder, experiment.config.data, run.task))
-
-
-@lru_cache(maxsize=8)
-def _layer_shapes(encoder: EncoderConfig, data: DataConfig, task: Task) -> dict[str, tuple[int, ...]]:
-    image_shape, intensities, n_classes = image_space(data)
-    return tap_shapes(build_encoder(encoder, task, image_shape, intensities, n_classes, seed=0), image_shape)
-
-
-def _shapes(experiment: Experiment, fit: Fit) -> dict[str, tuple[int, ...]]:
-    """Those of a decoder's run; an unconditional decoder has none, and needs some only for spike-ins."""
-    if fit.run is None and not experiment.config.spike_in:
-        return {}
-    return layer_shapes(experiment, fit.run or experiment.runs[0])
-
-
-def readings_of(experiment: Experiment, fit: Fit) -> tuple[Reading, ...]:
-    """What a decoder is conditioned on: its cells, with spike-ins each in all its variants; no image is loaded."""
-    _, height, width = image_space(experiment.config.data).image_shape
-    spike_ins = spike_ins_for(experiment.config, (height, width), _shapes(experiment, fit), 0, 0)
-    return readings(fit.cells, spike_ins)
-
-
-def feed_for(experiment: Experiment, fit: Fit, scales: Mapping[str, float] | None = None) -> CellFeed:
-    """The images, and the activations of the cells that a decoder is conditioned on.
-
-    Arguments:
-        scales: cell -> factor of its mixed spike-ins, as the record of a fit has it; not needed to fit.
-    """
-    config, data = experiment.config, measured_images(experiment)
-    _, height, width = data.image_shape
-    shapes = _shapes(experiment, fit)
-    spike_ins = spike_ins_for(config, (height, width), shapes, len(data.decoder), len(data.evaluation))
-    if spike_ins is not None and scales is not None:
-        spike_ins.scales.update(scales)
-    return CellFeed(
-        images_in_order(data),
-        groups_of(data, config.activations.group_size),
-        open_activations(experiment, fit.run) if fit.run is not None else None,
-        fit.cells,
-        config.fitting.batch_size,
-        config.fitting.validation_images,
-        spike_ins,
-    )
-
-
-def _start_path(experiment: Experiment, fit: Fit, name: str) -> Path:
-    path = Path(experiment.config.checkpoints) / name / "decoders" / fit.key / "decoder.pt"
-    if not path.exists():
-        raise UserError(f"start_from names {name!r}, but {path} does not exist; finish that experiment first.")
-    return path
-
-
 def _start_from(experiment: Experiment, fit: Fit, decoder: PixelCNNPP) -> bool:
     """Take over the weights of another experiment's decoder of the same name; whether there was one to take over.
 
@@ -179,7 +45,7 @@ def _start_from(experiment: Experiment, fit: Fit, decoder: PixelCNNPP) -> bool:
     name = experiment.config.start_from
     if name is None:
         return False
-    path = _start_path(experiment, fit, name)
+    path = start_path(experiment, fit, name)
     own = decoder.state_dict()
     found = load_tensors(path)
     differing = [key for key in own if key not in found or own[key].shape != found[key].shape]

@@ -6,19 +6,20 @@ import contextlib
 from collections.abc import Callable
 from typing import Literal
 
+from ib_analysis.engines.choose import Engine, engine_for
+from ib_analysis.engines.launch import SHARED_STAGES, Launch
+from ib_analysis.engines.local import Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment
-from ib_analysis.stages.code_densities import density_units
 from ib_analysis.stages.collate import collate
+from ib_analysis.stages.density import density_units
 from ib_analysis.stages.draw import draw, print_table
 from ib_analysis.stages.dump import dump_units
-from ib_analysis.stages.engines import Engine, engine_for
 from ib_analysis.stages.fit import fit_units
-from ib_analysis.stages.launch import SHARED_STAGES, Launch
-from ib_analysis.stages.measure import code_length_units, probe_units
+from ib_analysis.stages.measure import code_length_units
 from ib_analysis.stages.prepare import prepare, record_config
+from ib_analysis.stages.probe import probe_units
 from ib_analysis.stages.sample import merge_samples, sample_units
 from ib_analysis.stages.train import train_units
-from ib_analysis.stages.workers import Unit, clear_remains, exclusive
 
 __all__ = ["Goal", "run_until"]
 

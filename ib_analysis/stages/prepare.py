@@ -10,7 +10,7 @@ import yaml
 from ib_analysis.artifacts import UserError, plain, write_text
 from ib_analysis.data import facts, save_splits
 from ib_analysis.experiment import Experiment
-from ib_analysis.stages.context import images_of, measured_images
+from ib_analysis.records.images import images_of, measured_images
 
 __all__ = ["prepare", "record_config"]
 

@@ -9,13 +9,14 @@ import torch
 from decoders import Condition, Minibatch, PixelCNNPP, code_length_maps_bits
 from ib_analysis.artifacts import Artifact, sha256_of_plain
 from ib_analysis.encoders import ResNetAutoencoder, reconstruct
+from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
 from ib_analysis.hdf5 import write_hdf5
-from ib_analysis.stages.collate import common_null_source
-from ib_analysis.stages.context import data_section, encoder_at, encoder_identities, images_of, measured_images
-from ib_analysis.stages.fit import decoder_artifact, feed_for, load_decoder
-from ib_analysis.stages.measure import load_arrays, save_arrays
-from ib_analysis.stages.workers import Progress, Unit
+from ib_analysis.records.arrays import load_arrays, save_arrays
+from ib_analysis.records.common_null import common_null_source
+from ib_analysis.records.decoders import decoder_artifact, feed_for, load_decoder
+from ib_analysis.records.encoders import encoder_at, encoder_identities
+from ib_analysis.records.images import data_section, images_of, measured_images
 
 _MAP = "map"
 """Prefix of the names of maps in a decoder's part."""

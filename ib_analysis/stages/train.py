@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run
-from ib_analysis.stages.context import encoder_recipe, images_of, new_encoder
-from ib_analysis.stages.workers import Progress, Unit
+from ib_analysis.records.encoders import encoder_recipe, new_encoder
+from ib_analysis.records.images import images_of
 from ib_analysis.training import is_complete, train
 
 __all__ = ["train_units"]

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from ib_analysis.activations import Activations, groups_of
 from ib_analysis.experiment import Experiment, Run
-from ib_analysis.stages.context import images_of
-from ib_analysis.stages.dump import open_activations
-from ib_analysis.stages.feed import images_in_order
+from ib_analysis.fits.feed import images_in_order
+from ib_analysis.records.activations import open_activations
+from ib_analysis.records.images import images_of
 from ib_analysis.studies.altered import ConstantActivations, ImageItself, ShuffledActivations
-from ib_analysis.studies.sign_codes import SignCodes
+from ib_analysis.studies.controls.sign_codes import SignCodes
 
 __all__ = ["CONDITIONS", "conditions_of"]
 

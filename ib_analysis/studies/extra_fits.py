@@ -15,18 +15,21 @@ import torch
 
 from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig
 from decoders.config import Architecture
-from decoders.fitting import FittingConfig
+from decoders.fitting.fit import FittingConfig
 from decoders.transfer import take_weights
 from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import Artifact, UserError, load_tensors, plain, sha256_of_plain
+from ib_analysis.engines.choose import engine_for
+from ib_analysis.engines.local import Progress, Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
-from ib_analysis.stages.context import data_section, encoder_identities, images_of
-from ib_analysis.stages.engines import engine_for
-from ib_analysis.stages.feed import CellFeed, images_in_order
-from ib_analysis.stages.fit import decoder_artifact, load_decoder
-from ib_analysis.stages.fit_artifact import fit_artifact
-from ib_analysis.stages.measure import NULL, NULL_VALIDATION, load_arrays, measure_code_lengths
-from ib_analysis.stages.workers import Progress, Unit, clear_remains, exclusive
+from ib_analysis.fits.artifact import fit_artifact
+from ib_analysis.fits.feed import CellFeed, images_in_order
+from ib_analysis.records.arrays import load_arrays
+from ib_analysis.records.code_lengths import NULL, NULL_VALIDATION
+from ib_analysis.records.decoders import decoder_artifact, load_decoder
+from ib_analysis.records.encoders import encoder_identities
+from ib_analysis.records.images import data_section, images_of
+from ib_analysis.stages.measure import measure_code_lengths
 from ib_analysis.studies.conditions import conditions_of
 
 __all__ = ["ExtraFit", "ExtraFits"]

@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from fitting_toys import CELLS, IndependentPixels, Memory, ToyData
 
-from decoders.fitting import FittingConfig, fit
+from decoders.fitting.fit import FittingConfig, fit
 
 CONFIG = FittingConfig(
     steps=30, learning_rate=0.1, betas=(0.9, 0.99), validate_every=10, save_every=7, null_share=0.2, patience=2

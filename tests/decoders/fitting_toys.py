@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from decoders.conditioning import Condition
 from decoders.config import Cell, ImageSpace
 from decoders.dropout import Dropout
-from decoders.fitting import Minibatch
+from decoders.fitting.fit import Minibatch
 
 IMAGE = ImageSpace(channels=1, height=2, width=2, intensities=3)
 CELLS = (Cell("epoch_0000/h3", "h3", (2,)), Cell("epoch_0001/h3", "h3", (3,)))

@@ -10,11 +10,11 @@ from accelerate import Accelerator
 from decoder_builders import CELLS, build, conditions
 
 from decoders import Architecture, Cell, Condition, ImageSpace, Minibatch, PixelCNNPP, PixelCNNPPConfig
-from decoders.batches import on_device, rows
 from decoders.code_lengths import code_lengths_bits
 from decoders.conditioning import Conditioning
-from decoders.sampling import sample_naive
-from decoders.validation import validation_bits
+from decoders.fitting.batches import on_device, rows
+from decoders.fitting.validation import validation_bits
+from decoders.sampling.sample import sample_naive
 
 IMAGE = ImageSpace(1, 8, 8, 8)
 COINS = Cell("coins", "coins", (1, 8, 8))

@@ -7,7 +7,7 @@ import torch
 from decoders import Architecture, ImageSpace, Minibatch, PixelCNNPP, PixelCNNPPConfig, code_lengths_bits
 from decoders.outputs.categorical import Categorical
 from decoders.precision import full_precision
-from decoders.sampling import sample_naive
+from decoders.sampling.sample import sample_naive
 
 
 def settings():

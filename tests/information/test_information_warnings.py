@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decoders import fit_warnings
+from decoders.fitting import warnings as fit_warnings
 from ib_analysis.information.intervals import Interval
 from ib_analysis.information.warnings import (
     EXPLANATIONS,

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ib_analysis.brackets.counted import entropy_from_counts
 from ib_analysis.cli import main
 from ib_analysis.information.brackets_table import BracketRow
 from ib_analysis.information.intervals import Interval
 from ib_analysis.information.table import read_table
-from ib_analysis.stages.counted import entropy_from_counts
 
 OPTIONS = [
     "--tasks", "[classification]", "--encoder.width", "1", "--encoder.shortcut", "B", "--training.epochs", "30",

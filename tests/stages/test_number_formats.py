@@ -16,11 +16,11 @@ from ib_analysis.artifacts import sha256_of_file
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.experiment import Experiment
 from ib_analysis.information.table import InformationRow, read_table
-from ib_analysis.stages import codes
-from ib_analysis.stages.codes import Code, codes_of
-from ib_analysis.stages.collate import _bounds
-from ib_analysis.stages.context import images_of
-from ib_analysis.stages.dump import open_activations
+from ib_analysis.records import codes
+from ib_analysis.records.activations import open_activations
+from ib_analysis.records.codes import Code, codes_of
+from ib_analysis.records.images import images_of
+from ib_analysis.tables.information import _bounds
 
 QUANTIZED = ["--number_formats", "[float32, w4a4_ends8]", "--tasks", "[classification]"]
 LONG_ENOUGH = ["--training.epochs", "30", "--training.checkpoints", "[0, 20, 30]"]  # 60 steps; inputs from the 51st on

@@ -16,12 +16,12 @@ from ib_analysis import load_results
 from ib_analysis.activations import Groups
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.experiment import Experiment
+from ib_analysis.fits import artifact as fit_artifact
+from ib_analysis.fits.feed import CellFeed
+from ib_analysis.fits.spike_ins import SpikeIns
 from ib_analysis.information.spike_ins import recovered_fraction
+from ib_analysis.records.images import images_of, measured_images
 from ib_analysis.spike_ins import coin_pixels, draw_coins, mixing_for, overwrite
-from ib_analysis.stages import fit_artifact
-from ib_analysis.stages.context import images_of, measured_images
-from ib_analysis.stages.feed import CellFeed
-from ib_analysis.stages.spike_ins import SpikeIns
 
 SMALL = ["--tasks", "[classification]", "--layers", "[h3,h4]"]
 NAMES = ("spike_in_recovered", "spike_in_mixed_recovered")

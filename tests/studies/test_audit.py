@@ -11,12 +11,12 @@ import pytest
 from decoders import PixelCNNPP, code_lengths_bits
 from ib_analysis.cli import main, parse_config
 from ib_analysis.experiment import Experiment, ExperimentConfig
-from ib_analysis.information.audit_table import AuditRow
-from ib_analysis.information.hysteresis_table import HysteresisRow
+from ib_analysis.fits import unfinished
 from ib_analysis.information.table import read_table
-from ib_analysis.stages import unfinished
 from ib_analysis.studies.audit import AuditConfig
+from ib_analysis.studies.audit.hysteresis import HysteresisRow
 from ib_analysis.studies.audit.plan import Plan
+from ib_analysis.studies.audit.rows import AuditRow
 
 STUDY = Path("checkpoints/tiny/studies/audit")
 OPTIONS = ["--audit.cells", "3", "--audit.multiples", "[1,2]"]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decoders.fitting import FittingConfig
-from decoders.schedule import cooldown_start
+from decoders.fitting.fit import FittingConfig
+from decoders.fitting.schedule import cooldown_start
 from ib_analysis.experiment import Fit, Run
 from ib_analysis.studies.audit.plan import scaled_fitting
 from ib_analysis.studies.audit.sample import sample_cells

@@ -11,16 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from decoders.config import Architecture
-from decoders.fitting import FittingConfig, cooldown_start
+from decoders.fitting.fit import FittingConfig, cooldown_start
 from ib_analysis.artifacts import UserError
 from ib_analysis.cli import main
 from ib_analysis.experiment import Experiment, ExperimentConfig
-from ib_analysis.information.budget_table import BudgetRow
 from ib_analysis.information.table import read_table, write_table
-from ib_analysis.plots import budget as figure
 from ib_analysis.plots.style import drawing_style
-from ib_analysis.studies.budget import BudgetConfig
+from ib_analysis.studies.budget import BudgetConfig, figure
 from ib_analysis.studies.budget.plan import budgets, scaled, study_of
+from ib_analysis.studies.budget.rows import BudgetRow
 
 OPTIONS = ["--tasks", "[classification]", "--layers", "[h3, h4]"]
 STUDY = ["--budget.step_factors", "[0.5, 1]", "--budget.filter_factors", "[1, 2]", "--budget.blocks", "[1]"]

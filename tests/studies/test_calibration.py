@@ -12,15 +12,14 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from decoders.config import Architecture
-from decoders.fitting import FittingConfig
+from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError, load_tensors
 from ib_analysis.data import FactorsConfig
-from ib_analysis.information.calibration_table import CalibrationRow
-from ib_analysis.plots import calibration as figure
+from ib_analysis.fits import unfinished
 from ib_analysis.plots.style import WARNED, drawing_style
-from ib_analysis.stages import unfinished
-from ib_analysis.studies.calibration import CalibrationConfig, calibrate
+from ib_analysis.studies.calibration import CalibrationConfig, calibrate, figure
 from ib_analysis.studies.calibration.plan import Calibration
+from ib_analysis.studies.calibration.rows import CalibrationRow
 from ib_analysis.studies.calibration.sources import SplitSizes
 
 TINY = CalibrationConfig(

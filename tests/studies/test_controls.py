@@ -13,19 +13,19 @@ import torch
 
 from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig, code_lengths_bits, fit
 from decoders.config import Architecture
-from decoders.fitting import FittingConfig
+from decoders.fitting.fit import FittingConfig
 from ib_analysis.activations import Activations, Groups
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.experiment import Experiment
+from ib_analysis.fits.feed import CellFeed
 from ib_analysis.information import ProbeConfig, ProbeSplit, paired_bootstrap_interval, usable_information
-from ib_analysis.information.controls_table import CONTROLS, ControlRow, is_near_zero, may_be_below
 from ib_analysis.information.table import read_table
 from ib_analysis.results import Results
-from ib_analysis.stages.feed import CellFeed
 from ib_analysis.studies.altered import IMAGE, ImageItself, ShuffledActivations
 from ib_analysis.studies.controls import ControlsConfig, permuted_labels
 from ib_analysis.studies.controls.permuted_labels import permuted, probe_permuted
 from ib_analysis.studies.controls.plan import Controls
+from ib_analysis.studies.controls.row import CONTROLS, ControlRow, is_near_zero, may_be_below
 from ib_analysis.studies.controls.rows import rows_of
 from ib_analysis.studies.controls.summary import summary
 from ib_analysis.studies.extra_fits import ExtraFits

@@ -14,8 +14,8 @@ from decoders.config import Architecture
 from ib_analysis.data import DataConfig, FactorsConfig, split_sizes
 from ib_analysis.encoders import EncoderConfig
 from ib_analysis.experiment import ActivationsConfig, Experiment, ExperimentConfig
-from ib_analysis.studies.describe import cost
-from ib_analysis.studies.passes import count_passes
+from ib_analysis.studies.describe.command import cost
+from ib_analysis.studies.describe.passes import count_passes
 from ib_analysis.training import TrainingConfig
 
 # Decoder images: 24 for fitting, 8 for validation. Three epochs (0, 1, 2) with two layers: six cells.
@@ -98,7 +98,7 @@ def test_the_counts_are_those_of_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, spike_in: int
 ) -> None:
     """Evaluation passes of the decoder, counted while the stages run."""
-    from ib_analysis.stages import fit, measure, prepare, train
+    from ib_analysis.stages import fit, measure, prepare, probe, train
     from ib_analysis.stages.dump import dump_units
 
     monkeypatch.chdir(tmp_path)
@@ -143,7 +143,7 @@ def test_the_counts_are_those_of_a_run(
     run_all(dump_units(experiment))
     run_all(fit.fit_units(experiment))
     run_all(measure.code_length_units(experiment))
-    run_all(measure.probe_units(experiment))
+    run_all(probe.probe_units(experiment))
     passes = count_passes(experiment, split_sizes(CONFIG.data))
     initialised = 2 * 8  # once per fit, on one minibatch
     assert seen["evaluated"] == passes.validated + passes.measured + initialised

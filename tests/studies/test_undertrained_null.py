@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from decoders.certificate import ASYMPTOTE_NOT_IDENTIFIED, Certificate
 from decoders.config import Architecture
-from decoders.fitting import FittingConfig
-from ib_analysis.information.calibration_table import CalibrationRow
+from decoders.fitting.certificate import ASYMPTOTE_NOT_IDENTIFIED, Certificate
+from decoders.fitting.fit import FittingConfig
 from ib_analysis.information.certificates_table import CONVERGED_BITS
 from ib_analysis.information.table import read_table
-from ib_analysis.stages.certificates import NULL_CONDITION, certificates_of
 from ib_analysis.studies.calibration import CalibrationConfig, calibrate
+from ib_analysis.studies.calibration.rows import CalibrationRow
 from ib_analysis.studies.calibration.sources import SplitSizes
+from ib_analysis.tables.certificates import NULL_CONDITION, certificates_of
 
 H_X = 8.0
 """Four pixels, each a coin and a bit of noise: every image that can occur has the probability 2^-8."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ib_analysis.artifacts import Artifact, sha256_of_file
 from ib_analysis.experiment import Experiment
-from ib_analysis.information.audit_summary import audit_summary, hysteresis_summary
 from ib_analysis.stages.pipeline import run_until
 from ib_analysis.studies.audit.config import AuditConfig
 from ib_analysis.studies.audit.plan import Plan, check
+from ib_analysis.studies.audit.summary import audit_summary, hysteresis_summary
 from ib_analysis.studies.audit.tables import audit_table, hysteresis_path, hysteresis_table, table_path
 
 __all__ = ["check", "extent", "run"]
@@ -24,7 +24,7 @@ def extent(experiment: Experiment, settings: AuditConfig) -> str:
 def run(experiment: Experiment, settings: AuditConfig) -> None:
     """Run whatever is missing of an experiment and of its audit, draw the figure and print the tables.
 
-    Writes ``audit.csv`` (see `ib_analysis.information.audit_table`) and, if asked for, ``hysteresis.csv`` into
+    Writes ``audit.csv`` (see `ib_analysis.studies.audit.rows`) and, if asked for, ``hysteresis.csv`` into
     ``checkpoints/<experiment>/studies/audit``, and ``figures/<experiment>/audit.png``.
 
     Raises:
@@ -49,8 +49,8 @@ def _draw(experiment: Experiment, table: Path, hysteresis: Path | None) -> Path:
     sources = {path.name: sha256_of_file(path) for path in (table, hysteresis) if path is not None}
     artifact = Artifact(experiment.figures / "audit.png", "figure", {}, sources)
     if artifact.status() != "complete" or not artifact.path.with_suffix(".svg").exists():
-        from ib_analysis.plots import audit as figure  # matplotlib is slow to import
         from ib_analysis.plots.style import drawing_style, save
+        from ib_analysis.studies.audit import figure  # matplotlib is slow to import
 
         artifact.begin()
         with drawing_style():

@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import cached_property
 
 from decoders.config import Architecture
-from decoders.fitting import FittingConfig
+from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError
 from ib_analysis.experiment import Experiment, Fit
-from ib_analysis.stages.fit import decoder_artifact
+from ib_analysis.records.decoders import decoder_artifact
 from ib_analysis.studies.audit.config import AuditConfig
 from ib_analysis.studies.audit.sample import SharedCell, sample_cells
 from ib_analysis.studies.extra_fits import ExtraFit, ExtraFits

@@ -11,17 +11,18 @@ import numpy as np
 from decoders import PixelCNNPP, PixelCNNPPConfig
 from ib_analysis.artifacts import Artifact, plain, sha256_of_file, sha256_of_plain
 from ib_analysis.experiment import Fit
-from ib_analysis.information.audit_table import NO_REMEDY, AuditRow, Cost, Measured, Place, audit_row, pool
-from ib_analysis.information.hysteresis_table import HysteresisRow, hysteresis_rows
 from ib_analysis.information.intervals import Bootstrap
 from ib_analysis.information.table import read_table, write_table
+from ib_analysis.records.arrays import load_arrays
+from ib_analysis.records.code_lengths import NULL, code_length_artifact
+from ib_analysis.records.decoders import decoder_artifact, decoder_network
 from ib_analysis.results import load_results
-from ib_analysis.stages.fit import decoder_artifact, decoder_network
-from ib_analysis.stages.measure import NULL, code_length_artifact, load_arrays
+from ib_analysis.studies.audit.hysteresis import HysteresisRow, hysteresis_rows
 from ib_analysis.studies.audit.plan import BACKWARD, FINE_TUNE, FORWARD, Plan
+from ib_analysis.studies.audit.rows import NO_REMEDY, AuditRow, Cost, Measured, Place, audit_row, pool
 from ib_analysis.studies.audit.sample import SharedCell
-from ib_analysis.studies.describe import BACKWARD as BACKWARD_PASSES
-from ib_analysis.studies.describe import decoder_flops
+from ib_analysis.studies.describe.command import BACKWARD as BACKWARD_PASSES
+from ib_analysis.studies.describe.command import decoder_flops
 from ib_analysis.studies.extra_fits import ExtraFit
 
 __all__ = ["audit_table", "hysteresis_path", "hysteresis_table", "table_path"]

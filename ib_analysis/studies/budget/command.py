@@ -32,7 +32,7 @@ def run(experiment: Experiment, settings: BudgetConfig) -> None:
     """Run whatever is missing of the encoders and of the budget curves, draw them and print their table.
 
     One decoder per budget for all cells of one encoder, with the null condition as its own L0. Writes ``budget.csv``
-    (see `ib_analysis.information.budget_table`) under ``checkpoints/<experiment>/studies/budget``, and the figure
+    (see `ib_analysis.studies.budget.rows`) under ``checkpoints/<experiment>/studies/budget``, and the figure
     ``budget`` into the experiment's figures.
 
     Raises:
@@ -52,8 +52,8 @@ def run(experiment: Experiment, settings: BudgetConfig) -> None:
 
 def _draw(experiment: Experiment, folder: Path) -> list[str]:
     # matplotlib is slow to import
-    from ib_analysis.plots import budget as figure
     from ib_analysis.plots.style import drawing_style, save
+    from ib_analysis.studies.budget import figure
 
     with drawing_style():
         written = [

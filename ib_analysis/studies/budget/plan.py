@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from decoders.config import Architecture
-from decoders.fitting import FittingConfig
+from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError
 from ib_analysis.experiment import Experiment, Run
 from ib_analysis.studies.budget.config import BudgetConfig

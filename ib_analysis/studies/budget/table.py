@@ -9,17 +9,17 @@ import numpy as np
 from decoders import PixelCNNPP
 from ib_analysis.artifacts import Artifact, sha256_of_plain
 from ib_analysis.experiment import cell_name
-from ib_analysis.information.budget_table import BudgetRow
 from ib_analysis.information.intervals import Bootstrap, paired_bootstrap_intervals
 from ib_analysis.information.plain_text import align
 from ib_analysis.information.table import read_table, write_table
 from ib_analysis.information.warnings import join_warnings
-from ib_analysis.stages.certificates import certificates_of
-from ib_analysis.stages.context import images_of
-from ib_analysis.stages.measure import NULL
+from ib_analysis.records.code_lengths import NULL
+from ib_analysis.records.images import images_of
 from ib_analysis.studies.budget.plan import Budget
-from ib_analysis.studies.describe import BACKWARD, decoder_flops
+from ib_analysis.studies.budget.rows import BudgetRow
+from ib_analysis.studies.describe.command import BACKWARD, decoder_flops
 from ib_analysis.studies.extra_fits import ExtraFits
+from ib_analysis.tables.certificates import certificates_of
 
 __all__ = ["summary", "tabulate"]
 

@@ -6,7 +6,7 @@ import torch
 import yaml
 
 from ib_analysis.artifacts import UserError, plain, write_text
-from ib_analysis.stages.workers import Workers, clear_remains, exclusive
+from ib_analysis.engines.local import Workers, clear_remains, exclusive
 from ib_analysis.studies.calibration.config import CalibrationConfig
 from ib_analysis.studies.calibration.fit import fit_units, measure_units
 from ib_analysis.studies.calibration.plan import Calibration
@@ -18,7 +18,7 @@ __all__ = ["calibrate"]
 def calibrate(config: CalibrationConfig) -> None:
     """Run whatever is missing of a calibration, draw its figure and print its table.
 
-    Writes ``calibration.csv`` (see `ib_analysis.information.calibration_table`) beside the decoders and code lengths
+    Writes ``calibration.csv`` (see `ib_analysis.studies.calibration.rows`) beside the decoders and code lengths
     under ``checkpoints/<name>``, and the figure under ``figures/<name>``.
 
     Raises:
@@ -44,8 +44,8 @@ def calibrate(config: CalibrationConfig) -> None:
 
 def _draw(calibration: Calibration) -> list[str]:
     # matplotlib is slow to import
-    from ib_analysis.plots import calibration as figure
     from ib_analysis.plots.style import drawing_style, save
+    from ib_analysis.studies.calibration import figure
 
     with drawing_style():
         written = [

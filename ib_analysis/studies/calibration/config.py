@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from decoders.config import Architecture
-from decoders.fitting import FittingConfig
+from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError
 from ib_analysis.data import FactorsConfig
 from ib_analysis.studies.calibration.sources import SplitSizes

@@ -8,10 +8,10 @@ import torch
 from decoders import PixelCNNPP
 from ib_analysis.activations import Part
 from ib_analysis.artifacts import Artifact, load_tensors, sha256_of_plain
-from ib_analysis.stages.feed import name_of
-from ib_analysis.stages.fit_artifact import fit_artifact
+from ib_analysis.engines.local import Progress, Unit
+from ib_analysis.fits.artifact import fit_artifact
+from ib_analysis.fits.feed import name_of
 from ib_analysis.stages.measure import measure_code_lengths
-from ib_analysis.stages.workers import Progress, Unit
 from ib_analysis.studies.calibration.config import CalibrationConfig
 from ib_analysis.studies.calibration.plan import NULL, NULL_VALIDATION, Calibration, SourceFit
 

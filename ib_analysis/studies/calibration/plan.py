@@ -12,11 +12,11 @@ import torch
 from decoders import Cell as DecoderCell
 from decoders import ImageSpace, PixelCNNPPConfig
 from decoders.config import Architecture
-from decoders.fitting import FittingConfig
+from decoders.fitting.fit import FittingConfig
 from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import Artifact, UserError, plain, sha256_of_plain
 from ib_analysis.data import ImageData
-from ib_analysis.stages.feed import CellFeed, images_in_order, name_of
+from ib_analysis.fits.feed import CellFeed, images_in_order, name_of
 from ib_analysis.studies.calibration.config import CalibrationConfig
 from ib_analysis.studies.calibration.outputs import Cell, ChannelOutputs
 from ib_analysis.studies.calibration.sources import CoinImages, FactorImages, Source, SplitSizes, symbols_in_order

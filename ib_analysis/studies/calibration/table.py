@@ -7,21 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ib_analysis.information.calibration_table import CalibrationRow, tolerance_bits
+from ib_analysis.fits.feed import name_of
 from ib_analysis.information.estimates import lower_bound, usable_information
 from ib_analysis.information.intervals import Bootstrap, paired_bootstrap_intervals
 from ib_analysis.information.table import read_table, write_table
+from ib_analysis.information.tolerance import tolerance_bits
 from ib_analysis.information.warnings import (
     information_above_upper_bound,
     join_warnings,
     not_finite,
     own_null_much_worse_than_common,
 )
-from ib_analysis.stages.feed import name_of
-from ib_analysis.stages.measure import load_arrays
+from ib_analysis.records.arrays import load_arrays
 from ib_analysis.studies.calibration.channels import channel_of
 from ib_analysis.studies.calibration.outputs import Cell
 from ib_analysis.studies.calibration.plan import NULL, NULL_VALIDATION, Calibration, SourceFit
+from ib_analysis.studies.calibration.rows import CalibrationRow
 
 __all__ = ["summary", "tabulate"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 from ib_analysis.artifacts import Artifact, UserError
+from ib_analysis.engines.local import Workers, exclusive
 from ib_analysis.experiment import Experiment
-from ib_analysis.information.controls_table import CONTROLS, ControlRow
 from ib_analysis.information.table import read_table, write_table
 from ib_analysis.stages.pipeline import run_until
-from ib_analysis.stages.workers import Workers, exclusive
 from ib_analysis.studies.controls.config import ControlsConfig
 from ib_analysis.studies.controls.permuted_labels import permuted_label_units
 from ib_analysis.studies.controls.plan import Controls
+from ib_analysis.studies.controls.row import CONTROLS, ControlRow
 from ib_analysis.studies.controls.rows import rows_of
 from ib_analysis.studies.controls.summary import summary
 
@@ -37,7 +37,7 @@ def extent(experiment: Experiment, settings: ControlsConfig) -> str:
 def run(experiment: Experiment, settings: ControlsConfig) -> None:
     """Run what is missing of an experiment and of its controls, draw their figure and print their table.
 
-    Writes ``checkpoints/<experiment>/controls.csv`` (see `ib_analysis.information.controls_table`) with the rows of
+    Writes ``checkpoints/<experiment>/controls.csv`` (see `ib_analysis.studies.controls.row`) with the rows of
     all controls that are finished with these settings, and the figure ``figures/<experiment>/controls.png``.
 
     Raises:
@@ -91,8 +91,8 @@ def _finished(controls: Controls, name: str) -> Artifact | None:
 
 def _draw(experiment: Experiment) -> list[str]:
     # matplotlib is slow to import
-    from ib_analysis.plots import controls as figure
     from ib_analysis.plots.style import drawing_style, save
+    from ib_analysis.studies.controls import figure
 
     with drawing_style():
         drawn = figure.draw(experiment.folder / "controls.csv")

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from ib_analysis.activations import Part
+from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit
 from ib_analysis.information.features import pool_features
 from ib_analysis.information.probe import ProbeConfig, ProbeSplit, probe_targets
-from ib_analysis.stages.context import images_of
-from ib_analysis.stages.fit import feed_for
-from ib_analysis.stages.measure import load_arrays, save_arrays
-from ib_analysis.stages.workers import Progress, Unit
+from ib_analysis.records.arrays import load_arrays, save_arrays
+from ib_analysis.records.decoders import feed_for
+from ib_analysis.records.images import images_of
 from ib_analysis.studies.controls.config import ControlsConfig
 from ib_analysis.studies.controls.plan import Controls
 

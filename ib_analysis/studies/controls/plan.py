@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from decoders.fitting import FittingConfig
+from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import Artifact, UserError, plain, sha256_of_file, sha256_of_plain
 from ib_analysis.experiment import Experiment, Run, cell_name
-from ib_analysis.information.controls_table import CONTROLS
-from ib_analysis.stages.context import data_section, encoder_identities, images_of
-from ib_analysis.stages.fit import layer_shapes
-from ib_analysis.stages.measure import probe_artifact
+from ib_analysis.records.encoders import encoder_identities, layer_shapes
+from ib_analysis.records.images import data_section, images_of
+from ib_analysis.records.probes import probe_artifact
 from ib_analysis.studies.altered import IMAGE
 from ib_analysis.studies.controls.config import ControlsConfig
+from ib_analysis.studies.controls.row import CONTROLS
+from ib_analysis.studies.controls.sign_codes import check_units, sign_layer
 from ib_analysis.studies.extra_fits import ExtraFit, ExtraFits
-from ib_analysis.studies.sign_codes import check_units, sign_layer
 
 __all__ = ["Controls"]
 

@@ -8,7 +8,17 @@ from collections.abc import Callable
 import numpy as np
 
 from ib_analysis.experiment import cell_name
-from ib_analysis.information.controls_table import (
+from ib_analysis.information.estimates import lower_bound, plug_in_entropy_bits, usable_information
+from ib_analysis.information.intervals import Interval
+from ib_analysis.information.warnings import information_above_upper_bound
+from ib_analysis.records.arrays import load_arrays
+from ib_analysis.records.code_lengths import NULL
+from ib_analysis.records.images import images_of
+from ib_analysis.records.probes import best_kind, probe_artifact
+from ib_analysis.studies.conditions import conditions_of
+from ib_analysis.studies.controls.data_processing import losses_along_layers
+from ib_analysis.studies.controls.plan import Controls
+from ib_analysis.studies.controls.row import (
     COMMON_NULL,
     LOWER_BOUND,
     OWN_NULL,
@@ -18,16 +28,8 @@ from ib_analysis.information.controls_table import (
     may_be_below,
     verdict,
 )
-from ib_analysis.information.data_processing import losses_along_layers
-from ib_analysis.information.estimates import lower_bound, plug_in_entropy_bits, usable_information
-from ib_analysis.information.intervals import Interval
-from ib_analysis.information.warnings import information_above_upper_bound
-from ib_analysis.stages.context import images_of
-from ib_analysis.stages.measure import NULL, best_kind, load_arrays, probe_artifact
-from ib_analysis.studies.conditions import conditions_of
-from ib_analysis.studies.controls.plan import Controls
+from ib_analysis.studies.controls.sign_codes import SignCodes, units_of
 from ib_analysis.studies.controls.writer import Writer, of_the_fit
-from ib_analysis.studies.sign_codes import SignCodes, units_of
 
 __all__ = ["rows_of"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ib_analysis.information.controls_table import ControlRow
+from ib_analysis.studies.controls.row import ControlRow
 
 __all__ = ["summary"]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from ib_analysis.experiment import Run
-from ib_analysis.information.controls_table import ControlRow
 from ib_analysis.information.intervals import Bootstrap, Interval, paired_bootstrap_interval
 from ib_analysis.information.warnings import join_warnings, not_finite, split_warnings
 from ib_analysis.results import load_results
 from ib_analysis.studies.controls.plan import Controls
+from ib_analysis.studies.controls.row import ControlRow
 
 __all__ = ["Writer", "of_the_fit"]
 

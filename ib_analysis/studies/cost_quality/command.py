@@ -34,7 +34,7 @@ def run(experiment: Experiment, settings: CostQualityConfig) -> None:
 
     Trains classifiers on the experiment's encoder images with its training settings, each depth, width, format and seed
     once, and evaluates them image by image. Writes ``cost_quality.csv``, ``cost_quality_points.csv`` and
-    ``dominance.csv`` (see `ib_analysis.information.cost_quality_table`) under
+    ``dominance.csv`` (see `ib_analysis.studies.cost_quality.rows`) under
     ``checkpoints/<experiment>/studies/cost_quality``, and the figures ``cost_quality`` and ``generalization_gap``.
 
     Raises:
@@ -52,13 +52,13 @@ def run(experiment: Experiment, settings: CostQualityConfig) -> None:
 
 def _draw(study: CostQuality) -> list[str]:
     # matplotlib is slow to import
-    from ib_analysis.plots import cost_quality, generalization_gap
     from ib_analysis.plots.style import drawing_style, save
+    from ib_analysis.studies.cost_quality import figure, generalization_gap
 
     with drawing_style():
         written = [
             path
-            for module in (cost_quality, generalization_gap)
+            for module in (figure, generalization_gap)
             for name, drawn in module.draw(study.folder)
             for path in save(drawn, study.experiment.figures, name)
         ]

@@ -14,11 +14,12 @@ from decoders.precision import full_precision
 from ib_analysis.artifacts import UserError
 from ib_analysis.data import Split
 from ib_analysis.encoders import TappedNetwork
+from ib_analysis.engines.choose import engine_for
+from ib_analysis.engines.local import Progress, Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.hdf5 import write_hdf5
-from ib_analysis.stages.context import images_of, new_encoder
-from ib_analysis.stages.engines import engine_for
-from ib_analysis.stages.workers import Progress, Unit, clear_remains, exclusive
+from ib_analysis.records.encoders import new_encoder
+from ib_analysis.records.images import images_of
 from ib_analysis.studies.cost_quality.config import CostQualityConfig
 from ib_analysis.studies.cost_quality.plan import CostQuality, Network
 from ib_analysis.training import is_complete, load_encoder, train

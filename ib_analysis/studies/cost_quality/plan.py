@@ -13,7 +13,8 @@ from ib_analysis.data import Space, image_space, split_sizes
 from ib_analysis.encoders import TappedNetwork, layer_works
 from ib_analysis.experiment import Experiment, Run
 from ib_analysis.quantization import FormatCost, format_cost, number_format, plan
-from ib_analysis.stages.context import encoder_recipe, images_of, initial_encoder
+from ib_analysis.records.encoders import encoder_recipe, initial_encoder
+from ib_analysis.records.images import images_of
 from ib_analysis.studies.cost_quality.config import CostQualityConfig
 from ib_analysis.training import checkpoint_artifact
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ib_analysis.information.cost_quality_table import COST_MODELS, DominanceRow
-from ib_analysis.information.dominance_words import verdict_sentences
 from ib_analysis.information.plain_text import align
+from ib_analysis.studies.cost_quality.rows import COST_MODELS, DominanceRow
 from ib_analysis.studies.cost_quality.table import Tables
+from ib_analysis.studies.cost_quality.verdicts import verdict_sentences
 
 __all__ = ["summary"]
 

@@ -8,20 +8,15 @@ from itertools import permutations
 
 import numpy as np
 
-from ib_analysis.information.cost_quality_table import (
-    COST_MODELS,
-    CostQualityPointRow,
-    CostQualityRow,
-    DominanceRow,
-)
-from ib_analysis.information.dominance import dominance, efficient, resampled
 from ib_analysis.information.intervals import Bootstrap, Interval, paired_bootstrap_intervals
-from ib_analysis.information.pooled_seeds import means_over_seeds
 from ib_analysis.information.table import read_table, write_table
 from ib_analysis.information.warnings import join_warnings, split_warnings
-from ib_analysis.stages.context import images_of
+from ib_analysis.records.images import images_of
+from ib_analysis.studies.cost_quality.dominance import dominance, efficient, resampled
 from ib_analysis.studies.cost_quality.evaluate import read_evaluation
 from ib_analysis.studies.cost_quality.plan import CostQuality, Network
+from ib_analysis.studies.cost_quality.pooled_seeds import means_over_seeds
+from ib_analysis.studies.cost_quality.rows import COST_MODELS, CostQualityPointRow, CostQualityRow, DominanceRow
 
 __all__ = ["Tables", "difference_of_samples", "tabulate"]
 

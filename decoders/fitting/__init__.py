@@ -1,0 +1,1 @@
+"""Maximum likelihood: the loop, its schedule, checkpoints and validations, and how a fit is judged."""

@@ -1,0 +1,157 @@
+"""The record of a fit, and its state: all that is needed to go on exactly where it was."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decoders.fitting.averaging import update_average
+from decoders.fitting.flat_parameters import FlatParameters
+from decoders.fitting.schedule import FittingConfig
+
+__all__ = ["CurvePoint", "Fit", "FitState", "Numbers", "Snapshot"]
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One validation of a fit. Code lengths are means in bits per image."""
+
+    step: int
+    """Steps done."""
+    training_bits: float
+    """Of the training minibatches since the last validation, with dropout and the weights of the moment."""
+    validation_bits: float
+    """Of the validation images given their conditions, with the averaged weights."""
+    validation_null_bits: float
+    """Of the validation images under the null condition, with the averaged weights."""
+    learning_rate: float
+    """Of the last step."""
+    cell_bits: dict[str, float] = field(default_factory=dict)
+    """Of the validation images given their conditions, for the images of each cell by themselves."""
+
+
+@dataclass
+class Fit:
+    """The record of a fit."""
+
+    curve: list[CurvePoint]
+    """One point per validation."""
+    best_step: int
+    """Step of the best validation, whose averaged weights the decoder now has."""
+    steps_done: int
+    """Steps done when the fit ended."""
+    early_stopped: bool
+    """Whether it ended because of ``patience``."""
+    warnings: tuple[str, ...]
+    """Names from `fit_warnings`, judged by the mean of all validation images: numbers from a fit with a warning are not
+    to be published."""
+    cell_warnings: dict[str, tuple[str, ...]]
+    """The same for each cell by itself: a decoder may have learned to read one layer and still be learning another."""
+    null_warnings: tuple[str, ...]
+    """The same for the null condition, which is what matters where it serves as L0."""
+    seconds: float
+    """Wall-clock time of all sittings together; nothing depends on it."""
+    micro_batch: int | None
+    """Images that were computed at once where the minibatch did not fit in memory; None if it did."""
+
+
+@dataclass
+class Numbers:
+    """The part of the state that is plain numbers."""
+
+    step: int = 0
+    curve: list[CurvePoint] = field(default_factory=list)
+    best_step: int = 0
+    best_bits: float = float("inf")
+    validations_since_best: int = 0
+    rate_factor: float = 1.0
+    """What the recoveries from non-finite numbers have left of the learning rate."""
+    recoveries: int = 0
+    training_bits_sum: float = 0.0
+    training_steps: int = 0
+    micro_batch: int | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A state at one step; its tensors are never changed afterwards."""
+
+    numbers: Numbers
+    tensors: dict[str, Tensor]
+    """Flat tensors: weights, average, first_moment, second_moment, and best as soon as there is one."""
+
+    def plain(self) -> dict[str, Any]:
+        """As lists, dicts, numbers, strings and CPU tensors, for ``torch.load(weights_only=True)``."""
+        return {
+            "numbers": dataclasses.asdict(self.numbers),
+            "tensors": {name: tensor.cpu() for name, tensor in self.tensors.items()},
+        }
+
+    @staticmethod
+    def from_plain(state: dict[str, Any], device: torch.device) -> Snapshot:
+        """The inverse of :meth:`plain`."""
+        curve = [CurvePoint(**point) for point in state["numbers"]["curve"]]
+        numbers = Numbers(**{**state["numbers"], "curve": curve})
+        return Snapshot(numbers, {name: tensor.to(device) for name, tensor in state["tensors"].items()})
+
+
+class FitState:
+    """Weights, their average, Adam's moments and the numbers of a fit, and how a step changes them.
+
+    Args:
+        flat: the decoder's parameters.
+        config: the settings of the fit.
+    """
+
+    def __init__(self, flat: FlatParameters, config: FittingConfig) -> None:
+        self.flat = flat
+        self.numbers = Numbers()
+        self.average = flat.weights.detach().clone()
+        self.best: Tensor | None = None
+        self._config = config
+        # One fused kernel over one tensor: 0.13 ms for 300 small parameters, where foreach takes 3.7 ms (one
+        # CPU core).
+        self._adam = torch.optim.Adam([flat.weights], betas=config.betas, fused=True)
+        self._set_moments(torch.zeros_like(self.average), torch.zeros_like(self.average))
+
+    def update(self, learning_rate: float, gradient_norm: float) -> None:
+        """Take one step along the clipped gradient in ``flat``, and the new weights into the average."""
+        clip = self._config.gradient_clip
+        if clip is not None and gradient_norm > clip:
+            self.flat.gradient.mul_(clip / gradient_norm)
+        self._adam.param_groups[0]["lr"] = learning_rate
+        self._adam.step()
+        self.numbers.step += 1
+        weights = self.flat.weights.detach()
+        update_average(self.average, weights, self.numbers.step, self._config.averaging, self._config.averaging_power)
+
+    def snapshot(self) -> Snapshot:
+        """A copy of the state."""
+        moments = self._adam.state[self.flat.weights]
+        tensors = {
+            "weights": self.flat.weights.detach().clone(),
+            "average": self.average.clone(),
+            "first_moment": moments["exp_avg"].clone(),
+            "second_moment": moments["exp_avg_sq"].clone(),
+        }
+        if self.best is not None:
+            tensors["best"] = self.best
+        return Snapshot(copy.deepcopy(self.numbers), tensors)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot."""
+        self.numbers = copy.deepcopy(snapshot.numbers)
+        self.flat.weights.data.copy_(snapshot.tensors["weights"])
+        self.average.copy_(snapshot.tensors["average"])
+        self.best = snapshot.tensors.get("best")
+        self._set_moments(snapshot.tensors["first_moment"].clone(), snapshot.tensors["second_moment"].clone())
+
+    def _set_moments(self, first: Tensor, second: Tensor) -> None:
+        step = torch.tensor(float(self.numbers.step), dtype=torch.float32, device=first.device)
+        self._adam.state[self.flat.weights] = {"step": step, "exp_avg": first, "exp_avg_sq": second}

@@ -1,0 +1,1 @@
+"""Exact sampling pixel by pixel, with cached features."""

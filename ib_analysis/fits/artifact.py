@@ -1,0 +1,101 @@
+"""One decoder from its network and its minibatches to a complete artifact: fitted, resumable, with its curve."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from decoders import PixelCNNPP, PixelCNNPPConfig, TrainingData, fit
+from decoders.fitting.fit import FittingConfig
+from ib_analysis.artifacts import Artifact, save_tensors, sha256_of_plain, write_text
+from ib_analysis.engines.launch import Launch
+from ib_analysis.engines.local import Progress
+from ib_analysis.fits.unfinished import UnfinishedFit
+
+__all__ = ["Feed", "fit_artifact"]
+
+
+class Feed(Protocol):
+    """What a decoder is fitted to: `ib_analysis.fits.feed.CellFeed`, `ib_analysis.brackets.PlaneFeed`."""
+
+    def standardisation(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and standard deviation per channel of every cell: name -> ((C,), (C,))."""
+        ...
+
+    def guarded(self) -> TrainingData:
+        """The minibatches, with whatever guards them against evaluation images."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is kept beside the record of the fit."""
+        ...
+
+
+def fit_artifact(
+    artifact: Artifact,
+    network: PixelCNNPPConfig,
+    feed: Feed,
+    fitting: FittingConfig,
+    seed: int,
+    progress: Progress,
+    start: Callable[[PixelCNNPP], bool] = lambda decoder: False,
+) -> None:
+    """Fit a decoder, or go on where a fit of the same recipe was interrupted; a complete one is left alone.
+
+    Writes the decoder's weights to the artifact's path and the validations to ``curve.csv`` beside it; the record of
+    the fit goes into the manifest.
+
+    Arguments:
+        artifact: what the decoder will be.
+        network: its architecture, images and cells.
+        feed: images, and the activations of the cells.
+        fitting: the settings of the fit.
+        seed: of the weights and of everything random in the fit.
+        progress: told of every step.
+        start: may give the decoder other weights to start from; returns whether it has.
+
+    Raises:
+        UserError: another config made what is there already; an evaluation image is among the minibatches; the disk is
+            full.
+    """
+    if artifact.status() == "complete":
+        return  # by a worker that died before it could say so
+    main = Launch().is_main
+    if main:
+        artifact.begin()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        decoder = PixelCNNPP(network)
+    for name, (mean, deviation) in feed.standardisation().items():
+        decoder.standardise(name, mean, deviation)
+    started = start(decoder)
+    unfinished = UnfinishedFit(artifact.path.with_name("resume.pt"), sha256_of_plain(artifact.recipe))
+    record = fit(
+        decoder, feed.guarded(), fitting, seed=seed, checkpoint=unfinished, progress=progress, initialise=not started
+    )  # fmt: skip
+    if not main:
+        return
+    points = [{**dataclasses.asdict(point), **point.cell_bits} for point in record.curve]
+    for point in points:
+        del point["cell_bits"]
+    write_text(artifact.path.with_name("curve.csv"), _csv(points))
+    save_tensors(artifact.path, {name: tensor.cpu() for name, tensor in decoder.state_dict().items()})
+    facts = dataclasses.asdict(record)
+    facts.pop("curve")
+    artifact.finish(**facts, **feed.facts)
+    unfinished.path.unlink(missing_ok=True)
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

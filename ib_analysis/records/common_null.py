@@ -1,0 +1,110 @@
+"""The common L0: of all unconditional models at hand, the one with the best code length on the validation slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ib_analysis.artifacts import UserError
+from ib_analysis.experiment import Experiment, Fit
+from ib_analysis.information.warnings import split_warnings
+from ib_analysis.records.arrays import load_arrays
+from ib_analysis.records.code_lengths import NULL, NULL_VALIDATION, code_length_artifact
+from ib_analysis.records.decoders import decoder_artifact
+from ib_analysis.records.images import measured_images
+
+__all__ = ["CommonNull", "common_null", "common_null_source", "null_path"]
+
+
+@dataclass(frozen=True)
+class CommonNull:
+    """An unconditional model's code lengths.
+
+    Arguments:
+        source: the decoder's key (and, from elsewhere, the experiment).
+        sha256: the decoder's hash.
+        validation_bits: mean on the validation slice, by which it is chosen.
+        bits: shape (N,), of the evaluation images.
+        mean_map_bits: shape (C, H, W), the mean bits of each pixel and channel; None from elsewhere if not kept there.
+        warnings: names of warnings about its fit: an L0 that is too long inflates every estimate.
+    """
+
+    source: str
+    sha256: str
+    validation_bits: float
+    bits: np.ndarray
+    mean_map_bits: np.ndarray | None
+    warnings: tuple[str, ...]
+
+
+def common_null(experiment: Experiment) -> CommonNull:
+    """The unconditional model with the best validation length: of this experiment, or of `null_from`.
+
+    Raises:
+        UserError: none of them gives finite code lengths.
+    """
+    candidates = [
+        _own(experiment, fit)
+        for fit in experiment.fits
+        if fit.run is None or experiment.config.fitting.null_share > 0  # else its null condition was never fitted
+    ]
+    if experiment.config.estimation.null_from is not None:
+        candidates.append(_null_from(experiment, experiment.config.estimation.null_from))
+    finite = [null for null in candidates if np.isfinite(null.validation_bits) and np.isfinite(null.bits).all()]
+    if not finite:
+        raise UserError(
+            f"No unconditional model of {experiment.folder} gives finite code lengths, so that there is no L0; lower "
+            "fitting.learning_rate, or name another experiment by estimation.null_from."
+        )
+    return min(finite, key=lambda null: null.validation_bits)
+
+
+def _own(experiment: Experiment, fit: Fit) -> CommonNull:
+    decoder, measured = decoder_artifact(experiment, fit), code_length_artifact(experiment, fit, NULL)
+    arrays, validation = load_arrays(measured), load_arrays(code_length_artifact(experiment, fit, NULL_VALIDATION))
+    return CommonNull(
+        fit.key,
+        decoder.identity,
+        float(validation["bits"].mean()),
+        arrays["bits"],
+        arrays["mean_map_bits"],
+        tuple(decoder.record["null_warnings"]),
+    )
+
+
+def null_path(experiment: Experiment, other: str) -> Path:
+    """The code lengths of another experiment, whose common L0 may serve.
+
+    Raises:
+        UserError: they are not there.
+    """
+    path = Path(experiment.config.checkpoints) / other / "code_lengths.h5"
+    if not path.exists():
+        raise UserError(f"estimation.null_from names {other!r}, but {path} does not exist; finish it first.")
+    return path
+
+
+def _null_from(experiment: Experiment, other: str) -> CommonNull:
+    with h5py.File(null_path(experiment, other), "r") as file:
+        if file.attrs["data_sha256"] != measured_images(experiment).sha256:
+            raise UserError(
+                f"estimation.null_from names {other!r}, which was measured on other images (or other splits of "
+                "them); a null model can only serve for the data it was measured on."
+            )
+        return CommonNull(
+            f"{other}/{file.attrs['null_source']}",
+            str(file.attrs["null_sha256"]),
+            float(file.attrs["null_validation_bits"]),
+            file["null"][:],
+            file["maps/null"][()] if "maps/null" in file else None,
+            split_warnings(str(file.attrs["null_warnings"])),
+        )
+
+
+def common_null_source(experiment: Experiment) -> str:
+    """Key of the decoder whose null condition is the common L0."""
+    with h5py.File(experiment.folder / "code_lengths.h5", "r") as file:
+        return str(file.attrs["null_source"])

@@ -1,0 +1,117 @@
+"""What every stage starts from: the images, and where each encoder's record is found."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from ib_analysis.artifacts import Artifact, UserError
+from ib_analysis.data import DataConfig, Space, image_space
+from ib_analysis.encoders import EncoderConfig, TappedNetwork, build_encoder, tap_shapes
+from ib_analysis.experiment import Experiment, Run, Task
+from ib_analysis.quantization import CodedTaps, number_format, quantize, start_step
+from ib_analysis.records.images import data_section, images_of
+from ib_analysis.training import checkpoint_artifact, load_encoder
+
+__all__ = [
+    "encoder_artifacts",
+    "encoder_at",
+    "encoder_identities",
+    "encoder_recipe",
+    "initial_encoder",
+    "layer_shapes",
+    "measured_encoder",
+    "new_encoder",
+]
+
+
+def encoder_recipe(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """Everything chosen by the user that one encoder depends on."""
+    return {
+        "task": run.task,
+        "number_format": run.number_format,
+        **(experiment.section("quantization") if number_format(run.number_format).is_quantized else {}),
+        **experiment.section("encoder", "training"),
+        "data": data_section(experiment),
+    }
+
+
+def new_encoder(experiment: Experiment, run: Run) -> TappedNetwork:
+    """The run's network at its initialisation."""
+    data = images_of(experiment)
+    space = Space(data.image_shape, data.intensities, len(data.class_names))
+    return initial_encoder(experiment, run, space, len(data.encoder))
+
+
+def initial_encoder(experiment: Experiment, run: Run, space: Space, n_images: int) -> TappedNetwork:
+    """The run's network at its initialisation, for images that need not be loaded.
+
+    Arguments:
+        space: of the images.
+        n_images: how many train the encoder.
+
+    Raises:
+        UserError: the quantization names a layer that does not exist, or would begin after the last training step.
+    """
+    config = experiment.config
+    network = build_encoder(config.encoder, run.task, *space, run.encoder_seed)
+    if number_format(run.number_format).is_quantized:
+        steps = config.training.epochs * -(-n_images // config.training.batch_size)
+        start = start_step(steps)
+        if steps <= start:
+            raise UserError(
+                f"Activations of {run.number_format} are quantized from training step {start + 1} on, and the training "
+                f"has only {steps} steps; raise training.epochs or lower training.batch_size."
+            )
+        quantize(
+            network,
+            run.number_format,
+            space.image_shape,
+            start=start,
+            overrides=config.quantization.overrides,
+            granularity=config.quantization.granularity,
+        )
+    return network
+
+
+def encoder_artifacts(experiment: Experiment, run: Run) -> dict[int, Artifact]:
+    """The run's checkpoints: epoch -> record."""
+    folder, made_from = experiment.encoder_folder(run), encoder_recipe(experiment, run)
+    sha256, seed = images_of(experiment).sha256, run.encoder_seed
+    return {
+        epoch: checkpoint_artifact(folder, epoch, recipe=made_from, data_sha256=sha256, seed=seed)
+        for epoch in experiment.epochs
+    }
+
+
+def encoder_identities(experiment: Experiment, run: Run) -> dict[int, str]:
+    """The run's checkpoints: epoch -> hash.
+
+    Raises:
+        UserError: the run is not trained yet.
+    """
+    return {epoch: artifact.identity for epoch, artifact in encoder_artifacts(experiment, run).items()}
+
+
+def encoder_at(experiment: Experiment, run: Run, epoch: int) -> TappedNetwork:
+    """The run's network as it was after an epoch, in evaluation mode."""
+    return load_encoder(experiment.encoder_folder(run), epoch, new_encoder(experiment, run))
+
+
+def measured_encoder(experiment: Experiment, run: Run, epoch: int) -> TappedNetwork:
+    """The same, with codes for taps where a quantized network has them."""
+    encoder = encoder_at(experiment, run, epoch)
+    if not number_format(run.number_format).is_quantized:
+        return encoder
+    return CodedTaps(encoder, images_of(experiment).image_shape).eval()
+
+
+def layer_shapes(experiment: Experiment, run: Run) -> dict[str, tuple[int, ...]]:
+    """Shapes of one image's activations by layer; no image is loaded."""
+    return dict(_layer_shapes(experiment.config.encoder, experiment.config.data, run.task))
+
+
+@lru_cache(maxsize=8)
+def _layer_shapes(encoder: EncoderConfig, data: DataConfig, task: Task) -> dict[str, tuple[int, ...]]:
+    image_shape, intensities, n_classes = image_space(data)
+    return tap_shapes(build_encoder(encoder, task, image_shape, intensities, n_classes, seed=0), image_shape)

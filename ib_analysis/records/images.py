@@ -1,0 +1,57 @@
+"""The images of an experiment: loaded once per process, with the coins of spike-ins where they are measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Literal
+
+from ib_analysis.artifacts import plain
+from ib_analysis.data import DataConfig, ImageData, Split, load_data
+from ib_analysis.experiment import Experiment
+from ib_analysis.spike_ins import SpikeInConfig, coin_pixels, draw_coins, overwrite
+
+__all__ = ["data_section", "images_of", "measured_images"]
+
+
+@lru_cache(maxsize=2)
+def _load(config: DataConfig) -> ImageData:
+    return load_data(config)
+
+
+def images_of(experiment: Experiment) -> ImageData:
+    """The experiment's images; loaded once per process."""
+    return _load(experiment.config.data)
+
+
+@lru_cache(maxsize=2)
+def _overwritten(config: DataConfig, count: int, options: SpikeInConfig) -> ImageData:
+    data = _load(config)
+    _, height, width = data.image_shape
+    pixels = coin_pixels(count, height, width, options.seed)
+
+    def with_coins(split: Split, name: Literal["decoder", "evaluation"]) -> Split:
+        coins = draw_coins(len(split), count, name, options.seed)
+        return replace(split, images=overwrite(split.images, coins, pixels, data.intensities, options.shown_as))
+
+    # Noise may share symbols between pixels, so that H(X) is no longer known exactly.
+    return replace(
+        data,
+        decoder=with_coins(data.decoder, "decoder"),
+        evaluation=with_coins(data.evaluation, "evaluation"),
+        h_x_bits=None,
+    )
+
+
+def measured_images(experiment: Experiment) -> ImageData:
+    """The images that decoders are fitted to and evaluated on: those of `images_of`, with the coins of spike-ins."""
+    config = experiment.config
+    return (
+        _overwritten(config.data, config.spike_in, config.spike_in_options) if config.spike_in else _load(config.data)
+    )
+
+
+def data_section(experiment: Experiment) -> dict[str, Any]:
+    """The data config without places: where a data set lies does not change what it is."""
+    section = plain(experiment.config.data)
+    return {name: value for name, value in section.items() if name not in ("root", "folder")}

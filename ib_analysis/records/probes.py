@@ -1,0 +1,34 @@
+"""The small files of probes: one per run and cell."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ib_analysis.artifacts import Artifact
+from ib_analysis.experiment import Experiment, Run, cell_name
+from ib_analysis.records.encoders import encoder_identities
+from ib_analysis.records.images import data_section, images_of
+
+__all__ = ["best_kind", "probe_artifact"]
+
+
+def probe_artifact(experiment: Experiment, run: Run, cell: tuple[int, str]) -> Artifact:
+    """The probes of one cell: labels, and factors where they are known."""
+    path = experiment.folder / "probes" / run.key / f"{cell_name(*cell).replace('/', '_')}.npz"
+    config = {
+        **experiment.section("probe"),
+        "cell": cell_name(*cell),
+        "group_size": experiment.config.activations.group_size,
+        "data": data_section(experiment),
+    }
+    inputs = {
+        "data": images_of(experiment).sha256,
+        "encoder": encoder_identities(experiment, run)[cell[0]],
+    }
+    return Artifact(path, "probes", config, inputs, run.encoder_seed)
+
+
+def best_kind(arrays: dict[str, np.ndarray], name: str) -> str:
+    """Which probe of a target is better on the validation slice: ``linear`` or ``network``."""
+    linear, network = (float(arrays[f"{name}/{kind}/validation"]) for kind in ("linear", "network"))
+    return "network" if network < linear else "linear"

@@ -1,0 +1,86 @@
+"""Probe: what linear and small networks read of labels and factors from every cell."""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import partial
+
+import numpy as np
+import torch
+
+from ib_analysis.activations import Part
+from ib_analysis.data import ImageData
+from ib_analysis.engines.local import Progress, Unit
+from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run
+from ib_analysis.fits.feed import CellFeed
+from ib_analysis.information.features import pool_features
+from ib_analysis.information.noise_probe import probe_noise
+from ib_analysis.information.probe import ProbePair, ProbeSplit, probe_targets
+from ib_analysis.records.arrays import load_arrays, save_arrays
+from ib_analysis.records.decoders import feed_for
+from ib_analysis.records.images import images_of
+from ib_analysis.records.probes import best_kind, probe_artifact
+
+__all__ = ["probe_units"]
+
+
+def probe_units(experiment: Experiment) -> list[Unit]:
+    """One unit per run that has not yet probed all its cells."""
+    return [
+        Unit(run.key, _probe, (experiment.config, run))
+        for run in experiment.runs
+        if any(probe_artifact(experiment, run, cell).status() != "complete" for cell in experiment.cells)
+    ]
+
+
+def _probe(config: ExperimentConfig, run: Run, progress: Progress) -> None:
+    experiment = Experiment(config)
+    data = images_of(experiment)
+    fit = Fit("", run, 0, experiment.cells)
+    feed = feed_for(experiment, fit)
+    progress(0, len(experiment.cells), {})
+    for done, cell in enumerate(experiment.cells, start=1):
+        artifact = probe_artifact(experiment, run, cell)
+        if artifact.status() != "complete":
+            artifact.begin()
+            start = time.perf_counter()
+            arrays = _probe_cell(data, feed, cell, config)
+            save_arrays(artifact, arrays, seconds=time.perf_counter() - start)
+        bits = data.h_y_bits - _best(load_arrays(artifact), "label").mean()
+        progress(done, len(experiment.cells), {"I(H;Y) bits": float(bits)})
+
+
+def _probe_cell(
+    data: ImageData, feed: CellFeed, cell: tuple[int, str], config: ExperimentConfig
+) -> dict[str, np.ndarray]:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parts: tuple[Part, ...] = ("train", "validation", "evaluation")
+    # The nuisance's probe wants every position; without it large layers are pooled before they are in memory.
+    pool = None if "noise" in data.factor_bits else partial(pool_features, max_features=config.probe.max_features)
+    activations = torch.cat([feed.activations(part, cell, pool) for part in parts])
+    split = ProbeSplit(len(data.fitting), len(data.validation), len(data.evaluation))
+    targets = {"label": np.concatenate([data.decoder.labels, data.evaluation.labels])}
+    factors = {
+        name: np.concatenate([data.decoder.factors[name], data.evaluation.factors[name]]) for name in data.factor_bits
+    }
+    noise = factors.pop("noise", None)
+    targets |= {f"factor:{name}": values for name, values in factors.items()}
+    pairs: dict[str, ProbePair] = probe_targets(activations, targets, split, config.probe, seed=cell[0], device=device)
+    if noise is not None:
+        side = math.isqrt(noise.shape[1])
+        pairs["factor:noise"] = probe_noise(
+            activations, noise, (side, side), split, config.probe, seed=cell[0], device=device
+        )
+    arrays: dict[str, np.ndarray] = {}
+    for name, pair in pairs.items():
+        for kind, probe in (("linear", pair.linear), ("network", pair.network)):
+            arrays[f"{name}/{kind}"] = probe.cross_entropy_bits
+            arrays[f"{name}/{kind}/validation"] = np.array(probe.validation_bits)
+            arrays[f"{name}/{kind}/accuracy"] = np.array(probe.accuracy)
+    return arrays
+
+
+def _best(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """Cross-entropies of the probe that is better on the validation slice."""
+    return arrays[f"{name}/{best_kind(arrays, name)}"]

@@ -1,0 +1,1 @@
+"""From the artifacts of an experiment to its tables: a file per table."""

@@ -1,0 +1,153 @@
+"""From code lengths and probes to the rows of `information.csv`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ib_analysis.data import ImageData
+from ib_analysis.experiment import Experiment, Fit, cell_name
+from ib_analysis.information.estimates import bits_per_dim, lower_bound, usable_information
+from ib_analysis.information.intervals import Bootstrap, Interval
+from ib_analysis.information.table import InformationRow
+from ib_analysis.information.warnings import (
+    information_above_upper_bound,
+    join_warnings,
+    not_finite,
+    own_null_much_worse_than_common,
+)
+from ib_analysis.records.arrays import load_arrays
+from ib_analysis.records.code_lengths import NULL, code_length_artifact, code_length_bits
+from ib_analysis.records.codes import Code, codes_of
+from ib_analysis.records.common_null import CommonNull
+from ib_analysis.records.decoders import decoder_artifact, readings_of
+from ib_analysis.records.encoders import encoder_identities, layer_shapes
+from ib_analysis.records.images import measured_images
+from ib_analysis.records.probes import best_kind, probe_artifact
+from ib_analysis.tables.probe_bits import probe_bits
+from ib_analysis.tables.spike_in_columns import spike_in_columns, spike_in_warnings
+
+__all__ = ["information_rows"]
+
+
+def information_rows(experiment: Experiment, null: CommonNull, bootstrap: Bootstrap) -> list[InformationRow]:
+    rows = []
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    codes = {run: codes_of(experiment, run) for run in experiment.runs}
+    for fit in experiment.fits:
+        if fit.run is None:
+            continue
+        if fit.run.task not in shapes:
+            shapes[fit.run.task] = layer_shapes(experiment, fit.run)
+        for cell in fit.cells:
+            shape, code = shapes[fit.run.task][cell[1]], codes[fit.run].get(cell)
+            rows.append(_information_row(experiment, fit, cell, shape, code, null, bootstrap))
+    return rows
+
+
+def _information_row(
+    experiment: Experiment,
+    fit: Fit,
+    cell: tuple[int, str],
+    shape: tuple[int, ...],
+    code: Code | None,
+    null: CommonNull,
+    bootstrap: Bootstrap,
+) -> InformationRow:
+    assert fit.run is not None
+    data, run, (epoch, layer) = measured_images(experiment), fit.run, cell
+    lengths = code_length_bits(experiment, fit, cell_name(*cell))
+    own_null = code_length_bits(experiment, fit, NULL) if experiment.config.fitting.null_share > 0 else None
+    usable = usable_information(null.bits, lengths, bootstrap)
+    bound = lower_bound(data.h_x_bits, lengths, bootstrap) if data.h_x_bits is not None else None
+    probes = load_arrays(probe_artifact(experiment, run, cell))
+    label = probe_bits(probes, "label", data.h_y_bits, bootstrap)
+    best = best_kind(probes, "label")
+    manifest = decoder_artifact(experiment, fit).record
+    estimates = [usable, *([bound] if bound is not None else [])]
+    return InformationRow(
+        experiment=experiment.config.name,
+        task=run.task,
+        number_format=run.number_format,
+        encoder_seed=run.encoder_seed,
+        decoder_seed=fit.decoder_seed,
+        epoch=epoch,
+        layer=layer,
+        channels=shape[0],
+        height=shape[1] if len(shape) == 3 else 1,
+        width=shape[2] if len(shape) == 3 else 1,
+        n_images=len(lengths),
+        i_xh_bits=usable.estimate,
+        i_xh_bits_low=usable.low,
+        i_xh_bits_high=usable.high,
+        i_xh_bits_per_dim=bits_per_dim(usable.estimate, data.image_shape),
+        code_length_bits=float(lengths.mean()),
+        null_code_length_bits=float(null.bits.mean()),
+        own_null_code_length_bits=None if own_null is None else float(own_null.mean()),
+        h_x_bits=data.h_x_bits,
+        lower_bound_bits=None if bound is None else bound.estimate,
+        lower_bound_bits_low=None if bound is None else bound.low,
+        lower_bound_bits_high=None if bound is None else bound.high,
+        i_hy_linear_bits=data.h_y_bits - float(probes["label/linear"].mean()),
+        i_hy_mlp_bits=data.h_y_bits - float(probes["label/network"].mean()),
+        i_hy_bits=label.estimate,
+        i_hy_bits_low=label.low,
+        i_hy_bits_high=label.high,
+        probe_accuracy=float(probes[f"label/{best}/accuracy"]),
+        decoder=fit.key,
+        decoder_steps=int(manifest["steps_done"]),
+        condition="activations",
+        seconds=_seconds(experiment, fit, cell, float(manifest["seconds"])),
+        warnings=_warnings(
+            [*manifest["cell_warnings"][cell_name(*cell)], *spike_in_warnings(experiment, fit, cell)],
+            estimates,
+            label,
+            own_null,
+            null,
+            _bounds(data, shape, code),
+            bootstrap,
+        ),
+        encoder_sha256=encoder_identities(experiment, run)[epoch],
+        decoder_sha256=decoder_artifact(experiment, fit).identity,
+        **spike_in_columns(experiment, fit, cell, bootstrap),
+        code_bits=None if code is None else code.bits,
+        code_is_bottleneck=None if code is None else code.is_bottleneck,
+    )
+
+
+def _warnings(
+    fitted: list[str],
+    estimates: list[Interval],
+    label: Interval,
+    own_null: np.ndarray | None,
+    null: CommonNull,
+    upper_bounds_bits: dict[str, float],
+    bootstrap: Bootstrap,
+) -> str:
+    found = list(fitted)
+    if null.warnings:
+        found.append("common_null_not_converged")
+    if not_finite([*estimates, label]):
+        found.append("not_finite")
+    if own_null is not None and own_null_much_worse_than_common(null.bits, own_null, bootstrap):
+        found.append("own_null_much_worse_than_common")
+    if information_above_upper_bound(estimates, upper_bounds_bits):
+        found.append("information_above_upper_bound")
+    return join_warnings(found)
+
+
+def _bounds(data: ImageData, shape: tuple[int, ...], code: Code | None) -> dict[str, float]:
+    """Known upper bounds on I(X;H): what the codes or float16 activations can hold, and H(X) where it is known."""
+    bits = 16 if code is None else code.bits
+    bounds = {f"units x {bits} bits": float(bits * math.prod(shape))}
+    return bounds if data.h_x_bits is None else {**bounds, "H(X)": data.h_x_bits}
+
+
+def _seconds(experiment: Experiment, fit: Fit, cell: tuple[int, str], fitting: float) -> float:
+    """The cell's share of its decoder's fit, its measurement and its probes."""
+    assert fit.run is not None
+    names = [reading.name for reading in readings_of(experiment, fit) if reading.cell == cell]
+    measured = sum(float(code_length_artifact(experiment, fit, name).record["seconds"]) for name in names)
+    probed = probe_artifact(experiment, fit.run, cell).record["seconds"]
+    return fitting / len(fit.cells) + measured + float(probed)

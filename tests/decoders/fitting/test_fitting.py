@@ -1,0 +1,341 @@
+"""Fits of a toy with a known optimum: the right answer, and the same one however the fit is cut up."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from fitting_toys import CELLS, IndependentPixels, Memory, ToyData, parameters_of
+
+from decoders.fitting.fit import FittingConfig, Minibatch, code_lengths_bits, fit
+from decoders.fitting.gradients import draw_step
+from decoders.fitting.schedule import learning_rate
+from decoders.fitting.warnings import NAN_RECOVERED, TRAINING_TOO_SHORT_TO_TELL
+
+LONG = FittingConfig(
+    steps=400,
+    learning_rate=0.1,
+    betas=(0.9, 0.99),
+    cooldown_share=0.3,
+    validate_every=40,
+    save_every=50,
+    null_share=0.2,
+)
+SHORT = dataclasses.replace(LONG, steps=47, validate_every=10, save_every=7, cooldown_share=0.0)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def double():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def equal(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+# ------------------------------------------------------------------------------------------------ the optimum
+
+
+@pytest.mark.parametrize("cells", [(), CELLS[:1], CELLS])
+def test_fit_finds_the_empirical_entropy(cells):
+    decoder, data = IndependentPixels(cells), ToyData(cells)
+    result = fit(decoder, data, LONG, seed=0)
+    conditional, null = data.entropies_bits()
+    last = result.curve[-1]
+    assert last.validation_bits == pytest.approx(conditional, abs=0.01)
+    assert last.validation_null_bits == pytest.approx(null, abs=0.01)
+    assert last.validation_bits >= conditional - 1e-5, "no code is shorter than the entropy"
+    assert (conditional < null - 0.05) == bool(cells)
+    if not cells:
+        assert last.training_bits == pytest.approx(null, abs=0.01)
+    assert [point.step for point in result.curve] == list(range(40, 401, 40))
+    assert result.warnings == ()
+    assert result.steps_done == 400
+    assert not result.early_stopped
+    assert result.micro_batch is None
+    assert result.seconds > 0
+
+
+def test_null_share_of_one_trains_only_the_null_condition():
+    decoder = IndependentPixels(CELLS)
+    before = parameters_of(decoder)
+    fit(decoder, ToyData(CELLS), dataclasses.replace(SHORT, null_share=1.0), seed=0)
+    after = parameters_of(decoder)
+    assert [name for name in before if not torch.equal(before[name], after[name])] == ["null"]
+
+
+def test_minibatches_without_a_condition_are_all_null():
+    decoder, data = IndependentPixels(CELLS), ToyData(())
+    result = fit(decoder, data, LONG, seed=0)
+    assert result.curve[-1].validation_bits == result.curve[-1].validation_null_bits
+    assert result.curve[-1].validation_bits == pytest.approx(data.entropies_bits()[1], abs=0.01)
+
+
+def test_fit_is_the_naive_loop(double):
+    """PyTorch's own Adam on the separate parameters, the average as a sum, one step at a time."""
+    config = dataclasses.replace(SHORT, averaging=0.9, averaging_power=0.0, gradient_clip=0.05, warmup_steps=5)
+    data = ToyData(CELLS, batch_size=8)
+    decoder, naive = IndependentPixels(CELLS), IndependentPixels(CELLS)
+    naive.load_state_dict(decoder.state_dict())
+    result = fit(decoder, data, config, seed=3)
+
+    adam = torch.optim.Adam(naive.parameters(), betas=config.betas, foreach=False)
+    history, losses = [], []
+    for step in range(result.best_step):
+        draw = draw_step(data, 3, step, config.null_share)
+        adam.param_groups[0]["lr"] = learning_rate(config, step)
+        loss = -naive(draw.minibatch.condition, draw.null_mask).log_prob(draw.minibatch.images).mean() / 4
+        adam.zero_grad(set_to_none=False)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(naive.parameters(), 0.05)
+        adam.step()
+        history.append(torch.nn.utils.parameters_to_vector(naive.parameters()).detach())
+        losses.append(loss.item() * 4 / math.log(2))
+    weights = 0.1 * 0.9 ** np.arange(len(history) - 1, -1, -1.0)
+    average = torch.tensor(weights / weights.sum()) @ torch.stack(history)
+    fitted = torch.nn.utils.parameters_to_vector(decoder.parameters())
+    # clip_grad_norm_ adds 1e-6 to the norm it divides by.
+    assert torch.allclose(fitted, average, rtol=0, atol=1e-4)
+    assert result.curve[0].training_bits == pytest.approx(np.mean(losses[:10]), abs=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------ what is returned
+
+
+def test_decoder_has_the_best_averaged_weights():
+    decoder, data = IndependentPixels(CELLS), ToyData(CELLS, batch_size=6, n_training=12)
+    result = fit(decoder, data, dataclasses.replace(SHORT, steps=200, averaging=0.9), seed=1)
+    best = min(result.curve, key=lambda point: point.validation_bits)
+    assert best.step == result.best_step < result.curve[-1].step
+    assert code_lengths_bits(decoder, data.validation()).mean() == pytest.approx(best.validation_bits, abs=1e-6)
+    null = code_lengths_bits(decoder, data.validation(), null=True)
+    assert null.mean() == pytest.approx(best.validation_null_bits, abs=1e-6)
+    assert not decoder.training
+    assert all(p.grad is None and p.untyped_storage().nbytes() == p.numel() * 4 for p in decoder.parameters())
+
+
+def test_patience_ends_the_fit():
+    config = dataclasses.replace(SHORT, steps=1000, averaging=0.9, patience=2)
+    result = fit(IndependentPixels(CELLS), ToyData(CELLS, batch_size=6, n_training=12), config, seed=1)
+    assert result.early_stopped
+    assert result.steps_done == result.best_step + 20 < 1000
+
+
+def test_initialise_once_at_the_start_unless_told_otherwise():
+    memory, decoder = Memory(), IndependentPixels(CELLS)
+    fit(decoder, ToyData(CELLS), SHORT, seed=0, checkpoint=memory)
+    fit(decoder, ToyData(CELLS), SHORT, seed=0, checkpoint=memory)
+    assert decoder.initialised_with == [48]
+    other = IndependentPixels(CELLS)
+    fit(other, ToyData(CELLS), SHORT, seed=0, initialise=False)
+    assert other.initialised_with == []
+
+
+def test_progress_reports_bits():
+    calls = []
+    config = dataclasses.replace(SHORT, steps=25)
+    fit(IndependentPixels(), ToyData(), config, seed=0, progress=lambda *call: calls.append(call))
+    assert sorted({step for step, _, _ in calls}) == list(range(1, 26))
+    assert {steps for _, steps, _ in calls} == {25}
+    assert all(call[2]["bits"] == pytest.approx(4 * math.log2(3), abs=2.0) for call in calls)
+    assert "validation_bits" not in calls[8][2]
+    assert "validation_bits" in calls[-1][2]
+
+
+def test_a_short_fit_says_so():
+    result = fit(IndependentPixels(), ToyData(), dataclasses.replace(SHORT, steps=20), seed=0)
+    assert result.warnings == (TRAINING_TOO_SHORT_TO_TELL,)
+
+
+# ------------------------------------------------------------------------------------------------ interruptions
+
+
+class Killed(Exception):
+    pass
+
+
+def run(memory: Memory, kill_after: int | None = None, poisoned: int | None = None):
+    torch.manual_seed(0)
+    decoder = IndependentPixels(CELLS, dropout=0.3)
+    data = ToyData(CELLS, batch_size=9)
+    if poisoned is not None:
+        data = Poisoned(data, seed=4, step=poisoned)
+
+    def progress(step: int, steps: int, shown: dict) -> None:
+        if step == kill_after:
+            raise Killed
+
+    result = fit(decoder, data, SHORT, seed=4, checkpoint=memory, progress=progress)
+    return parameters_of(decoder), result
+
+
+class Poisoned:
+    """Data whose minibatch of one step has activations that are not a number, the first ``times`` times."""
+
+    def __init__(self, data: ToyData, seed: int, step: int, times: int = 1) -> None:
+        self.data, self.times = data, times
+        self.first_draw = np.random.default_rng((seed, step)).random()
+        self.validation = data.validation
+
+    def minibatch(self, rng: np.random.Generator) -> Minibatch:
+        draw = np.random.default_rng()
+        draw.bit_generator.state = rng.bit_generator.state
+        minibatch = self.data.minibatch(rng)
+        if draw.random() == self.first_draw and self.times:
+            self.times -= 1
+            bad = [dataclasses.replace(c, activations=c.activations * torch.nan) for c in minibatch.condition]
+            return dataclasses.replace(minibatch, condition=tuple(bad))
+        return minibatch
+
+
+@pytest.mark.parametrize("moments", [[1], [6], [7], [8], [10], [29, 30], [3, 14, 46], [47]])
+def test_a_fit_that_was_killed_ends_bit_for_bit_alike(moments):
+    expected, whole = run(Memory())
+    memory = Memory()
+    for moment in moments:
+        with pytest.raises(Killed):
+            run(memory, kill_after=moment)
+    parameters, result = run(memory)
+    assert equal(parameters, expected)
+    assert dataclasses.replace(result, seconds=0) == dataclasses.replace(whole, seconds=0)
+    assert result.curve == whole.curve
+
+
+def test_a_finished_fit_is_only_read():
+    memory = Memory()
+    expected, whole = run(memory)
+    saves = list(memory.saves)
+    parameters, result = run(memory)
+    assert equal(parameters, expected)
+    assert dataclasses.replace(result, seconds=0) == dataclasses.replace(whole, seconds=0)
+    assert memory.saves == saves == [7, 14, 21, 28, 35, 42, 47]
+
+
+def test_killed_between_a_recovery_and_the_next_checkpoint():
+    expected, whole = run(Memory(), poisoned=20)
+    assert NAN_RECOVERED in whole.warnings
+    memory = Memory()
+    with pytest.raises(Killed):
+        run(memory, kill_after=18)
+    parameters, result = run(memory, poisoned=20)
+    assert equal(parameters, expected)
+    assert result.curve == whole.curve
+
+
+@pytest.mark.parametrize(
+    ("change", "word"), [({"learning_rate": 0.2}, "settings"), ({}, "seed"), ({"cells": ()}, "parameters")]
+)
+def test_checkpoint_of_another_fit_is_refused(change, word):
+    memory = Memory()
+    fit(IndependentPixels(CELLS), ToyData(CELLS), SHORT, seed=0, checkpoint=memory)
+    cells = change.pop("cells", CELLS)
+    decoder = IndependentPixels(cells)
+    config = dataclasses.replace(SHORT, **change)
+    with pytest.raises(ValueError, match=f"another fit \\({word}"):
+        fit(decoder, ToyData(cells), config, seed=int(word == "seed"), checkpoint=memory)
+    assert all(p.untyped_storage().nbytes() == p.numel() * 4 for p in decoder.parameters())
+
+
+# ------------------------------------------------------------------------------------------------ non-finite numbers
+
+
+def test_a_single_nan_costs_half_the_learning_rate():
+    data = ToyData(CELLS, batch_size=9)
+    plain_decoder, decoder = IndependentPixels(CELLS), IndependentPixels(CELLS)
+    decoder.load_state_dict(plain_decoder.state_dict())
+    plain = fit(plain_decoder, data, SHORT, seed=4)
+    result = fit(decoder, Poisoned(data, seed=4, step=20), SHORT, seed=4)
+    assert NAN_RECOVERED in result.warnings
+    assert NAN_RECOVERED not in plain.warnings
+    assert result.curve[0] == plain.curve[0], "before the NaN nothing differs"
+    rates = [point.learning_rate for point in result.curve]
+    assert rates == pytest.approx([r.learning_rate / (1 if r.step == 10 else 2) for r in plain.curve])
+    assert [point.step for point in result.curve] == [10, 20, 30, 40, 47]
+    assert all(torch.isfinite(p).all() for p in decoder.parameters())
+
+
+def test_nan_that_stays_is_an_error():
+    data = Poisoned(ToyData(CELLS, batch_size=9), seed=4, step=20, times=100)
+    with pytest.raises(FloatingPointError, match=r"not finite at step 20, after 5 recoveries.*lower learning_rate"):
+        fit(IndependentPixels(CELLS), data, SHORT, seed=4)
+    assert data.times == 100 - 6
+
+
+# ------------------------------------------------------------------------------------------------ out of memory
+
+
+@pytest.mark.parametrize(("limit", "micro_batch"), [(1, 1), (5, 3), (7, 6), (11, 11)])
+def test_micro_batches_change_nothing(double, limit, micro_batch):
+    data = ToyData(CELLS, batch_size=11)
+    torch.manual_seed(0)
+    whole, cut = (IndependentPixels(CELLS, dropout=0.5) for _ in range(2))
+    cut.load_state_dict(whole.state_dict())
+    cut.limit = limit
+    expected = fit(whole, data, SHORT, seed=2)
+    result = fit(cut, data, SHORT, seed=2)
+    assert result.micro_batch == (micro_batch if limit < 11 else None)
+    first, second = (torch.nn.utils.parameters_to_vector(d.parameters()) for d in (whole, cut))
+    assert torch.allclose(first, second, rtol=0, atol=1e-10)
+    assert [p.validation_bits for p in result.curve] == pytest.approx([p.validation_bits for p in expected.curve])
+
+
+def test_one_image_that_does_not_fit_is_named():
+    with pytest.raises(torch.OutOfMemoryError, match="Not even one image fits"):
+        fit(IndependentPixels(CELLS, limit=0), ToyData(CELLS), SHORT, seed=0)
+
+
+def test_code_lengths_whatever_fits_in_memory():
+    data = ToyData(CELLS)
+    decoder = IndependentPixels(CELLS, dropout=0.5)
+    torch.nn.init.normal_(decoder.null)
+    decoder.train()
+    whole = code_lengths_bits(decoder, data.validation())
+    null = code_lengths_bits(decoder, data.validation(), null=True)
+    assert decoder.training
+    assert whole.dtype == np.float64
+    assert whole.shape == null.shape == (48,)
+    with torch.no_grad():
+        decoder.eval()
+        minibatch = data.validation()[0]
+        naive = -decoder(minibatch.condition).log_prob(minibatch.images).double().numpy() / np.log(2)
+        naive_null = -decoder(None).log_prob(minibatch.images).double().numpy() / np.log(2)
+    np.testing.assert_allclose(whole, naive, rtol=1e-6)
+    np.testing.assert_allclose(null, naive_null, rtol=1e-6)
+    decoder.limit = 7
+    np.testing.assert_allclose(code_lengths_bits(decoder, data.validation()), naive, rtol=1e-6)
+    assert code_lengths_bits(decoder, []).shape == (0,)
+
+
+# ------------------------------------------------------------------------------------------------ mistakes
+
+
+def test_no_validation_image_is_named():
+    data = ToyData()
+    data.validation = list
+    with pytest.raises(ValueError, match="no validation image"):
+        fit(IndependentPixels(), data, SHORT, seed=0)
+
+
+def test_bfloat16_on_a_cpu_is_refused():
+    with pytest.raises(ValueError, match="runs on a CPU"):
+        fit(
+            IndependentPixels(),
+            ToyData(),
+            dataclasses.replace(SHORT, precision="bfloat16"),
+            seed=0,
+            accelerator=Accelerator(cpu=True),
+        )
+
+
+def test_nothing_to_train_is_named():
+    with pytest.raises(ValueError, match="no trainable parameter"):
+        fit(IndependentPixels().requires_grad_(False), ToyData(), SHORT, seed=0)
