@@ -13,7 +13,8 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from ib_analysis.artifacts import UserError, plain
 from ib_analysis.experiment import Experiment, ExperimentConfig
-from ib_analysis.parsing import experiments_here, one_line, parse
+from ib_analysis.experiment_files import experiments_here, known_experiments
+from ib_analysis.parsing import one_line, parse
 
 __all__ = ["main", "parse_config", "parse_experiment"]
 
@@ -145,8 +146,13 @@ def _overview() -> str:
     lines = ["usage: ib COMMAND EXPERIMENT [--field value ...]", ""]
     lines += [f"  {name:12s} {about}" for name, (about, _) in (*COMMANDS.items(), *STUDIES.items())]
     lines += [f"  {'calibrate':12s} {CALIBRATE}", f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
-    known = experiments_here() or "none in this folder"
-    lines.append(f"EXPERIMENT is a file in experiments/ (here: {known}) or the path of a YAML file.")
+    here = experiments_here()
+    ships = ", ".join(name for name in known_experiments() if name not in here)
+    lines.append(f"EXPERIMENT is a file in experiments/ (here: {', '.join(here) or 'none in this folder'}),")
+    lines += [
+        *([f"an experiment that ships with the package ({ships}),"] if ships else []),
+        "or the path of a YAML file.",
+    ]
     lines.append("Every field of the config can be set: ib COMMAND --help lists them with their meaning.")
     lines.append(f"The file may have sections for studies ({', '.join(STUDIES)}): `ib figures` then runs these too.")
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from ib_analysis.activations import dataset_name
 from ib_analysis.artifacts import UserError, plain
 from ib_analysis.brackets import BracketsConfig
 from ib_analysis.data import DataConfig, image_space
-from ib_analysis.encoders import EncoderConfig
+from ib_analysis.encoders import EncoderConfig, tap_names
 from ib_analysis.information.probe import ProbeConfig
 from ib_analysis.quantization import QuantizationConfig, number_format
 from ib_analysis.spike_ins import SpikeInConfig
@@ -100,8 +100,9 @@ class ExperimentConfig:
     in the first and the last layer)."""
     quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
     """Details of the quantized ones among the number formats."""
-    layers: tuple[str, ...] = ("h1", "h2", "h3", "h4")
-    """Taps that are measured: the ends of the three stages and the pooled features."""
+    layers: tuple[str, ...] = ()
+    """Taps that are measured, by the names that the network gives them; empty: all that it has. Of `resnet`: h1, h2 and
+    h3, the ends of the three stages, and h4, the pooled features."""
     encoder_seeds: tuple[int, ...] = (0,)
     """One encoder per task and seed."""
     decoder_seeds: tuple[int, ...] = (0,)
@@ -218,7 +219,27 @@ class Experiment:
     @cached_property
     def cells(self) -> tuple[tuple[int, str], ...]:
         """(epoch, layer) of all cells of one run."""
-        return tuple((epoch, layer) for epoch in self.epochs for layer in self.config.layers)
+        return tuple((epoch, layer) for epoch in self.epochs for layer in self.layers)
+
+    @cached_property
+    def layers(self) -> tuple[str, ...]:
+        """Taps that are measured: those of the config, else all that the network has, from input to output."""
+        return self.config.layers or self._taps
+
+    @cached_property
+    def in_order(self) -> tuple[str, ...]:
+        """The same on the way from input to output, however the config lists them."""
+        return tuple(sorted(self.layers, key=self._taps.index))
+
+    @property
+    def deepest(self) -> str:
+        """The last of them on that way."""
+        return self.in_order[-1]
+
+    @cached_property
+    def _taps(self) -> tuple[str, ...]:
+        """All taps of the network, from input to output; every task has the same."""
+        return _taps_of(self.config)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -278,11 +299,11 @@ def _check(config: ExperimentConfig) -> None:
         raise UserError(f"name is {config.name!r}; it names a folder: use letters, digits, '-' and '_'.")
     for field_name in ("tasks", "number_formats", "layers", "encoder_seeds", "decoder_seeds"):
         values = getattr(config, field_name)
-        if not values or len(set(values)) != len(values):
+        if (not values and field_name != "layers") or len(set(values)) != len(values):
             raise UserError(f"{field_name} is {list(values)}; give at least one value, each once.")
     for name in config.number_formats:
         number_format(name)
-    known = ("h1", "h2", "h3", "h4")
+    known = _taps_of(config)
     for layer in config.layers:
         if layer not in known:
             raise UserError(
@@ -297,6 +318,20 @@ def _check(config: ExperimentConfig) -> None:
         raise UserError("activations.group_size must be at least 1.")
     _check_fitting(config)
     _check_brackets(config)
+
+
+def _taps_of(config: ExperimentConfig) -> tuple[str, ...]:
+    """Taps that the networks of all tasks have, from input to output.
+
+    Raises:
+        UserError: the images are too small for the network.
+    """
+    space = image_space(config.data)
+    first, *others = (
+        tap_names(config.encoder, task, tuple(space.image_shape), space.intensities, space.n_classes)
+        for task in config.tasks
+    )
+    return tuple(name for name in first if all(name in names for names in others))
 
 
 def _check_brackets(config: ExperimentConfig) -> None:

@@ -12,13 +12,12 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.experiment_files import experiment_file
 
-__all__ = ["experiments_here", "one_line", "parse"]
+__all__ = ["one_line", "parse"]
 
 Config = TypeVar("Config")
 Sections = Mapping[str, Callable[[], type]]
-
-EXPERIMENTS = Path("experiments")
 
 
 def parse(
@@ -49,7 +48,11 @@ def parse(
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(prog=f"ib {command}", description=about, exit_on_error=False)
-    parser.add_argument("experiment", type=str, help="A file in experiments/, or the path of a YAML file.")
+    parser.add_argument(
+        "experiment",
+        type=str,
+        help="A file in experiments/, an experiment that ships with the package, or the path of a YAML file.",
+    )
     parser.add_argument("--config", action="config", help="A further YAML file of fields, applied on top.")
     parser.add_class_arguments(kind, None)
     sections = sections or {}
@@ -60,7 +63,7 @@ def parse(
         raise SystemExit(0)
     if not words or words[0].startswith("-"):
         raise UserError(f"ib {command} needs the name of an experiment first, for example: ib {command} default.")
-    path = _experiment_file(words[0])
+    path = experiment_file(words[0])
     fields = {"name": path.stem, **_read(path, sections)}
     there = {*fields, *(key for file in _further(words) for key in _read(file, sections))}
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
@@ -85,11 +88,6 @@ def parse(
     except ValueError as error:
         raise UserError(str(error)) from error
     return kind(**{name: values[name] for name in names}), settings
-
-
-def experiments_here() -> str:
-    """Names of the files in experiments/; empty where there are none."""
-    return ", ".join(sorted(path.stem for path in EXPERIMENTS.glob("*.yaml")))
 
 
 def one_line(text: str) -> str:
@@ -151,14 +149,6 @@ def _check_overrides(command: str, words: Sequence[str], sections: Sections, run
 
 
 # ---------------------------------------------------------------------------------------------- files
-
-
-def _experiment_file(name: str) -> Path:
-    for path in (Path(name), EXPERIMENTS / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    known = experiments_here() or "none"
-    raise UserError(f"there is no experiment {name!r}: experiments/{name}.yaml does not exist (here: {known}).")
 
 
 def _further(words: Sequence[str]) -> Iterator[Path]:

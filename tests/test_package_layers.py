@@ -14,7 +14,8 @@ ALLOWED: dict[str, set[str]] = {
     "decoders": set(),
     "artifacts": set(),
     "hdf5": {"artifacts"},
-    "parsing": {"artifacts"},
+    "experiment_files": {"artifacts"},
+    "parsing": {"artifacts", "experiment_files"},
     "data": {"artifacts", "hdf5"},
     "information": {"artifacts"},
     "encoders": {"artifacts", "data"},
@@ -44,7 +45,7 @@ ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits"}
 ALLOWED["tables"] = ALLOWED["records"] | {"records"}
 ALLOWED["stages"] = ALLOWED["tables"] | {"tables", "results", "plots"}
 ALLOWED["studies"] = ALLOWED["stages"] | {"stages"}
-ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing"}
+ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing", "experiment_files"}
 
 
 def imported(path: Path) -> set[str]:

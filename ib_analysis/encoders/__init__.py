@@ -1,7 +1,7 @@
 """Networks with named taps."""
 
 from ib_analysis.encoders.autoencoder import ResNetAutoencoder, psnr_db, reconstruct
-from ib_analysis.encoders.build import build_encoder
+from ib_analysis.encoders.build import build_encoder, tap_names
 from ib_analysis.encoders.config import EncoderConfig, Task
 from ib_analysis.encoders.cost import LayerWork, layer_works, multiply_accumulates
 from ib_analysis.encoders.interface import TappedNetwork, tap_shapes
@@ -21,5 +21,6 @@ __all__ = [
     "multiply_accumulates",
     "psnr_db",
     "reconstruct",
+    "tap_names",
     "tap_shapes",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 
@@ -12,7 +13,7 @@ from ib_analysis.encoders.config import EncoderConfig, Task
 from ib_analysis.encoders.interface import TappedNetwork
 from ib_analysis.encoders.resnet import ResNetClassifier
 
-__all__ = ["build_encoder"]
+__all__ = ["build_encoder", "tap_names"]
 
 Builder = Callable[[EncoderConfig, Sequence[int], int, int, int], TappedNetwork]
 
@@ -57,3 +58,17 @@ def build_encoder(
         raise UserError(f"There is no encoder {config.architecture!r} for the task {task!r}; there is {known}.")
     with torch.random.fork_rng(devices=[]):
         return BUILDERS[config.architecture, task](config, image_shape, intensities, n_classes, seed)
+
+
+@lru_cache(maxsize=32)
+def tap_names(
+    config: EncoderConfig, task: Task, image_shape: tuple[int, ...], intensities: int, n_classes: int
+) -> tuple[str, ...]:
+    """Names of the taps of a network, from input to output, as the network itself tells them.
+
+    Arguments and errors are those of `build_encoder`.
+
+    >>> tap_names(EncoderConfig(depth=8), "classification", (3, 32, 32), 256, 10)
+    ('h1', 'h2', 'h3', 'h4')
+    """
+    return build_encoder(config, task, image_shape, intensities, n_classes, seed=0).layers

@@ -141,7 +141,7 @@ def spike_ins_for(
             draw_coins(n_evaluation, count, "evaluation", options.seed),
         ]
     )
-    mixings = {layer: mixing_for(shapes[layer], size, pixels, options.mixing, options.seed) for layer in config.layers}
+    mixings = {layer: mixing_for(shape, size, pixels, options.mixing, options.seed) for layer, shape in shapes.items()}
     intensities = image_space(config.data).intensities
     return SpikeIns(
         coins, pixels, size, mixings, shown_as=options.shown_as, intensities=intensities, redraw=options.redraw

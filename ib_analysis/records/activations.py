@@ -42,7 +42,7 @@ def recomputed(experiment: Experiment, run: Run) -> RecomputedActivations:
         load,
         images_of(experiment),
         experiment.epochs,
-        experiment.config.layers,
+        experiment.layers,
         experiment.config.activations.group_size,
     )
 
@@ -51,7 +51,7 @@ def activations_config(experiment: Experiment) -> dict:
     """What the content of a dump depends on beside the checkpoints and the images."""
     config = experiment.config
     return {
-        "layers": list(config.layers),
+        "layers": list(experiment.layers),
         "group_size": config.activations.group_size,
         "data": data_section(experiment),
         **experiment.section("encoder", "training"),

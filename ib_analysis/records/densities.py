@@ -47,7 +47,7 @@ def coded_cells(experiment: Experiment) -> list[CodedCell]:
     """
     if experiment.config.spike_in:
         return []
-    epochs, layers = bracket_epochs(experiment), experiment.config.layers
+    epochs, layers = bracket_epochs(experiment), experiment.layers
     return [
         coded_cell(experiment, run, cell, code.bits)
         for run in experiment.runs

@@ -30,7 +30,7 @@ CONDITIONS: dict[str, Callable[[Experiment, Run], Activations]] = {
     "shuffled": lambda experiment, run: ShuffledActivations(open_activations(experiment, run)),
     "constant": lambda experiment, run: ConstantActivations(open_activations(experiment, run)),
     "image": _image,
-    "signs": lambda experiment, run: SignCodes(open_activations(experiment, run), max(experiment.config.layers)),
+    "signs": lambda experiment, run: SignCodes(open_activations(experiment, run), experiment.deepest),
 }
 """name -> what stands in for the run's activations."""
 

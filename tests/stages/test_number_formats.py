@@ -42,7 +42,7 @@ def test_codes_are_dumped_bit_packed_and_read_as_they_are_recomputed(tiny: Path)
         assert (packed.dtype, packed.attrs["bits"]) == (np.uint8, 2)
         assert packed.shape[1] == stored.shape("h1")[0] * stored.shape("h1")[1] * stored.shape("h1")[2] * 2 // 8
     for epoch in experiment.epochs:
-        for layer in config.layers:
+        for layer in experiment.layers:
             for group in range(len(stored.groups)):
                 assert torch.equal(stored.read(epoch, layer, group), recomputed.read(epoch, layer, group))
     assert not verify(experiment.activations_path(run))

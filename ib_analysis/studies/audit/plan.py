@@ -51,10 +51,10 @@ def check(experiment: Experiment, settings: AuditConfig) -> None:
             f"audit.remedies names {', '.join(sorted(pointless & set(settings.remedies)))}, which {config.name} has "
             "already; leave it out."
         )
-    if settings.hysteresis is not None and settings.hysteresis not in config.layers:
+    if settings.hysteresis is not None and settings.hysteresis not in experiment.layers:
         raise UserError(
             f"audit.hysteresis is {settings.hysteresis!r}, which is not measured; choose from "
-            f"{', '.join(config.layers)}."
+            f"{', '.join(experiment.layers)}."
         )
     if settings.hysteresis is not None and len(experiment.epochs) < 2:
         raise UserError("audit.hysteresis sweeps through epochs, and the experiment has one; leave it out.")

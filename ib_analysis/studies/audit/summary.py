@@ -38,7 +38,8 @@ def audit_summary(rows: Sequence[AuditRow]) -> str:
     own = [row for row in rows if row.remedy == NO_REMEDY]
     cells = [row for row in own if row.layer != ALL]
     lines = [["task", "layer", "epoch", "cost", "L dedicated", "L shared", "gap", "I, common L0", "I, own null"]]
-    for row in sorted(cells, key=lambda row: (row.task, row.layer, row.epoch or 0, row.multiple)):
+    layers = list(dict.fromkeys(row.layer for row in cells))  # from input to output, as the table has them
+    for row in sorted(cells, key=lambda row: (row.task, layers.index(row.layer), row.epoch or 0, row.multiple)):
         lines.append([row.task, row.layer, str(row.epoch), f"{row.multiple}x", *_lengths(row), *_information(row)])
     text = [
         "Dedicated decoders against the shared one, in bits. Gap: L dedicated - L shared, above 0 where the shared "

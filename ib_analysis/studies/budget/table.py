@@ -78,7 +78,7 @@ def _rows(study: ExtraFits, budget: Budget) -> list[BudgetRow]:
     certificates = certificates_of(study.decoder_artifact(fit).path, estimation.confidence)
     null = study.code_lengths(fit, NULL)
     rows = []
-    for layer in experiment.config.layers:
+    for layer in experiment.layers:
         cells = [cell_name(*cell) for cell in fit.cells if cell[1] == layer]
         lengths = np.mean([study.code_lengths(fit, name) for name in cells], axis=0)
         length, unconditional, information = paired_bootstrap_intervals(

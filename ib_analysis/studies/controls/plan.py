@@ -37,8 +37,8 @@ class Controls:
     def __init__(self, experiment: Experiment, settings: ControlsConfig) -> None:
         self.experiment, self.settings = experiment, settings
         self.run = self._run()
-        self.layers = settings.layers or experiment.config.layers
-        self.deepest = max(experiment.config.layers)
+        self.layers = settings.layers or experiment.layers
+        self.deepest = experiment.deepest
         self.epoch = experiment.epochs[-1] if settings.epoch is None else settings.epoch
         self._check()
         self.names = self._names()
@@ -61,7 +61,7 @@ class Controls:
         found = {}
         if 0 not in self.experiment.epochs or self.epoch == 0:
             found["untrained"] = "it compares a trained network with epoch 0 (training.checkpoints)"
-        if len(self.experiment.config.layers) < 2:
+        if len(self.experiment.layers) < 2:
             found["data_processing"] = "it compares layers, and there is one only"
         return found
 
@@ -98,7 +98,7 @@ class Controls:
             inputs |= {layer: self.permuted_artifact(layer).identity for layer in self.layers}
         if name == "untrained":
             for epoch in (0, self.epoch):
-                for layer in experiment.config.layers:
+                for layer in experiment.layers:
                     artifact = probe_artifact(experiment, self.run, (epoch, layer))
                     inputs[cell_name(epoch, layer)] = artifact.identity
         path = self.folder / "tables" / f"{name}.csv"
@@ -156,10 +156,10 @@ class Controls:
 
     def _check(self) -> None:
         experiment, settings = self.experiment, self.settings
-        unknown = [layer for layer in self.layers if layer not in experiment.config.layers]
+        unknown = [layer for layer in self.layers if layer not in experiment.layers]
         if unknown or len(set(self.layers)) != len(self.layers):
             raise UserError(
-                f"controls.layers is {list(self.layers)}; choose from {', '.join(experiment.config.layers)}, each once."
+                f"controls.layers is {list(self.layers)}; choose from {', '.join(experiment.layers)}, each once."
             )
         if self.epoch not in experiment.epochs:
             known = ", ".join(map(str, experiment.epochs))

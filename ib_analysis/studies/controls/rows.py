@@ -178,7 +178,7 @@ def _untrained(writer: Writer) -> list[ControlRow]:
     controls, run, rows = writer.controls, writer.controls.run, []
     seed = controls.experiment.config.decoder_seeds[0]
     h_y_bits = images_of(controls.experiment).h_y_bits
-    for layer in controls.experiment.config.layers:
+    for layer in controls.experiment.layers:
         lengths, labels, warned = {}, {}, {}
         for epoch in (0, controls.epoch):
             lengths[epoch] = writer.results.code_lengths(run.key, epoch, layer, seed)
@@ -220,7 +220,7 @@ def _untrained(writer: Writer) -> list[ControlRow]:
 def _data_processing(writer: Writer) -> list[ControlRow]:
     """Every pair of neighbouring layers of every run, decoder and epoch; no fits of its own."""
     experiment = writer.controls.experiment
-    layers = sorted(experiment.config.layers)  # h1, h2, ...: the order of computation
+    layers = experiment.in_order
     chains = [
         (run, seed, epoch)
         for run in experiment.runs

@@ -78,7 +78,8 @@ def cost(experiment: Experiment) -> Cost:
         name: initial_encoder(experiment, run, space, sizes["encoder"]).to(device) for name, run in by_format.items()
     }
     encoder = next(iter(encoders.values()))
-    shapes = {name: shape for name, shape in tap_shapes(encoder, space.image_shape).items() if name in config.layers}
+    found = tap_shapes(encoder, space.image_shape)
+    shapes = {layer: found[layer] for layer in experiment.in_order}
     decoder = _decoder(experiment, experiment.fits[-1], space, shapes).to(device)
     macs = multiply_accumulates(encoder, space.image_shape)
     flops = decoder_flops(decoder)

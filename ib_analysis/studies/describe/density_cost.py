@@ -55,7 +55,7 @@ def density_cost(
         times = epochs * sum(run.number_format == name for run in experiment.runs)
         shapes = tap_shapes(encoder, image_shape)
         for layer, code in code_taps(encoder, image_shape).items():
-            if layer not in config.layers or not times:
+            if layer not in experiment.layers or not times:
                 continue
             device = next(encoder.parameters()).device
             network = PixelCNNPP(plane_network(shapes[layer], code.bits, settings.density)).to(device)

@@ -1,0 +1,48 @@
+"""Which layers are measured: the network says which taps it has, the config picks among them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ib_analysis.artifacts import UserError
+from ib_analysis.encoders import build as networks
+from ib_analysis.encoders import build_encoder, tap_names
+from ib_analysis.encoders.interface import TappedNetwork
+from ib_analysis.experiment import Experiment, ExperimentConfig
+from ib_analysis.records.activations import activations_config
+
+
+def test_all_taps_of_the_network_are_measured_unless_some_are_named() -> None:
+    assert Experiment(ExperimentConfig()).layers == ("h1", "h2", "h3", "h4")
+    assert {layer for _, layer in Experiment(ExperimentConfig()).cells} == {"h1", "h2", "h3", "h4"}
+    assert Experiment(ExperimentConfig(layers=("h3", "h1"))).layers == ("h3", "h1")
+
+
+def test_naming_all_taps_makes_the_same_artifacts_as_naming_none() -> None:
+    named = Experiment(ExperimentConfig(layers=("h1", "h2", "h3", "h4")))
+    assert activations_config(named) == activations_config(Experiment(ExperimentConfig()))
+    assert named.cells == Experiment(ExperimentConfig()).cells
+
+
+def test_the_order_of_computation_is_the_networks_and_not_the_alphabets(monkeypatch: pytest.MonkeyPatch) -> None:
+    def renamed(*arguments: object, **named: object) -> TappedNetwork:
+        network = build_encoder(*arguments, **named)  # type: ignore[arg-type]
+        network.layers = ("stem", "middle", "late", "features")
+        return network
+
+    tap_names.cache_clear()
+    monkeypatch.setattr(networks, "build_encoder", renamed)
+    try:
+        experiment = Experiment(ExperimentConfig(layers=("features", "stem", "late")))
+        assert experiment.layers == ("features", "stem", "late")
+        assert experiment.in_order == ("stem", "late", "features")
+        assert experiment.deepest == "features"
+        with pytest.raises(UserError, match="'h1', which this encoder does not have; choose from stem, middle, late"):
+            Experiment(ExperimentConfig(layers=("h1",)))
+    finally:
+        tap_names.cache_clear()
+
+
+def test_a_layer_is_named_once() -> None:
+    with pytest.raises(UserError, match=r"layers is .* each once"):
+        Experiment(ExperimentConfig(layers=("h1", "h1")))
