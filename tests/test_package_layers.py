@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ ALLOWED: dict[str, set[str]] = {
     "decoders": set(),
     "artifacts": set(),
     "hdf5": {"artifacts"},
+    "drawn": {"artifacts"},
     "experiment_files": {"artifacts"},
     "parsing": {"artifacts", "experiment_files"},
     "data": {"artifacts", "hdf5"},
-    "information": {"artifacts"},
+    "information": {"artifacts", "decoders"},  # of decoders: what a learning curve says, for its table
     "encoders": {"artifacts", "data"},
     "quantization": {"artifacts", "hdf5", "encoders", "activations"},
     "training": {"artifacts", "data", "encoders"},
@@ -43,7 +45,7 @@ ALLOWED["engines"] = {"artifacts", "experiment"}
 ALLOWED["fits"] = ALLOWED["experiment"] | {"experiment", "engines"}
 ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits"}
 ALLOWED["tables"] = ALLOWED["records"] | {"records"}
-ALLOWED["stages"] = ALLOWED["tables"] | {"tables", "results", "plots"}
+ALLOWED["stages"] = ALLOWED["tables"] | {"tables", "results", "plots", "drawn"}
 ALLOWED["studies"] = ALLOWED["stages"] | {"stages"}
 ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing", "experiment_files"}
 
@@ -84,3 +86,45 @@ def test_every_part_has_its_rule() -> None:
     found = (ROOT / "ib_analysis").iterdir()
     parts = {path.stem for path in found if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert parts - {"__init__"} == set(ALLOWED) - {"decoders"}
+
+
+def modules() -> dict[str, Path]:
+    """All modules of this project by name; a package goes by the name of its folder."""
+    paths = [path for top in ("decoders", "ib_analysis") for path in (ROOT / top).rglob("*.py")]
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths}
+    return {name.removesuffix(".__init__"): path for path, name in names.items()}
+
+
+def executed_by(name: str, path: Path, known: dict[str, Path]) -> set[str]:
+    """Modules that run because this one is imported: those it imports at its top level, with the packages around them.
+
+    The packages around the module itself are left out: they have begun before it.
+    """
+    around = {name.rpartition(".")[0] for name in prefixes(name)}
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        found |= {part for one in names for part in prefixes(one) if part in known}
+    return found - around - {name}
+
+
+def prefixes(name: str) -> list[str]:
+    """
+    >>> prefixes("a.b.c")
+    ['a', 'a.b', 'a.b.c']
+    """
+    parts = name.split(".")
+    return [".".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+def test_no_module_is_imported_by_what_it_imports() -> None:
+    known = modules()
+    graph = {name: executed_by(name, path, known) for name, path in known.items()}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"modules import one another in a circle: {' imports '.join(reversed(error.args[1]))}")

@@ -16,6 +16,7 @@ __all__ = [
     "CERTIFICATE_EXPLANATIONS",
     "VALIDATION_CODE_LENGTH_RISING",
     "Certificate",
+    "CurveEnd",
     "certify",
 ]
 
@@ -40,7 +41,36 @@ _RISE_ERRORS = 5.0
 
 
 @dataclass(frozen=True)
-class Certificate:
+class CurveEnd:
+    """Where a learning curve leads; code lengths are means in bits over the validation images."""
+
+    reached_bits: float
+    """Code length with the weights that were kept."""
+    bits_to_gain: float | None
+    """What the steady phase of the fit had still to gain when it ended; None where the curve does not tell."""
+    bits_to_gain_low: float
+    """Lower end of its interval."""
+    bits_to_gain_high: float
+    """Upper end of its interval; inf where the curve sets none."""
+    asymptote_bits: float | None
+    """``reached_bits - bits_to_gain``: where an endless fit is expected to end."""
+    asymptote_bits_low: float
+    """Lower end of its interval."""
+    asymptote_bits_high: float
+    """Upper end of its interval."""
+    steady_asymptote_bits: float | None
+    """Asymptote of the steady phase's own curve b(t) = asymptote + gain (t / end)^-exponent. Without a cool-down this
+    is ``asymptote_bits`` up to the noise of one validation; with one it lies higher, by the drop that it brought."""
+    exponent: float | None
+    """Exponent of that curve, a falling power law of the step."""
+    steady_start: int
+    """First step that the curve was fitted to."""
+    steady_end: int
+    """Last step that the curve was fitted to."""
+
+
+@dataclass(frozen=True)
+class Certificate(CurveEnd):
     """What the learning curve of one decoder, under one condition, says about its convergence. Bits per image.
 
     ``bits_to_gain`` is what the steady phase of the fit (before the learning rate cools down) had still to gain when it
@@ -49,24 +79,6 @@ class Certificate:
     None, with the ends 0 and infinity, where the curve does not tell.
     """
 
-    reached_bits: float
-    """Code length of the validation images with the weights that were kept."""
-    bits_to_gain: float | None
-    bits_to_gain_low: float
-    bits_to_gain_high: float
-    asymptote_bits: float | None
-    """``reached_bits - bits_to_gain``: where an endless fit is expected to end."""
-    asymptote_bits_low: float
-    asymptote_bits_high: float
-    steady_asymptote_bits: float | None
-    """Asymptote of the steady phase's own curve b(t) = asymptote + gain (t / end)^-exponent. Without a cool-down this
-    is ``asymptote_bits`` up to the noise of one validation; with one it lies higher, by the drop that it brought."""
-    exponent: float | None
-    """Of that curve."""
-    steady_start: int
-    """First step that the curve was fitted to."""
-    steady_end: int
-    """Last step that the curve was fitted to."""
     early_stopped: bool
     """Whether the fit ended because of ``patience``."""
     steps_done: int

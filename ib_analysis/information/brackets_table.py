@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ib_analysis.information.columns import CellColumns
 from ib_analysis.information.intervals import Interval
 from ib_analysis.information.plain_text import align
 
@@ -22,23 +23,9 @@ ENDS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class BracketRow:
+class BracketRow(CellColumns):
     """Bounds on I(X;H) of one cell in bits; H is the code, a deterministic function of the image."""
 
-    experiment: str
-    """Name of the experiment."""
-    task: str
-    """What the encoder was trained for."""
-    number_format: str
-    """Number format of the encoder."""
-    encoder_seed: int
-    """Seed of the encoder."""
-    decoder_seed: int
-    """Seed of the decoder whose code lengths give the lower end and the usable information."""
-    epoch: int
-    """Training epochs that the encoder had seen."""
-    layer: str
-    """The tap."""
     units: int
     """Codes per image."""
     code_bits: int

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from decoders.fitting.certificate import CurveEnd
+
 __all__ = ["CONVERGED_BITS", "CertificateRow", "certificates_line"]
 
 CONVERGED_BITS = 0.5
@@ -14,11 +16,8 @@ allows an estimate to be wrong by."""
 
 
 @dataclass(frozen=True)
-class CertificateRow:
-    """What one learning curve says; code lengths are means in bits over the validation images.
-
-    See `decoders.fitting.certificate` for definitions, and for what the intervals cover.
-    """
+class _Condition:
+    """Which decoder, under which of its conditions."""
 
     experiment: str
     """Name of the experiment."""
@@ -38,28 +37,15 @@ class CertificateRow:
     """Layer of the cell; `null` for the null condition."""
     serves_as_l0: str
     """`yes` for the null condition that is the experiment's common L0, else `no`."""
-    reached_bits: float
-    """Code length with the weights that were kept."""
-    bits_to_gain: float | None
-    """What the steady phase of the fit had still to gain when it ended; empty where the curve does not tell."""
-    bits_to_gain_low: float
-    """Lower end of its interval."""
-    bits_to_gain_high: float
-    """Upper end of its interval; inf where the curve sets none."""
-    asymptote_bits: float | None
-    """reached_bits - bits_to_gain."""
-    asymptote_bits_low: float
-    """Lower end of its interval."""
-    asymptote_bits_high: float
-    """Upper end of its interval."""
-    steady_asymptote_bits: float | None
-    """Asymptote of the curve of the steady phase alone, which does not know of a cool-down of the learning rate."""
-    exponent: float | None
-    """Exponent of that curve, a falling power law of the step."""
-    steady_start: int
-    """First step that the curve was fitted to."""
-    steady_end: int
-    """Last step that the curve was fitted to."""
+
+
+@dataclass(frozen=True)
+class CertificateRow(CurveEnd, _Condition):
+    """What one learning curve says; code lengths are means in bits over the validation images.
+
+    See `decoders.fitting.certificate` for definitions, and for what the intervals cover.
+    """
+
     early_stopped: str
     """`yes` if the fit ended because validation had stopped improving, else `no`."""
     steps_done: int

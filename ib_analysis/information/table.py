@@ -12,34 +12,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ib_analysis.artifacts import UserError, write_text
+from ib_analysis.information.columns import CellColumns, RunColumns
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["FactorRow", "InformationRow", "quantized_from", "read_table", "table_text", "write_table"]
+__all__ = [
+    "FactorRow",
+    "InformationRow",
+    "quantized_from",
+    "read_filled_table",
+    "read_table",
+    "table_text",
+    "write_table",
+]
 
 SIGNIFICANT_DIGITS = 9
 """Digits of every printed number: more than any interval resolves, fewer than the order of a sum can change."""
 
 
 @dataclass(frozen=True)
-class InformationRow:
+class InformationRow(CellColumns):
     """What was measured in one cell, a row of information.csv. All information and code lengths are means in bits."""
 
-    experiment: str
-    """Name of the experiment."""
-    task: str
-    """What the encoder was trained for: classification or autoencoding."""
-    number_format: str
-    """Number format of the encoder's weights and activations."""
-    encoder_seed: int
-    """Seed of the encoder."""
-    decoder_seed: int
-    """Seed of the decoder."""
-    epoch: int
-    """Training epochs that the encoder had seen; 0 is its initialisation."""
-    layer: str
-    """The tap."""
     channels: int
     """Channels of the activations."""
     height: int
@@ -119,17 +114,9 @@ class InformationRow:
 
 
 @dataclass(frozen=True)
-class FactorRow:
+class FactorRow(RunColumns):
     """What probes find of one generative factor in one cell, a row of factors.csv."""
 
-    experiment: str
-    """Name of the experiment."""
-    task: str
-    """What the encoder was trained for."""
-    number_format: str
-    """Number format of the encoder."""
-    encoder_seed: int
-    """Seed of the encoder."""
     epoch: int
     """Training epochs that the encoder had seen."""
     layer: str
@@ -210,6 +197,23 @@ def read_table(path: Path, kind: type[Row]) -> list[Row]:
             raise UserError(
                 f"Row {number} of {path} cannot be read ({error}); delete the file and run `ib estimate-mi` again."
             ) from error
+    return rows
+
+
+def read_filled_table(path: Path, kind: type[Row], command: str) -> list[Row]:
+    """The same for a table that a command of its own makes, and that must have rows.
+
+    Arguments:
+        command: that makes it, as users type it.
+
+    Raises:
+        UserError: as for `read_table`, or the table has no rows.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist; run `{command}` first.")
+    rows = read_table(path, kind)
+    if not rows:
+        raise UserError(f"{path} has no rows; delete it and run `{command}` again.")
     return rows
 
 

@@ -25,7 +25,7 @@ from ib_analysis.plots import (
 )
 from ib_analysis.plots.page import write_samples_page
 from ib_analysis.plots.saved import SavedExperiment
-from ib_analysis.plots.style import drawing_style, save
+from ib_analysis.plots.style import save_all
 
 __all__ = ["FIGURES", "FigureKind", "draw_all"]
 
@@ -81,11 +81,7 @@ def draw_all(experiment_folder: Path, figures_folder: Path) -> list[Path]:
             f"{experiment_folder} holds nothing to draw (no training.csv, no information.csv, no samples.h5); run "
             f"`ib figures {saved.name}`, which makes what is missing first."
         )
-    written: list[Path] = []
-    with drawing_style():
-        for kind in ready:
-            for name, figure in kind.draw(saved):
-                written += save(figure, figures_folder, name)
+    written = save_all((drawn for kind in ready for drawn in kind.draw(saved)), figures_folder)
     if not FigureKind(conditional_samples.draw, _PAGE_NEEDS).missing(experiment_folder):
         written.append(write_samples_page(experiment_folder, figures_folder))
     return written

@@ -7,7 +7,7 @@ with matplotlib's objects alone: no global state is touched, and equal artifacts
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -38,6 +38,7 @@ __all__ = [
     "layer_colour",
     "layer_marker",
     "save",
+    "save_all",
     "task_name",
     "task_title",
     "warned_handle",
@@ -158,6 +159,19 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         paths.append(path)
         figure.set_layout_engine("none")  # it has been laid out; doing it again would only take time
     return paths
+
+
+def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
+    """Draw figures in the project's style and write each (see `save`); a figure is made only when its turn has come.
+
+    Arguments:
+        figures: name -> figure, as the modules' `draw` yield them.
+
+    Raises:
+        UserError: the folder cannot be written, or the disk is full.
+    """
+    with drawing_style():
+        return [path for name, figure in figures for path in save(figure, folder, name)]
 
 
 def task_title(task: str, number_format: str = "float32") -> str:

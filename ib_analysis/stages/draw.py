@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from ib_analysis.artifacts import sha256_of_file, write_text
+from ib_analysis.drawn import draw_unless_drawn, show_paths
 from ib_analysis.experiment import Experiment
 
 __all__ = ["draw", "print_table"]
@@ -24,23 +23,17 @@ SOURCES = (
 
 def draw(experiment: Experiment, page_only: bool = False) -> None:
     """Draw all figures (or only the page of samples) unless those on disk were drawn from the same artifacts."""
-    from ib_analysis.plots import draw_all, write_samples_page  # matplotlib is slow to import
+    paths = [experiment.folder / name for name in SOURCES]
+    paths += sorted((experiment.folder / "encoders").glob("*/training.csv"))
 
-    record = experiment.figures / "drawn.json"
-    sources = _hashes(experiment)
-    kind = "page" if page_only else "figures"
-    known = _read(record)
-    drawn = known.get(kind, {})
-    if drawn.get("sources") != sources or not all(Path(path).exists() for path in drawn.get("files", [""])):
+    def drawn() -> list[Path]:
+        from ib_analysis.plots import draw_all, write_samples_page  # matplotlib is slow to import
+
         if page_only:
-            files = [write_samples_page(experiment.folder, experiment.figures)]
-        else:
-            files = draw_all(experiment.folder, experiment.figures)
-        drawn = {"sources": sources, "files": [str(path) for path in files]}
-        write_text(record, json.dumps({**known, kind: drawn}, indent=1) + "\n")
-    for path in drawn["files"]:
-        if not path.endswith(".svg"):  # every figure has one beside its PNG
-            print(path)
+            return [write_samples_page(experiment.folder, experiment.figures)]
+        return draw_all(experiment.folder, experiment.figures)
+
+    show_paths(draw_unless_drawn(experiment.figures, "page" if page_only else "figures", paths, drawn))
 
 
 def print_table(experiment: Experiment) -> None:
@@ -58,17 +51,3 @@ def print_table(experiment: Experiment) -> None:
     brackets = experiment.folder / "brackets.csv"
     if brackets.exists():
         print(f"\n{brackets_text(read_table(brackets, BracketRow))}")
-
-
-def _hashes(experiment: Experiment) -> dict[str, str]:
-    paths = [experiment.folder / name for name in SOURCES]
-    paths += sorted((experiment.folder / "encoders").glob("*/training.csv"))
-    return {str(path.relative_to(experiment.folder)): sha256_of_file(path) for path in paths if path.exists()}
-
-
-def _read(record: Path) -> dict:
-    try:
-        found = json.loads(record.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

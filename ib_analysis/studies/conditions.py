@@ -14,7 +14,7 @@ from ib_analysis.fits.feed import images_in_order
 from ib_analysis.records.activations import open_activations
 from ib_analysis.records.images import images_of
 from ib_analysis.studies.altered import ConstantActivations, ImageItself, ShuffledActivations
-from ib_analysis.studies.controls.sign_codes import SignCodes
+from ib_analysis.studies.sign_codes import SignCodes
 
 __all__ = ["CONDITIONS", "conditions_of"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ib_analysis.activations import Groups
 from ib_analysis.artifacts import UserError
 from ib_analysis.studies.altered import IMAGE, ConstantActivations, ImageItself, ShuffledActivations, derangement
-from ib_analysis.studies.controls.sign_codes import SignCodes, check_units, orthogonal, sign_layer
+from ib_analysis.studies.sign_codes import SignCodes, check_units, orthogonal, sign_layer
 
 
 class Drawn:

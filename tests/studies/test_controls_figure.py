@@ -54,7 +54,7 @@ def drawn(folder: Path, rows: list[ControlRow]) -> tuple[Figure, Counter]:
     table = folder / "controls.csv"
     write_table(table, ControlRow, rows)
     with drawing_style():
-        figure = controls.draw(table)
+        ((_, figure),) = controls.draw(table)
         figure.draw_without_rendering()
     marks = Counter(artist.get_gid() for artist in figure.findobj(Line2D) if artist.get_gid())
     return figure, marks
@@ -87,7 +87,7 @@ def test_numbers_that_are_not_finite_are_survived(tmp_path: Path) -> None:
 
 def test_a_missing_or_empty_table_is_explained(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run `ib controls` first"):
-        controls.draw(tmp_path / "controls.csv")
+        list(controls.draw(tmp_path / "controls.csv"))
     write_table(tmp_path / "controls.csv", ControlRow, [])
     with pytest.raises(UserError, match="has no rows"):
-        controls.draw(tmp_path / "controls.csv")
+        list(controls.draw(tmp_path / "controls.csv"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ib_analysis.artifacts import Artifact, sha256_of_file
+from ib_analysis.drawn import draw_unless_drawn, show_paths
 from ib_analysis.experiment import Experiment
 from ib_analysis.stages.pipeline import run_until
 from ib_analysis.studies.audit.config import AuditConfig
@@ -37,24 +37,19 @@ def run(experiment: Experiment, settings: AuditConfig) -> None:
     plan.fits.run()
     rows, sweeps = audit_table(plan), hysteresis_table(plan)
     print()
-    print(_draw(experiment, table_path(plan), hysteresis_path(plan) if sweeps else None))
+    show_paths(_draw(experiment, table_path(plan), hysteresis_path(plan) if sweeps else None))
     print(audit_summary(rows))
     if sweeps:
         print()
         print(hysteresis_summary(sweeps))
 
 
-def _draw(experiment: Experiment, table: Path, hysteresis: Path | None) -> Path:
-    """Draw the figure unless the one on disk was drawn from the same tables."""
-    sources = {path.name: sha256_of_file(path) for path in (table, hysteresis) if path is not None}
-    artifact = Artifact(experiment.figures / "audit.png", "figure", {}, sources)
-    if artifact.status() != "complete" or not artifact.path.with_suffix(".svg").exists():
-        from ib_analysis.plots.style import drawing_style, save
-        from ib_analysis.studies.audit import figure  # matplotlib is slow to import
+def _draw(experiment: Experiment, table: Path, hysteresis: Path | None) -> list[Path]:
+    def drawn() -> list[Path]:
+        from ib_analysis.plots.style import save_all  # matplotlib is slow to import
+        from ib_analysis.studies.audit import figure
 
-        artifact.begin()
-        with drawing_style():
-            for name, drawn in figure.draw(table, hysteresis):
-                save(drawn, experiment.figures, name)
-        artifact.finish()
-    return artifact.path
+        return save_all(figure.draw(table, hysteresis), experiment.figures)
+
+    sources = [path for path in (table, hysteresis) if path is not None]
+    return draw_unless_drawn(experiment.figures, "audit", sources, drawn)

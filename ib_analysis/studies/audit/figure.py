@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.information.intervals import Interval
-from ib_analysis.information.table import read_table
+from ib_analysis.information.table import read_filled_table, read_table
 from ib_analysis.information.warnings import split_warnings
 from ib_analysis.plots.style import (
     INK,
@@ -45,9 +45,7 @@ def draw(table: Path, hysteresis: Path | None) -> Iterator[tuple[str, Figure]]:
     Raises:
         UserError: a table is missing, damaged or empty.
     """
-    if not table.exists():
-        raise UserError(f"{table} does not exist; run `ib audit` first.")
-    rows: list[AuditRow] = read_table(table, AuditRow)
+    rows = read_filled_table(table, AuditRow, "ib audit")
     own = [row for row in rows if row.remedy == NO_REMEDY]
     if not own:
         raise UserError(f"{table} has no rows; delete it and run `ib audit` again.")

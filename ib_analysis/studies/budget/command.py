@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ib_analysis.drawn import draw_unless_drawn, show_paths
 from ib_analysis.experiment import Experiment
 from ib_analysis.stages.pipeline import run_until
 from ib_analysis.studies.budget.config import BudgetConfig
@@ -44,19 +45,16 @@ def run(experiment: Experiment, settings: BudgetConfig) -> None:
     study = study_of(experiment, plan)
     study.run()
     rows = tabulate(study, plan)
-    for path in _draw(experiment, study.folder):
-        print(path)
+    show_paths(_draw(experiment, study.folder / "budget.csv"))
     print()
     print(summary(rows))
 
 
-def _draw(experiment: Experiment, folder: Path) -> list[str]:
-    # matplotlib is slow to import
-    from ib_analysis.plots.style import drawing_style, save
-    from ib_analysis.studies.budget import figure
+def _draw(experiment: Experiment, table: Path) -> list[Path]:
+    def drawn() -> list[Path]:
+        from ib_analysis.plots.style import save_all  # matplotlib is slow to import
+        from ib_analysis.studies.budget import figure
 
-    with drawing_style():
-        written = [
-            path for name, drawn in figure.draw(folder / "budget.csv") for path in save(drawn, experiment.figures, name)
-        ]
-    return [str(path) for path in written if path.suffix == ".png"]
+        return save_all(figure.draw(table), experiment.figures)
+
+    return draw_unless_drawn(experiment.figures, "budget", [table], drawn)

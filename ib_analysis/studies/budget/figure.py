@@ -10,8 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ib_analysis.artifacts import UserError
-from ib_analysis.information.table import read_table
+from ib_analysis.information.table import read_filled_table
 from ib_analysis.plots.style import INK, LIGHT, TRUTH, framed, layer_colour, layer_marker, task_title, warned_handle
 from ib_analysis.studies.budget.rows import BudgetRow
 
@@ -29,11 +28,7 @@ def draw(table: Path) -> Iterator[tuple[str, Figure]]:
     Raises:
         UserError: it is missing, damaged or empty.
     """
-    if not table.exists():
-        raise UserError(f"{table} does not exist; run `ib budget` first.")
-    rows: list[BudgetRow] = read_table(table, BudgetRow)
-    if not rows:
-        raise UserError(f"{table} has no rows; delete it and run `ib budget` again.")
+    rows = read_filled_table(table, BudgetRow, "ib budget")
     steps = [row for row in rows if row.against_steps == "yes"]
     sizes = [row for row in rows if row.against_size == "yes"]
     columns = [(found, name) for found, name in ((steps, "steps_done"), (sizes, "parameters")) if found]

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ib_analysis.information.columns import DecoderColumns
+
 __all__ = ["BudgetRow"]
 
 
 @dataclass(frozen=True)
-class BudgetRow:
+class BudgetRow(DecoderColumns):
     """One layer under one decoder. Code lengths and information are means over evaluation images and over the measured
     epochs of the layer, in bits."""
 
-    experiment: str
-    """Name of the experiment."""
-    task: str
-    """What the encoder was trained for."""
-    number_format: str
-    """Number format of the encoder."""
-    encoder_seed: int
-    """Seed of the encoder."""
-    decoder_seed: int
-    """Seed of the decoder."""
     decoder: str
     """Key of the decoder in the study."""
     against_steps: str

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import yaml
 
 from ib_analysis.artifacts import UserError, plain, write_text
+from ib_analysis.drawn import draw_unless_drawn, show_paths
 from ib_analysis.engines.local import Workers, clear_remains, exclusive
 from ib_analysis.studies.calibration.config import CalibrationConfig
 from ib_analysis.studies.calibration.fit import fit_units, measure_units
@@ -36,19 +39,16 @@ def calibrate(config: CalibrationConfig) -> None:
         # Not before: a config that the artifacts refuse must not replace the one that made them.
         text = yaml.safe_dump(plain(config), sort_keys=False, width=110)
         write_text(calibration.folder / "config.yaml", text)
-        for path in _draw(calibration):
-            print(path)
+        show_paths(_draw(calibration))
     print()
     print(summary(rows))
 
 
-def _draw(calibration: Calibration) -> list[str]:
-    # matplotlib is slow to import
-    from ib_analysis.plots.style import drawing_style, save
-    from ib_analysis.studies.calibration import figure
+def _draw(calibration: Calibration) -> list[Path]:
+    def drawn() -> list[Path]:
+        from ib_analysis.plots.style import save_all  # matplotlib is slow to import
+        from ib_analysis.studies.calibration import figure
 
-    with drawing_style():
-        written = [
-            path for name, drawn in figure.draw(calibration.table) for path in save(drawn, calibration.figures, name)
-        ]
-    return [str(path) for path in written if path.suffix == ".png"]
+        return save_all(figure.draw(calibration.table), calibration.figures)
+
+    return draw_unless_drawn(calibration.figures, "calibration", [calibration.table], drawn)

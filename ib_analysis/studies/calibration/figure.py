@@ -14,8 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ib_analysis.artifacts import UserError
-from ib_analysis.information.table import read_table
+from ib_analysis.information.table import read_filled_table
 from ib_analysis.information.tolerance import tolerance_bits
 from ib_analysis.plots.style import INK, LIGHT, TRUTH, WARNED, framed, layer_colour, layer_marker, warned_handle
 from ib_analysis.studies.calibration.rows import CalibrationRow
@@ -47,11 +46,7 @@ def draw(table: Path) -> Iterator[tuple[str, Figure]]:
     Raises:
         UserError: it is missing, damaged or empty.
     """
-    if not table.exists():
-        raise UserError(f"{table} does not exist; run `ib calibrate` first.")
-    rows: list[CalibrationRow] = read_table(table, CalibrationRow)
-    if not rows:
-        raise UserError(f"{table} has no rows; delete it and run `ib calibrate` again.")
+    rows = read_filled_table(table, CalibrationRow, "ib calibrate")
     estimated = sum(row.estimated_within == "yes" for row in rows)
     bounds = sum(row.lower_bound_within == "yes" for row in rows)
     figure, body = framed(

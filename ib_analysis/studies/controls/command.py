@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 from ib_analysis.artifacts import Artifact, UserError
+from ib_analysis.drawn import draw_unless_drawn, show_paths
 from ib_analysis.engines.local import Workers, exclusive
 from ib_analysis.experiment import Experiment
 from ib_analysis.information.table import read_table, write_table
@@ -53,8 +55,7 @@ def run(experiment: Experiment, settings: ControlsConfig) -> None:
         for name in controls.names:
             _tabulate(controls, name)
         rows = _collate(Controls(experiment, dataclasses.replace(settings, only=())))
-        for path in _draw(experiment):
-            print(path)
+        show_paths(_draw(experiment))
     print()
     print(summary(rows, controls.left_out()))
 
@@ -89,11 +90,13 @@ def _finished(controls: Controls, name: str) -> Artifact | None:
     return artifact if artifact.status() == "complete" else None
 
 
-def _draw(experiment: Experiment) -> list[str]:
-    # matplotlib is slow to import
-    from ib_analysis.plots.style import drawing_style, save
-    from ib_analysis.studies.controls import figure
+def _draw(experiment: Experiment) -> list[Path]:
+    table = experiment.folder / "controls.csv"
 
-    with drawing_style():
-        drawn = figure.draw(experiment.folder / "controls.csv")
-        return [str(path) for path in save(drawn, experiment.figures, "controls") if path.suffix == ".png"]
+    def drawn() -> list[Path]:
+        from ib_analysis.plots.style import save_all  # matplotlib is slow to import
+        from ib_analysis.studies.controls import figure
+
+        return save_all(figure.draw(table), experiment.figures)
+
+    return draw_unless_drawn(experiment.figures, "controls", [table], drawn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from ib_analysis.artifacts import UserError
-from ib_analysis.information.table import read_table
+from ib_analysis.information.table import read_filled_table
 from ib_analysis.plots.style import (
     INK,
     LIGHT,
@@ -38,7 +37,7 @@ _NAMES = {"shuffled": "shuffled pairs", "constant": "constant h", "permuted_labe
 _NOTHING = tuple(_NAMES)
 
 
-def draw(table: Path) -> Figure:
+def draw(table: Path) -> Iterator[tuple[str, Figure]]:
     """One figure: controls that must find nothing, layers of known capacity, ceilings, and pairs of layers.
 
     Arguments:
@@ -47,11 +46,7 @@ def draw(table: Path) -> Figure:
     Raises:
         UserError: it is missing, damaged or empty.
     """
-    if not table.exists():
-        raise UserError(f"{table} does not exist; run `ib controls` first.")
-    rows: list[ControlRow] = read_table(table, ControlRow)
-    if not rows:
-        raise UserError(f"{table} has no rows; delete it and run `ib controls` again.")
+    rows = read_filled_table(table, ControlRow, "ib controls")
     pairs = [row for row in rows if row.control == "data_processing"]
     violations = sum(row.passed == "violation" for row in pairs)
     judged = [row for row in rows if row.passed in ("yes", "no") and row.control != "data_processing"]
@@ -83,7 +78,7 @@ def draw(table: Path) -> Figure:
     _draw_ends(axes["labels"], ends, "I(H;Y)")
     _legend(top, rows)
     _draw_pairs(bottom, pairs)
-    return figure
+    yield "controls", figure
 
 
 def _point(axes: Axes, x: float, y: float, row: ControlRow, colour: str, marker: str, across: bool) -> None:

@@ -14,8 +14,8 @@ from ib_analysis.records.probes import probe_artifact
 from ib_analysis.studies.altered import IMAGE
 from ib_analysis.studies.controls.config import ControlsConfig
 from ib_analysis.studies.controls.row import CONTROLS
-from ib_analysis.studies.controls.sign_codes import check_units, sign_layer
 from ib_analysis.studies.extra_fits import ExtraFit, ExtraFits
+from ib_analysis.studies.sign_codes import check_units, sign_layer
 
 __all__ = ["Controls"]
 

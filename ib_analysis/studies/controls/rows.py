@@ -28,8 +28,8 @@ from ib_analysis.studies.controls.row import (
     may_be_below,
     verdict,
 )
-from ib_analysis.studies.controls.sign_codes import SignCodes, units_of
 from ib_analysis.studies.controls.writer import Writer, of_the_fit
+from ib_analysis.studies.sign_codes import SignCodes, units_of
 
 __all__ = ["rows_of"]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ib_analysis.drawn import draw_unless_drawn, show_paths
 from ib_analysis.experiment import Experiment
 from ib_analysis.studies.cost_quality.config import CostQualityConfig
 from ib_analysis.studies.cost_quality.evaluate import run_missing
@@ -47,19 +50,16 @@ def run(experiment: Experiment, settings: CostQualityConfig) -> None:
     paths = _draw(study)
     print(summary(tables))
     print()
-    print("\n".join(paths))
+    show_paths(paths)
 
 
-def _draw(study: CostQuality) -> list[str]:
-    # matplotlib is slow to import
-    from ib_analysis.plots.style import drawing_style, save
-    from ib_analysis.studies.cost_quality import figure, generalization_gap
+def _draw(study: CostQuality) -> list[Path]:
+    def drawn() -> list[Path]:
+        from ib_analysis.plots.style import save_all  # matplotlib is slow to import
+        from ib_analysis.studies.cost_quality import figure, generalization_gap
 
-    with drawing_style():
-        written = [
-            path
-            for module in (figure, generalization_gap)
-            for name, drawn in module.draw(study.folder)
-            for path in save(drawn, study.experiment.figures, name)
-        ]
-    return [str(path) for path in written if path.suffix == ".png"]
+        figures = (named for module in (figure, generalization_gap) for named in module.draw(study.folder))
+        return save_all(figures, study.experiment.figures)
+
+    sources = [study.folder / name for name in ("cost_quality.csv", "cost_quality_points.csv", "dominance.csv")]
+    return draw_unless_drawn(study.experiment.figures, "cost-quality", sources, drawn)
