@@ -334,7 +334,7 @@ def _check_fitting(config: ExperimentConfig) -> None:
         )
     if fitting.precision == "bfloat16" and not torch.cuda.is_available():
         raise UserError("fitting.precision is bfloat16, which needs a GPU, and there is none; use auto or float32.")
-    space = image_space(config.data)
+    space = image_space(config.data, recheck=False)
     (channels, height, width), intensities, _ = space
     check_spike_in(config.spike_in, height, width)
     try:

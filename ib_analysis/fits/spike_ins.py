@@ -142,7 +142,7 @@ def spike_ins_for(
         ]
     )
     mixings = {layer: mixing_for(shapes[layer], size, pixels, options.mixing, options.seed) for layer in config.layers}
-    intensities = image_space(config.data).intensities
+    intensities = image_space(config.data, recheck=False).intensities
     return SpikeIns(
         coins, pixels, size, mixings, shown_as=options.shown_as, intensities=intensities, redraw=options.redraw
     )
