@@ -20,16 +20,15 @@ from ib_analysis.data.decoding import KINDS, UnusableError, decode
 from ib_analysis.data.groups import read_group_file, whole_groups
 from ib_analysis.data.interface import Progress, Space
 from ib_analysis.data.layout import Layout, read_layout
+from ib_analysis.data.refusals import Refusals
 from ib_analysis.data.splits import pixel_digests
 from ib_analysis.data.transforms import resize
 from ib_analysis.data.verified import is_verified, remember
-from ib_analysis.data.wording import SHOWN, enumerated, printable
+from ib_analysis.data.wording import enumerated, printable
 
 __all__ = ["Form", "open_pack", "pack"]
 
-MAX_SIDE = 256
 CHUNK = 256
-MOST_UNUSABLE = 1000
 
 
 @dataclass(frozen=True)
@@ -91,71 +90,6 @@ def _short(name: str) -> str:
     return printable(name).encode()[:150].decode(errors="ignore")
 
 
-class _Refusals:
-    """What is wrong with which image: told of all together, so that a user need not mend them one run at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.unusable: dict[str, str] = {}
-        self.sizes: dict[tuple[int, int], list[str]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self.unusable) or len(self.sizes) > 1
-
-    def add(self, name: str, reason: str) -> None:
-        """An image that cannot be used, and why."""
-        self.unusable[name] = reason
-        if len(self.unusable) >= MOST_UNUSABLE:
-            self.tell()
-
-    def add_size(self, name: str, height: int, width: int) -> None:
-        """An image that can be used if the others have its size."""
-        self.sizes.setdefault((height, width), []).append(name)
-        if max(height, width) > MAX_SIDE or min(height, width) < 4:
-            raise UserError(
-                f"{self.path}: the image {printable(name)} has {width}x{height} pixels; set data.resolution (for "
-                f"instance 32) to resize all images, since sides of 4 to {MAX_SIDE} pixels are supported."
-            )
-        if len(self._others) > SHOWN:
-            self.tell()  # it is not the files, most likely, but the resolution that was forgotten
-
-    def tell(self) -> None:
-        """
-        Raises:
-            UserError: some image is unusable, or has another size than most.
-        """
-        if self.unusable:
-            told = [f"{name} {reason}" for name, reason in sorted(self.unusable.items())]
-            count = f"{len(told)} images" if len(told) > 1 else "an image"
-            least = "at least " if len(told) >= MOST_UNUSABLE else ""
-            raise UserError(
-                f"{self.path} holds {least}{count} that cannot be used: {enumerated(told, '; ')}; replace or remove "
-                f"{'them' if len(told) > 1 else 'it'}."
-            )
-        if others := self._others:
-            height, width = self._usual
-            raise UserError(
-                f"{self.path}: the image {others[0]} pixels where the others have {width}x{height}"
-                f"{f' (also {enumerated(others[1:])})' if others[1:] else ''}; set data.resolution to resize all "
-                "images, or replace or remove those of another size."
-            )
-
-    @property
-    def _usual(self) -> tuple[int, int]:
-        return max(self.sizes, key=lambda size: len(self.sizes[size]))
-
-    @property
-    def _others(self) -> list[str]:
-        if len(self.sizes) < 2:
-            return []
-        return sorted(
-            f"{printable(name)} has {width}x{height}"
-            for (height, width), names in self.sizes.items()
-            for name in names
-            if (height, width) != self._usual
-        )
-
-
 def _write(
     path: Path,
     archive: Archive,
@@ -172,7 +106,7 @@ def _write(
     rows: list[int] = []
     digests: list[np.ndarray] = []
     block: list[np.ndarray] = []
-    refusals = _Refusals(archive.path)
+    refusals = Refusals(archive.path)
     description = f"packing {printable(archive.path.name)}"
     with h5py.File(path, "w") as file, _reporting(n, description, progress) as report:
         images: h5py.Dataset | None = None

@@ -17,6 +17,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.data import DataConfig, load_data
 from ib_analysis.data.archive import Tree
 from ib_analysis.data.decoding import FORMATS, UnusableError, decode
+from ib_analysis.data.refusals import MOST_UNUSABLE, Refusals
 
 SUFFIXES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"]
 
@@ -286,3 +287,16 @@ def test_folders_that_cannot_be_entered_are_told_of(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(os, "scandir", closed)
     with pytest.raises(UserError, match=r"holds what cannot be read: dog \(Permission denied\)"):
         Tree(tmp_path).listing()
+
+
+def test_reading_stops_where_more_of_the_same_would_tell_nothing_new() -> None:
+    refusals = Refusals(Path("set"))
+    for i in range(MOST_UNUSABLE - 1):
+        refusals.add(f"{i:04d}", "is broken")
+    with pytest.raises(UserError, match=r"set holds at least 1000 images that cannot be used: 0000 is broken; .* more"):
+        refusals.add("last", "is broken")
+    sizes = Refusals(Path("set"))
+    for i in range(11):
+        sizes.add_size(f"{i:02d}", 8 + i, 8)
+    with pytest.raises(UserError, match=r"the image 01 has 8x9 pixels .* 8x8 \(also 02 has 8x10, .*, 11 has 8x30\)"):
+        sizes.add_size("11", 30, 8)
