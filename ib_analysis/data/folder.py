@@ -12,7 +12,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.data.collection import Collection, choose, divide, nominal_sizes
 from ib_analysis.data.config import DataConfig
 from ib_analysis.data.interface import ImageData, Progress, Source, Space
-from ib_analysis.data.packing import Form, open_pack, pack
+from ib_analysis.data.packing import Form, open_pack, pack, packed_space
 from ib_analysis.data.root import data_root, find_folder, find_group_file
 from ib_analysis.data.transforms import transformed_space
 from ib_analysis.data.wording import printable
@@ -25,9 +25,13 @@ CINIC10_PLACES = ("CINIC-10", "cinic-10", "cinic10", "CINIC-10.tar.gz")
 CINIC10_PAGE = "https://datashare.ed.ac.uk/handle/10283/3192"
 
 
-def _collect(path: Path, name: str, config: DataConfig, progress: Progress | None, recheck: bool) -> Collection:
+def _pack(path: Path, config: DataConfig, progress: Progress | None, recheck: bool) -> Path:
     form = Form(config.resolution, config.background, config.group_folders)
-    packed = pack(path, data_root(config) / "packed", form, progress, recheck)
+    return pack(path, data_root(config) / "packed", form, progress, recheck)
+
+
+def _collect(path: Path, name: str, config: DataConfig, progress: Progress | None, recheck: bool) -> Collection:
+    packed = _pack(path, config, progress, recheck)
     return open_pack(packed, name, augment=True, group_file=find_group_file(config))
 
 
@@ -78,7 +82,7 @@ def _load_cinic10(config: DataConfig, progress: Progress | None, recheck: bool) 
 
 
 def _folder_space(config: DataConfig, recheck: bool) -> Space:
-    return transformed_space(collect_folder(config, recheck=recheck).native, config)
+    return transformed_space(packed_space(_pack(find_folder(config), config, None, recheck)), config)
 
 
 def _folder_sizes(config: DataConfig, recheck: bool) -> dict[str, int]:

@@ -26,7 +26,7 @@ from ib_analysis.data.transforms import resize
 from ib_analysis.data.verified import is_verified, remember
 from ib_analysis.data.wording import enumerated, printable
 
-__all__ = ["Form", "open_pack", "pack"]
+__all__ = ["Form", "open_pack", "pack", "packed_space"]
 
 CHUNK = 256
 
@@ -176,6 +176,14 @@ def _reporting(total: int, description: str, progress: Progress | None) -> Itera
         yield advance
 
 
+def packed_space(path: Path) -> Space:
+    """The space of the images of a packed file, as they are before any transform; no list as long as it is read."""
+    with h5py.File(path) as file:
+        channels = 1 if file.attrs["grey"] else 3
+        height, width = file["images"].shape[2:]
+        return Space((channels, height, width), 256, len(json.loads(str(file.attrs["class_names"]))))
+
+
 def open_pack(path: Path, name: str, augment: bool, group_file: Path | None = None) -> Collection:
     """The images of a packed file, which are read block by block when they are needed.
 
@@ -187,10 +195,9 @@ def open_pack(path: Path, name: str, augment: bool, group_file: Path | None = No
     """
     import hdf5plugin  # noqa: F401  (registers the compression filter)
 
+    native = packed_space(path)
     with h5py.File(path) as file:
         class_names = tuple(json.loads(str(file.attrs["class_names"])))
-        channels = 1 if file.attrs["grey"] else 3
-        height, width = file["images"].shape[2:]
         columns = {key: file[key][:] for key in ("labels", "digests", "source_index")}
         parts = file["parts"][:] if "parts" in file else None
         groups: Sequence[str] | None = None
@@ -204,12 +211,12 @@ def open_pack(path: Path, name: str, augment: bool, group_file: Path | None = No
         with h5py.File(path) as file:
             images = file["images"]
             for start in range(0, len(images), BLOCK):
-                yield images[start : start + BLOCK][:, :channels]
+                yield images[start : start + BLOCK][:, : native.image_shape[0]]
 
     return Collection(
         name=name,
         class_names=class_names,
-        native=Space((channels, height, width), 256, len(class_names)),
+        native=native,
         **columns,
         parts=parts,
         blocks=blocks,
