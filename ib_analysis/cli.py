@@ -12,6 +12,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from ib_analysis.artifacts import UserError, plain
+from ib_analysis.data import forget
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.experiment_files import experiments_here, known_experiments
 from ib_analysis.parsing import one_line, parse
@@ -111,6 +112,7 @@ COMPARE = "Put two finished experiments side by side."
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `ib` and return its exit code: 0, 2 for a user's mistake, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    forget()
     try:
         return _dispatch(words)
     except (UserError, ArgumentError) as error:

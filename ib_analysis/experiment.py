@@ -326,7 +326,7 @@ def _taps_of(config: ExperimentConfig) -> tuple[str, ...]:
     Raises:
         UserError: the images are too small for the network.
     """
-    space = image_space(config.data)
+    space = image_space(config.data, recheck=False)
     first, *others = (
         tap_names(config.encoder, task, tuple(space.image_shape), space.intensities, space.n_classes)
         for task in config.tasks
@@ -369,7 +369,7 @@ def _check_fitting(config: ExperimentConfig) -> None:
         )
     if fitting.precision == "bfloat16" and not torch.cuda.is_available():
         raise UserError("fitting.precision is bfloat16, which needs a GPU, and there is none; use auto or float32.")
-    space = image_space(config.data)
+    space = image_space(config.data, recheck=False)
     (channels, height, width), intensities, _ = space
     check_spike_in(config.spike_in, height, width)
     try:

@@ -5,6 +5,7 @@ from ib_analysis.data.config import DataConfig, FactorsConfig
 from ib_analysis.data.interface import ImageData, Progress, Space, Split
 from ib_analysis.data.records import facts, save_splits
 from ib_analysis.data.sources import image_space, load_data, split_sizes
+from ib_analysis.data.verified import forget
 
 __all__ = [
     "DataConfig",
@@ -14,6 +15,7 @@ __all__ = [
     "Space",
     "Split",
     "facts",
+    "forget",
     "image_space",
     "load_data",
     "save_splits",

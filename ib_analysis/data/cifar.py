@@ -72,13 +72,13 @@ def _source(name: str, n_classes: int) -> Source:
     native = Space((3, 32, 32), 256, n_classes)
     published = {"encoder": 25_000, "decoder": 25_000, "evaluation": 10_000}
 
-    def load(config: DataConfig, progress: Progress | None = None) -> ImageData:
+    def load(config: DataConfig, progress: Progress | None = None, recheck: bool = True) -> ImageData:
         return divide(_collect(name, config), config)
 
     return Source(
         load=load,
-        space=lambda config: transformed_space(native, config),
-        sizes=lambda config: nominal_sizes(published, n_classes, config),
+        space=lambda config, recheck: transformed_space(native, config),
+        sizes=lambda config, recheck: nominal_sizes(published, n_classes, config),
     )
 
 

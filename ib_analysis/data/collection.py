@@ -10,6 +10,7 @@ import numpy as np
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.data.config import DataConfig
+from ib_analysis.data.groups import validation_groups_last
 from ib_analysis.data.interface import ImageData, Space, Split
 from ib_analysis.data.splits import (
     SPLIT_NAMES,
@@ -51,6 +52,7 @@ class Collection:
         blocks: reads the images in order, each block of shape (n, C, H, W), uint8. Called once per loading,
             so that the whole set never has to be in memory twice.
         augment: whether shifts and mirror images keep the meaning of an image.
+        groups: shape (N,), int64: what must not be told apart by a split (see `ib_analysis.data.groups`), or None.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Collection:
     parts: np.ndarray | None
     blocks: Callable[[], Iterator[np.ndarray]]
     augment: bool
+    groups: np.ndarray | None = None
 
 
 def collection_of_arrays(
@@ -114,7 +117,7 @@ def choose(collection: Collection, config: DataConfig) -> Choice:
     """Choose the images of each split, without duplicates of what they are judged on.
 
     Raises:
-        UserError: only one class, or a class too small for three splits.
+        UserError: only one class, a class too small for three splits, or only one group to fit decoders on.
     """
     if len(collection.class_names) < 2:
         raise UserError(
@@ -123,14 +126,20 @@ def choose(collection: Collection, config: DataConfig) -> Choice:
         )
     labels = collection.labels
     order = canonical_order(collection.digests, labels, config.seed)
-    splits = three_splits(order, labels, collection.digests, collection.parts, collection.class_names)
+    groups = collection.groups
+    splits = three_splits(order, labels, collection.digests, collection.parts, collection.class_names, groups)
     n_dropped = len(order) - sum(map(len, splits))
     chosen = {
         name: positions[cap_per_class(labels[positions], config.cap_per_class(name))]
         for name, positions in zip(SPLIT_NAMES, splits, strict=True)
     }
-    last, n_validation = validation_last(labels[chosen["decoder"]], config.validation_share)
-    decoder = chosen["decoder"][last]
+    decoder, share = chosen["decoder"], config.validation_share
+    last, n_validation = (
+        validation_last(labels[decoder], share)
+        if groups is None
+        else validation_groups_last(labels[decoder], groups[decoder], share)
+    )
+    decoder = decoder[last]
     fitting, validation = decoder[: len(decoder) - n_validation], decoder[len(decoder) - n_validation :]
     kept = not_among(fitting, validation, collection.digests)
     if not len(kept):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
 
 from ib_analysis.artifacts import UserError
 
 __all__ = ["DataConfig", "FactorsConfig", "SourceName"]
+
+FILE_SOURCES = ("image_folder", "cinic10")
+PLACES = ("root", "folder", "group_file")
+"""Fields that say where data lie and not what they are."""
+LATER: dict[str, Any] = {"background": "white", "group_folders": False}
+"""Fields that were added when there were records already, and the values that keep the meaning of these."""
 
 SourceName = Literal["factors", "digits", "cifar10", "cifar100", "cinic10", "image_folder"]
 
@@ -75,8 +81,19 @@ class DataConfig:
     root: str | None = None
     """The folder that holds data sets; by default the environment variable IB_DATA_ROOT, else `data`."""
     folder: str | None = None
-    """A tree split/class/image or class/image of PNG or JPEG files, or a tar of one; relative to the root, or
-    absolute. Used by `image_folder`, and by `cinic10` where it does not lie in its usual place."""
+    """A tree split/class/image or class/image of files (PNG, JPEG, WebP, BMP, TIFF, GIF or PNM, 8 bits per channel), or
+    a tar of one; relative to the root, or absolute. Photos are turned upright as their EXIF orientation says. Used by
+    `image_folder`, and by `cinic10` where it does not lie in its usual place."""
+    background: Literal["white", "black"] = "white"
+    """What is seen through the transparent pixels of image files."""
+    group_folders: bool = False
+    """Whether images that belong together (frames of a video, pictures of a patient) lie in a folder of their own
+    below their class, class/group/image or split/class/group/image: all images of a group, which is whatever has one
+    folder name, in any class, fall to the same split, and to the same side of the validation slice."""
+    group_file: str | None = None
+    """The same from a CSV file with the columns file (path inside `folder`) and group, and a line for every image;
+    relative to the root, or absolute. For trees without group folders. Give every image that is like no other a group
+    of its own."""
     resolution: int | None = None
     """Side in pixels, 4 to 256, to which images are resized (bilinear, antialiased); null: as they are."""
     greyscale: bool = False
@@ -110,6 +127,20 @@ class DataConfig:
             self.bits is None or 1 <= self.bits <= 8,
             f"data.bits is {self.bits}; choose 1 to 8 bits per channel, or leave it out.",
         )
+        require(
+            self.background in ("white", "black"),
+            f"data.background is {self.background!r}; choose white or black.",
+        )
+        require(
+            not (self.group_folders and self.group_file),
+            "data.group_folders and data.group_file are both set; choose one of them to say what belongs together.",
+        )
+        for name, off in (("background", "white"), ("group_folders", False), ("group_file", None)):
+            require(
+                self.source in FILE_SOURCES or getattr(self, name) == off,
+                f"data.{name} is set, which the source {self.source!r} has no use for; leave it out, or choose one of "
+                f"{', '.join(FILE_SOURCES)}.",
+            )
         for name in ("per_class", "evaluation_per_class"):
             found = getattr(self, name)
             require(
@@ -121,6 +152,20 @@ class DataConfig:
             f"data.validation_share is {self.validation_share}; choose a share between 0 and 1, for instance 0.1.",
         )
         require(self.seed >= 0, f"data.seed is {self.seed}; choose a whole number from 0 on.")
+
+    def recorded(self) -> dict[str, Any]:
+        """What belongs into the record of an artifact: everything but the places, which do not change what data are.
+
+        Fields that came later are left out at the value that keeps the meaning of older records.
+
+        >>> sorted(set(DataConfig().recorded()) & {"root", "group_folders", "seed"})
+        ['seed']
+        """
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in PLACES and not (name in LATER and value == LATER[name])
+        }
 
     def cap_per_class(self, split: str) -> int | None:
         """The largest number of images per class in a split (`encoder`, `decoder` or `evaluation`); None for no cap.

@@ -33,17 +33,17 @@ def collect() -> Collection:
     )
 
 
-def load(config: DataConfig, progress: Progress | None = None) -> ImageData:
+def load(config: DataConfig, progress: Progress | None = None, recheck: bool = True) -> ImageData:
     """Stratified 40/40/20; a mirrored digit is another sign, so there is no augmentation by default."""
     return divide(collect(), config)
 
 
-def space(config: DataConfig) -> Space:
+def space(config: DataConfig, recheck: bool = True) -> Space:
     """One channel, 8x8, 17 intensities, unless the config says otherwise."""
     return transformed_space(NATIVE, config)
 
 
-def sizes(config: DataConfig) -> dict[str, int]:
+def sizes(config: DataConfig, recheck: bool = True) -> dict[str, int]:
     """The sizes of the three splits."""
     return {name: len(positions) for name, positions in choose(collect(), config)[0].items()}
 

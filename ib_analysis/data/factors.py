@@ -169,7 +169,7 @@ def _check(config: DataConfig) -> None:
             )
 
 
-def load(config: DataConfig, progress: Progress | None = None) -> ImageData:
+def load(config: DataConfig, progress: Progress | None = None, recheck: bool = True) -> ImageData:
     """Draw the three splits from three independent streams of the seed.
 
     Raises:
@@ -196,14 +196,14 @@ def load(config: DataConfig, progress: Progress | None = None) -> ImageData:
     )
 
 
-def space(config: DataConfig) -> Space:
+def space(config: DataConfig, recheck: bool = True) -> Space:
     """One channel; 8 clean levels times the noise levels."""
     _check(config)
     side = config.factors.size
     return Space((1, side, side), CLEAN_LEVELS * config.factors.noise_levels, len(GLYPHS))
 
 
-def sizes(config: DataConfig) -> dict[str, int]:
+def sizes(config: DataConfig, recheck: bool = True) -> dict[str, int]:
     """As configured."""
     _check(config)
     settings = config.factors

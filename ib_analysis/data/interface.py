@@ -129,12 +129,15 @@ class ImageData:
 class Source:
     """How one kind of data set is made available.
 
+    Each function's last argument, `recheck`, says whether files are compared with what was made of them before, or
+    this was done in this run already.
+
     Arguments:
         load: reads, splits and transforms the images.
         space: says what the images are like, without loading them where that is possible.
         sizes: the number of images in each split, without loading them where that is possible.
     """
 
-    load: Callable[[DataConfig, Progress | None], ImageData]
-    space: Callable[[DataConfig], Space]
-    sizes: Callable[[DataConfig], dict[str, int]]
+    load: Callable[[DataConfig, Progress | None, bool], ImageData]
+    space: Callable[[DataConfig, bool], Space]
+    sizes: Callable[[DataConfig, bool], dict[str, int]]

@@ -3,87 +3,91 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import h5py
 import numpy as np
 
-from ib_analysis.artifacts import Artifact, UserError, atomic_path, sha256_of_plain
-from ib_analysis.data.archive import Archive, Listing
+from ib_analysis.artifacts import Artifact, UserError, atomic_path, plain, sha256_of_plain
+from ib_analysis.data.archive import Archive, Listing, open_archive
 from ib_analysis.data.collection import BLOCK, Collection
+from ib_analysis.data.decoding import KINDS, UnusableError, decode
+from ib_analysis.data.groups import read_group_file, whole_groups
 from ib_analysis.data.interface import Progress, Space
 from ib_analysis.data.layout import Layout, read_layout
+from ib_analysis.data.refusals import Refusals
 from ib_analysis.data.splits import pixel_digests
 from ib_analysis.data.transforms import resize
+from ib_analysis.data.verified import is_verified, remember
+from ib_analysis.data.wording import enumerated, printable
 
-__all__ = ["decode", "open_pack", "pack"]
+__all__ = ["Form", "open_pack", "pack", "packed_space"]
 
-MAX_SIDE = 256
 CHUNK = 256
-GREY_MODES = ("1", "L", "LA")
-COLOUR_MODES = ("RGB", "RGBA", "P", "CMYK", "YCbCr")
 
 
-def pack(archive: Archive, folder: Path, resolution: int | None, progress: Progress | None = None) -> Path:
-    """Pack an archive, unless this was done already and nothing has changed since.
+@dataclass(frozen=True)
+class Form:
+    """How images are read, which their packed pixels depend on.
 
     Arguments:
-        archive: the images.
-        folder: where the packed file goes.
         resolution: the side to which images are resized while packing, or None if all have one size.
+        background: what is seen through transparent pixels (see `decode`).
+        group_folders: whether the folders that hold the images are groups within classes.
+    """
+
+    resolution: int | None = None
+    background: str = "white"
+    group_folders: bool = False
+
+
+def pack(path: Path, folder: Path, form: Form, progress: Progress | None = None, recheck: bool = True) -> Path:
+    """Pack a tree or tar, unless this was done already and nothing has changed since.
+
+    Arguments:
+        path: the tree or tar.
+        folder: where the packed file goes.
         progress: called with (images done, images in all, {}); without it a bar is shown on a terminal.
+        recheck: False: what was verified in this run already (see `verified`) is not verified again.
 
     Returns:
-        the path of the packed file; it is written anew when a file's name, size or time, or the resolution
-        changed.
+        the path of the packed file; it is written anew when a file's name, size or time, or the form changed.
 
     Raises:
-        UserError: an image cannot be read or has another size than the first, or the tree makes no sense.
+        UserError: images cannot be read or have other sizes than most, or the tree makes no sense.
     """
-    stamp = archive.stamp()
-    name = archive.path.name.split(".")[0] or "images"
-    place = sha256_of_plain([archive.path.resolve(), resolution])[:12]
-    path = folder / f"{name}-{place}.h5"
-    recipe = {"format": 1, "listing": stamp, "resolution": resolution}
-    artifact = Artifact(path, kind="packed_images", config=recipe)
+    place = sha256_of_plain([path.resolve(), form.resolution])[:12]
+    packed = folder / f"{_short(path.name.split('.')[0] or 'images')}-{place}.h5"
+    recipe = {"format": 2, **plain(form)}
+    if not recheck and is_verified(packed, recipe):
+        return packed
+    archive = open_archive(path, cache=folder)
+    stamp = archive.quick_stamp()
+    listing = archive.listing() if stamp is None else None
+    recipe_of_these = {**recipe, "listing": stamp if listing is None else listing.stamp}
+    artifact = Artifact(packed, kind="packed_images", config=recipe_of_these)
     if artifact.status() != "complete":
-        listing = archive.listing()
-        layout = read_layout(listing, str(archive.path))
-        with atomic_path(path) as temporary:
-            _write(temporary, archive, listing, layout, resolution, progress)
-        artifact.finish()
-    return path
+        listing = listing or archive.listing()
+        if listing.left_out:
+            count = f"{len(listing.left_out)} file{'s' if len(listing.left_out) > 1 else ''}"
+            said = f"{printable(str(path))}: left out {count}, of a kind other than {KINDS}"
+            print(f"ib: {said}: {enumerated(listing.left_out)}", file=sys.stderr)
+        layout = read_layout(listing, str(path), form.group_folders)
+        with atomic_path(packed) as temporary:
+            _write(temporary, archive, listing, layout, form, progress)
+        artifact.finish(left_out=len(listing.left_out))
+    remember(packed, recipe)
+    return packed
 
 
-def decode(name: str, content: IO[bytes]) -> tuple[np.ndarray, bool]:
-    """Read a PNG or JPEG.
-
-    Returns:
-        pixels, shape (3, H, W), uint8, and whether the file is grey; transparency is dropped.
-
-    Raises:
-        UserError: the file is broken, is something else, or has more than 8 bits per channel.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(content, formats=("PNG", "JPEG")) as image:
-            if image.mode not in GREY_MODES + COLOUR_MODES:
-                raise UserError(
-                    f"The image {name} has pixels of mode {image.mode!r} instead of 8 bits per channel; "
-                    "convert it to 8-bit PNG."
-                )
-            pixels = np.array(image.convert("RGB")).transpose(2, 0, 1)
-            return np.ascontiguousarray(pixels), image.mode in GREY_MODES
-    except UserError:
-        raise
-    except Exception as error:  # PIL raises many kinds for broken files: OSError, SyntaxError, ValueError, ...
-        raise UserError(
-            f"The image {name} cannot be read as PNG or JPEG ({error}); replace it or remove it."
-        ) from error
+def _short(name: str) -> str:
+    """As much of a name as leaves room for what stands beside it in a file's name of 255 bytes."""
+    return printable(name).encode()[:150].decode(errors="ignore")
 
 
 def _write(
@@ -91,7 +95,7 @@ def _write(
     archive: Archive,
     listing: Listing,
     layout: Layout,
-    resolution: int | None,
+    form: Form,
     progress: Progress | None,
 ) -> None:
     import hdf5plugin
@@ -102,15 +106,24 @@ def _write(
     rows: list[int] = []
     digests: list[np.ndarray] = []
     block: list[np.ndarray] = []
-    with h5py.File(path, "w") as file, _reporting(n, f"packing {archive.path.name}", progress) as report:
+    refusals = Refusals(archive.path)
+    description = f"packing {printable(archive.path.name)}"
+    with h5py.File(path, "w") as file, _reporting(n, description, progress) as report:
         images: h5py.Dataset | None = None
         for name, content in archive.read(listing.files):
-            pixels, grey = decode(f"{archive.path}: {name}", content)
+            rows.append(position[name])
+            try:
+                pixels, grey = _decoded(content, form.background)
+            except UnusableError as error:
+                refusals.add(name, str(error))
+                continue
             digests.append(pixel_digests(pixels[None]))
-            if resolution is not None:
-                pixels = resize(pixels[None], resolution)[0]
+            if form.resolution is not None:
+                pixels = resize(pixels[None], form.resolution)[0]
+            refusals.add_size(name, *pixels.shape[1:])
+            if refusals:
+                continue  # nothing will be kept; the rest is read to tell of all that is wrong
             if images is None:
-                _check_side(pixels, name, archive)
                 # Rows are in the order of reading; `source_index` gives each its place among sorted names.
                 images = file.create_dataset(
                     "images",
@@ -119,10 +132,7 @@ def _write(
                     chunks=(min(n, CHUNK), *pixels.shape),
                     compression=hdf5plugin.Blosc2(cname="zstd", clevel=3),
                 )
-            if pixels.shape != images.shape[1:]:
-                raise _mis_sized(pixels, images.shape[1:], name, archive)
             all_grey &= grey
-            rows.append(position[name])
             block.append(pixels)
             if len(block) == CHUNK or len(rows) == n:
                 images[len(rows) - len(block) : len(rows)] = np.stack(block)
@@ -130,31 +140,24 @@ def _write(
                 report(len(rows))
         if len(rows) != n:
             raise UserError(f"{archive.path} changed while it was read; run the same command again.")
+        refusals.tell()
         file["source_index"] = np.array(rows, dtype=np.int64)
         file["labels"] = layout.labels[rows]
         file["digests"] = np.concatenate(digests)
         if layout.parts is not None:
             file["parts"] = layout.parts[rows]
-        file["names"] = np.array([listing.files[row].encode() for row in rows])
+        file["names"] = np.array([listing.files[row].encode("utf-8", "surrogateescape") for row in rows])
+        if layout.groups is not None:
+            file["groups"] = np.array([layout.groups[row].encode() for row in rows])
+        file.attrs["around"] = layout.around
         file.attrs["class_names"] = json.dumps(layout.class_names)
         file.attrs["grey"] = all_grey
 
 
-def _check_side(pixels: np.ndarray, name: str, archive: Archive) -> None:
-    height, width = pixels.shape[1:]
-    if max(height, width) > MAX_SIDE or min(height, width) < 4:
-        raise UserError(
-            f"{archive.path}: the image {name} has {width}x{height} pixels; set data.resolution (for "
-            f"instance 32) to resize all images, since sides of 4 to {MAX_SIDE} pixels are supported."
-        )
-
-
-def _mis_sized(pixels: np.ndarray, expected: tuple[int, ...], name: str, archive: Archive) -> UserError:
-    return UserError(
-        f"{archive.path}: the image {name} has {pixels.shape[2]}x{pixels.shape[1]} pixels where the others "
-        f"have {expected[2]}x{expected[1]}; set data.resolution to resize all images, or replace or remove "
-        "this one."
-    )
+def _decoded(content: IO[bytes] | UnusableError, background: str) -> tuple[np.ndarray, bool]:
+    if isinstance(content, UnusableError):
+        raise content
+    return decode(content, background)
 
 
 @contextmanager
@@ -173,29 +176,50 @@ def _reporting(total: int, description: str, progress: Progress | None) -> Itera
         yield advance
 
 
-def open_pack(path: Path, name: str, augment: bool) -> Collection:
-    """The images of a packed file, which are read block by block when they are needed."""
-    import hdf5plugin  # noqa: F401  (registers the compression filter)
-
+def packed_space(path: Path) -> Space:
+    """The space of the images of a packed file, as they are before any transform; no list as long as it is read."""
     with h5py.File(path) as file:
-        class_names = tuple(json.loads(str(file.attrs["class_names"])))
         channels = 1 if file.attrs["grey"] else 3
         height, width = file["images"].shape[2:]
+        return Space((channels, height, width), 256, len(json.loads(str(file.attrs["class_names"]))))
+
+
+def open_pack(path: Path, name: str, augment: bool, group_file: Path | None = None) -> Collection:
+    """The images of a packed file, which are read block by block when they are needed.
+
+    Arguments:
+        group_file: see `read_group_file`; None: the groups are those that the packed file holds, if any.
+
+    Raises:
+        UserError: the group file does not tell the group of every image, or a group lies in several official parts.
+    """
+    import hdf5plugin  # noqa: F401  (registers the compression filter)
+
+    native = packed_space(path)
+    with h5py.File(path) as file:
+        class_names = tuple(json.loads(str(file.attrs["class_names"])))
         columns = {key: file[key][:] for key in ("labels", "digests", "source_index")}
         parts = file["parts"][:] if "parts" in file else None
+        groups: Sequence[str] | None = None
+        if group_file is not None:
+            names = [raw.decode("utf-8", "surrogateescape") for raw in file["names"][:]]
+            groups = read_group_file(group_file, names, int(file.attrs["around"]))
+        elif "groups" in file:
+            groups = [raw.decode() for raw in file["groups"][:]]
 
     def blocks() -> Iterator[np.ndarray]:
         with h5py.File(path) as file:
             images = file["images"]
             for start in range(0, len(images), BLOCK):
-                yield images[start : start + BLOCK][:, :channels]
+                yield images[start : start + BLOCK][:, : native.image_shape[0]]
 
     return Collection(
         name=name,
         class_names=class_names,
-        native=Space((channels, height, width), 256, len(class_names)),
+        native=native,
         **columns,
         parts=parts,
         blocks=blocks,
         augment=augment,
+        groups=None if groups is None else whole_groups(groups, parts, name),
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.data.config import DataConfig
+from ib_analysis.data.decoding import KINDS
 
-__all__ = ["ROOT_VARIABLE", "data_root", "find_folder"]
+__all__ = ["ROOT_VARIABLE", "data_root", "find_folder", "find_group_file"]
 
 ROOT_VARIABLE = "IB_DATA_ROOT"
 
@@ -23,9 +24,9 @@ def data_root(config: DataConfig) -> Path:
     """
     chosen = config.root or os.environ.get(ROOT_VARIABLE)
     if chosen:
-        root = Path(chosen).expanduser()
+        origin = "data.root" if config.root else f"the environment variable {ROOT_VARIABLE}"
+        root = _path(chosen, origin)
         if not root.is_dir():
-            origin = "data.root" if config.root else f"the environment variable {ROOT_VARIABLE}"
             raise UserError(
                 f"The data root {chosen} (from {origin}) is not a folder; make it, or set {origin} to the "
                 "folder that holds your data sets."
@@ -51,14 +52,49 @@ def find_folder(config: DataConfig) -> Path:
     if not config.folder:
         raise UserError(
             f"The source {config.source!r} needs data.folder: a folder split/class/image or class/image of "
-            "PNG or JPEG files, or a tar of one."
+            f"{KINDS} files, or a tar of one."
         )
-    path = Path(config.folder).expanduser()
+    return _existing(config, config.folder, "data.folder", "a folder or tar")
+
+
+def find_group_file(config: DataConfig) -> Path | None:
+    """The file that `DataConfig.group_file` names: relative to the root, or absolute.
+
+    Raises:
+        UserError: there is nothing of that name.
+    """
+    return _existing(config, config.group_file, "data.group_file", "a CSV file") if config.group_file else None
+
+
+def _existing(config: DataConfig, chosen: str, origin: str, what: str) -> Path:
+    path = _path(chosen, origin)
     if not path.is_absolute():
-        path = data_root(config) / path
+        path = _path(str(data_root(config) / path), origin)
     if not path.exists():
         raise UserError(
-            f"data.folder: {path.absolute()} does not exist; name a folder or tar relative to the data "
-            "root, or with its full path."
+            f"{origin}: {path.absolute()} does not exist; name {what} relative to the data root, or with its full path."
         )
+    return path
+
+
+def _path(chosen: str, origin: str) -> Path:
+    """A path as the user wrote it, of which the system can tell whether it is there.
+
+    Raises:
+        UserError: it begins with ~ and the name of nobody, or no file could be called so.
+    """
+    try:
+        path = Path(chosen).expanduser()
+    except RuntimeError as error:
+        raise UserError(
+            f"{origin}: there is no home folder for {Path(chosen).parts[0]}, with which {chosen} begins; write the "
+            "path out, or ./~... for a folder of that name."
+        ) from error
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # too long, a loop of links, no right to look, a zero character
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{origin}: {chosen!r} cannot be looked up ({reason}); name another path.") from error
     return path

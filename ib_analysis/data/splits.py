@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.data.groups import divide_groups
 
 __all__ = [
     "SPLIT_NAMES",
@@ -121,6 +123,7 @@ def three_splits(
     digests: np.ndarray,
     parts: np.ndarray | None,
     class_names: Sequence[str],
+    groups: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """Divide a finite data set: encoder, decoder and evaluation images.
 
@@ -131,6 +134,8 @@ def three_splits(
             40/40/20. 0 and 2: training and test; the training images are halved. 0, 1 and 2: the three splits
             themselves.
         class_names: for messages.
+        groups: shape (N,): what must not be told apart (see `divide_groups`), each within one official part; None:
+            only identical images are kept together.
 
     Returns:
         three arrays of positions, each in the canonical order; no image of the first two has the pixels of one of
@@ -139,12 +144,17 @@ def three_splits(
     Raises:
         UserError: a class has no image in one of the splits.
     """
+    cut = (
+        partial(cut_within_classes, labels=labels, digests=digests)
+        if groups is None
+        else partial(divide_groups, labels=labels, groups=groups)
+    )
     if parts is None:
-        splits = cut_within_classes(order, labels, digests, [0.4, 0.4, 0.2])
+        splits = cut(order, shares=[0.4, 0.4, 0.2])
     elif (parts == 1).any():
         splits = [order[parts[order] == part] for part in range(3)]
     else:
-        halves = cut_within_classes(order[parts[order] == 0], labels, digests, [0.5, 0.5])
+        halves = cut(order[parts[order] == 0], shares=[0.5, 0.5])
         splits = [*halves, order[parts[order] == 2]]
     splits = [*(not_among(split, splits[2], digests) for split in splits[:2]), splits[2]]
     for split, name in zip(splits, SPLIT_NAMES, strict=True):
@@ -152,6 +162,12 @@ def three_splits(
         if counts.min() == 0:
             label = int(counts.argmin())
             total = int((labels == label).sum())
+            if groups is not None:
+                n_groups = len(np.unique(groups[labels == label]))
+                raise UserError(
+                    f"Class {class_names[label]!r} has too few groups for three splits: none of its {total} images in "
+                    f"{n_groups} groups falls to the {name} split; add images of further groups, or remove the class."
+                )
             raise UserError(
                 f"Class {class_names[label]!r} has too few different images for three splits: none of its "
                 f"{total} falls to the {name} split; add images to this class (at least 3, or 2 for "

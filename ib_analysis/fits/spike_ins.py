@@ -142,7 +142,7 @@ def spike_ins_for(
         ]
     )
     mixings = {layer: mixing_for(shape, size, pixels, options.mixing, options.seed) for layer, shape in shapes.items()}
-    intensities = image_space(config.data).intensities
+    intensities = image_space(config.data, recheck=False).intensities
     return SpikeIns(
         coins, pixels, size, mixings, shown_as=options.shown_as, intensities=intensities, redraw=options.redraw
     )

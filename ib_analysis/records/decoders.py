@@ -75,7 +75,7 @@ def _shapes(experiment: Experiment, fit: Fit) -> dict[str, tuple[int, ...]]:
 
 def readings_of(experiment: Experiment, fit: Fit) -> tuple[Reading, ...]:
     """What a decoder is conditioned on: its cells, with spike-ins each in all its variants; no image is loaded."""
-    _, height, width = image_space(experiment.config.data).image_shape
+    _, height, width = image_space(experiment.config.data, recheck=False).image_shape
     spike_ins = spike_ins_for(experiment.config, (height, width), _shapes(experiment, fit), 0, 0)
     return readings(fit.cells, spike_ins)
 

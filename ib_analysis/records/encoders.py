@@ -113,5 +113,5 @@ def layer_shapes(experiment: Experiment, run: Run) -> dict[str, tuple[int, ...]]
 
 @lru_cache(maxsize=8)
 def _layer_shapes(encoder: EncoderConfig, data: DataConfig, task: Task) -> dict[str, tuple[int, ...]]:
-    image_shape, intensities, n_classes = image_space(data)
+    image_shape, intensities, n_classes = image_space(data, recheck=False)
     return tap_shapes(build_encoder(encoder, task, image_shape, intensities, n_classes, seed=0), image_shape)

@@ -16,7 +16,7 @@ __all__ = ["data_section", "images_of", "measured_images"]
 
 @lru_cache(maxsize=2)
 def _load(config: DataConfig) -> ImageData:
-    return load_data(config)
+    return load_data(config, recheck=False)
 
 
 def images_of(experiment: Experiment) -> ImageData:
@@ -53,5 +53,4 @@ def measured_images(experiment: Experiment) -> ImageData:
 
 def data_section(experiment: Experiment) -> dict[str, Any]:
     """The data config without places: where a data set lies does not change what it is."""
-    section = plain(experiment.config.data)
-    return {name: value for name, value in section.items() if name not in ("root", "folder")}
+    return plain(experiment.config.data.recorded())

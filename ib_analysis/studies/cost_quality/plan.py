@@ -96,13 +96,12 @@ class CostQuality:
             UserError: its quantization would begin after the last training step, or names an unknown layer.
         """
         data = self.experiment.config.data
-        return initial_encoder(
-            self.experiment_of(network), network.run, image_space(data), split_sizes(data)["encoder"]
-        )
+        space, sizes = image_space(data, recheck=False), split_sizes(data, recheck=False)
+        return initial_encoder(self.experiment_of(network), network.run, space, sizes["encoder"])
 
     def cost(self, network: Network) -> tuple[int, FormatCost]:
         """Parameters, and the costs of one image and of the weights."""
-        built, space = self.initial(network), Space(*image_space(self.experiment.config.data))
+        built, space = self.initial(network), Space(*image_space(self.experiment.config.data, recheck=False))
         works = layer_works(built, space.image_shape)
         overrides = self.experiment.config.quantization.overrides
         formats = plan(number_format(network.number_format), [work.name for work in works], overrides)

@@ -69,7 +69,7 @@ def cost(experiment: Experiment) -> Cost:
         UserError: the data set's size cannot be told because it is not there.
     """
     config = experiment.config
-    space, sizes = image_space(config.data), split_sizes(config.data)
+    space, sizes = image_space(config.data, recheck=False), split_sizes(config.data, recheck=False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(config.threads)
     epochs = experiment.epochs
@@ -171,8 +171,8 @@ def describe(experiment: Experiment) -> str:
 
 def _format_costs(experiment: Experiment) -> list[str]:
     """What each number format costs by AQT's models; nothing where all is float32."""
-    config, space = experiment.config, image_space(experiment.config.data)
-    n_images = split_sizes(config.data)["encoder"]
+    config, space = experiment.config, image_space(experiment.config.data, recheck=False)
+    n_images = split_sizes(config.data, recheck=False)["encoder"]
     if set(config.number_formats) == {"float32"}:
         return []
     lines = []

@@ -53,7 +53,7 @@ def count_passes(experiment: Experiment, sizes: dict[str, int]) -> Passes:
     groups = Groups(sizes["decoder"] - n_validation, n_validation, sizes["evaluation"], config.activations.group_size)
     validations = math.ceil(fitting.steps / fitting.validate_every)
     encoded = validated = measured = 0
-    _, height, width = image_space(config.data).image_shape
+    _, height, width = image_space(config.data, recheck=False).image_shape
     shapes = layer_shapes(experiment, experiment.runs[0]) if config.spike_in else {}
     spike_ins = spike_ins_for(config, (height, width), shapes, sizes["decoder"], sizes["evaluation"])
     no_images = np.zeros((groups.n_images, 1, 1, 1), dtype=np.uint8)
