@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, TypeVar
 
+import torch
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from ib_analysis.artifacts import UserError, plain
+from ib_analysis.artifacts import UserError, begin_notices, plain
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.parsing import experiments_here, one_line, parse
 
@@ -110,6 +111,7 @@ COMPARE = "Put two finished experiments side by side."
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `ib` and return its exit code: 0, 2 for a user's mistake, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    begin_notices()
     try:
         return _dispatch(words)
     except (UserError, ArgumentError) as error:
@@ -137,6 +139,7 @@ def _dispatch(words: list[str]) -> int:
     about, function = COMMANDS[command]
     config, studies = parse(ExperimentConfig, command, about, rest, SECTIONS, STUDIES if command in OF_STUDIES else ())
     _print_config(config.name, config)
+    torch.set_num_threads(config.threads)
     function(Experiment(config), studies)
     return 0
 
@@ -182,6 +185,7 @@ SECTIONS = {study: _section(study) for study in STUDIES}
 def _study(command: str, words: list[str]) -> int:
     config, studies = parse(ExperimentConfig, command, STUDIES[command][0], words, SECTIONS, (command,), own=command)
     _print_config(config.name, config)
+    torch.set_num_threads(config.threads)
     _run_study(command, Experiment(config), studies[command])
     return 0
 
@@ -198,6 +202,7 @@ def _calibrate(words: list[str]) -> int:
     named = bool(words) and not words[0].startswith("-")
     config = parse_config(CalibrationConfig, "calibrate", CALIBRATE, words if named else ["calibration", *words])
     _print_config(config.name, config)
+    torch.set_num_threads(config.threads)
     calibrate(config)
     return 0
 

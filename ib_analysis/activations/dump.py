@@ -83,6 +83,8 @@ def dump_activations(
     artifact.check()
     if artifact.status() == "complete":
         return artifact.identity
+    if artifact.is_outdated:
+        path.unlink(missing_ok=True)  # else what is intact and of the same encoder would be kept
     sound = not (artifact.manifest() or {}).get("complete")
     artifact.begin()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from ib_analysis.artifacts import UserError, explained
+from ib_analysis.artifacts import UserError, explained, silent
 
 __all__ = [
     "WORKER_LOCK",
@@ -205,7 +205,7 @@ def _serve(connection: Connection, parent: int, threads: int, lock: Path) -> Non
 def attempt(function: Callable[..., Any], arguments: tuple[Any, ...], progress: Progress) -> tuple[str, Any]:
     """Run a unit in a process of its own and tell what came of it, as `result_of` takes it; raises nothing."""
     try:
-        with _failures_explained(function.__name__.strip("_")):
+        with silent(), _failures_explained(function.__name__.strip("_")):
             return "done", function(*arguments, progress=progress)
     except UserError as error:
         return "user_error", str(error)

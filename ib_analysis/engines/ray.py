@@ -66,6 +66,7 @@ class RayEngine:
         self._news: Any = None
 
     def __enter__(self) -> RayEngine:
+        torch.set_num_threads(self.threads)  # of this process, which puts samples and tables together
         return self
 
     def _join(self) -> None:
