@@ -113,7 +113,7 @@ class Results:
         if not path.exists():
             raise UserError(f"{path} is missing; run `ib estimate-mi {self.experiment}` first.")
         try:
-            with h5py.File(path, "r") as file:
+            with h5py.File(path, "r", locking=False) as file:
                 for name in names:
                     found = file.get(name)
                     if isinstance(found, h5py.Dataset):

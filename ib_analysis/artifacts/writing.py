@@ -15,6 +15,10 @@ from ib_analysis.artifacts.errors import UserError
 __all__ = ["atomic_path", "explained", "write_atomically", "write_text"]
 
 
+_NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What `fsync` fails with where a file system has none; what is full or broken says something else."""
+
+
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Hand out a temporary path in the same folder; move it over ``path`` if the block succeeds.
@@ -32,15 +36,25 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        _settle(temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise explained(error, path) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _settle(path: Path) -> None:
+    """Bring a file to the disk, and let others read it, as far as the file system knows how to."""
+    with path.open("rb+") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in _NO_FSYNC:
+                raise
+    with contextlib.suppress(OSError):  # without modes (CIFS) all files have the one that it was mounted with
+        os.chmod(path, 0o644)
 
 
 def explained(error: OSError, path: Path) -> Exception:

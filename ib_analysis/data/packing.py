@@ -102,7 +102,7 @@ def _write(
     rows: list[int] = []
     digests: list[np.ndarray] = []
     block: list[np.ndarray] = []
-    with h5py.File(path, "w") as file, _reporting(n, f"packing {archive.path.name}", progress) as report:
+    with h5py.File(path, "w", locking=False) as file, _reporting(n, f"packing {archive.path.name}", progress) as report:
         images: h5py.Dataset | None = None
         for name, content in archive.read(listing.files):
             pixels, grey = decode(f"{archive.path}: {name}", content)
@@ -177,7 +177,7 @@ def open_pack(path: Path, name: str, augment: bool) -> Collection:
     """The images of a packed file, which are read block by block when they are needed."""
     import hdf5plugin  # noqa: F401  (registers the compression filter)
 
-    with h5py.File(path) as file:
+    with h5py.File(path, locking=False) as file:
         class_names = tuple(json.loads(str(file.attrs["class_names"])))
         channels = 1 if file.attrs["grey"] else 3
         height, width = file["images"].shape[2:]
@@ -185,7 +185,7 @@ def open_pack(path: Path, name: str, augment: bool) -> Collection:
         parts = file["parts"][:] if "parts" in file else None
 
     def blocks() -> Iterator[np.ndarray]:
-        with h5py.File(path) as file:
+        with h5py.File(path, locking=False) as file:
             images = file["images"]
             for start in range(0, len(images), BLOCK):
                 yield images[start : start + BLOCK][:, :channels]

@@ -164,7 +164,7 @@ class SavedExperiment:
         """Everything in ``samples.h5``."""
         path = self._existing("samples.h5")
         try:
-            with h5py.File(path, "r") as file:
+            with h5py.File(path, "r", locking=False) as file:
                 return _read_samples(file)
         except (OSError, KeyError, ValueError) as error:
             raise _damaged(path) from error
@@ -174,7 +174,7 @@ class SavedExperiment:
         """Where the bits of L0 and of every cell are; None if the file keeps no maps (L0 of an older experiment)."""
         path = self._existing("code_lengths.h5")
         try:
-            with h5py.File(path, "r") as file:
+            with h5py.File(path, "r", locking=False) as file:
                 maps = file.get("maps", {})
                 if "null" not in maps:
                     return None

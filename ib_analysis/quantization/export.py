@@ -77,7 +77,7 @@ def load_integers(path: Path, network: nn.Module, number_format: str) -> nn.Modu
         UserError: no such file, one of another kind, number format or architecture.
     """
     try:
-        file = h5py.File(path)
+        file = h5py.File(path, locking=False)
     except OSError as error:
         raise UserError(f"{path} cannot be read as exported integers: {error}.") from error
     with file:
@@ -116,7 +116,7 @@ def code_bytes(path: Path) -> int:
         if isinstance(item, h5py.Dataset) and item.name.endswith("/codes"):
             total += item.id.get_storage_size()
 
-    with h5py.File(path) as file:
+    with h5py.File(path, locking=False) as file:
         file["layers"].visititems(add)
     return total
 

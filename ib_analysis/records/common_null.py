@@ -88,7 +88,7 @@ def null_path(experiment: Experiment, other: str) -> Path:
 
 
 def _null_from(experiment: Experiment, other: str) -> CommonNull:
-    with h5py.File(null_path(experiment, other), "r") as file:
+    with h5py.File(null_path(experiment, other), "r", locking=False) as file:
         if file.attrs["data_sha256"] != measured_images(experiment).sha256:
             raise UserError(
                 f"estimation.null_from names {other!r}, which was measured on other images (or other splits of "
@@ -106,5 +106,5 @@ def _null_from(experiment: Experiment, other: str) -> CommonNull:
 
 def common_null_source(experiment: Experiment) -> str:
     """Key of the decoder whose null condition is the common L0."""
-    with h5py.File(experiment.folder / "code_lengths.h5", "r") as file:
+    with h5py.File(experiment.folder / "code_lengths.h5", "r", locking=False) as file:
         return str(file.attrs["null_source"])

@@ -40,7 +40,7 @@ def _code_lengths(experiment: Experiment) -> dict[CurveKey, dict[int, np.ndarray
     path = experiment.folder / "code_lengths.h5"
     found: dict[CurveKey, dict[int, np.ndarray]] = {}
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             for fit in experiment.fits:
                 if fit.run is None:
                     continue

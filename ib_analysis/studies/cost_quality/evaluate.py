@@ -50,7 +50,7 @@ def read_evaluation(study: CostQuality, network: Network) -> dict[str, np.ndarra
     """
     path = study.evaluation_artifact(network).path
     try:
-        with h5py.File(path) as file:
+        with h5py.File(path, locking=False) as file:
             return {name: file[name][()] for name in file}
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error}); delete it and run `ib cost-quality` again.") from error
