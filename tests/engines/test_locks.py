@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import itertools
 import json
 import os
 import subprocess
@@ -168,8 +169,17 @@ def test_whoever_lost_a_claim_is_stopped(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_of_many_who_find_a_void_claim_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "SETTLE_SECONDS", 0.3)
-    for attempt in range(5):
+    """They differ in how long they take from looking at it to replacing it: some replace each other's."""
+    monkeypatch.setattr(claims, "SETTLE_SECONDS", 0.4)
+    unlink, delays = Path.unlink, itertools.cycle([0.0, 0.05, 0.1, 0.15])
+
+    def slow(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith("claim") and path.suffix != ".part":
+            time.sleep(next(delays))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", slow)
+    for attempt in range(2):
         path = tmp_path / f"claim{attempt}"
         somebody(path, started="1")
         gate, got = threading.Barrier(8), []
