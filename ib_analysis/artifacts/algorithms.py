@@ -19,8 +19,9 @@ ALGORITHMS: dict[str, int] = {
     "codes": 1,
     "integers": 1,
     "probes": 1,
-    # Fits of decoders, those of studies and of densities of codes too. Conditions are clipped since version 0.2, which
-    # changes a fit, and what it measures, only where an activation lies beyond the limit: still 1.
+    # Fits of decoders, those of studies and of densities of codes too. That conditions are clipped came without a new
+    # number, here and for code lengths: it shortens them only where an activation lies beyond the limit, and what was
+    # measured without is a valid code length all the same.
     "decoder": 1,
     # Code lengths of images, and of codes.
     "code_lengths": 1,
