@@ -18,6 +18,7 @@ from ib_analysis.data.interface import Progress, Space
 from ib_analysis.data.layout import Layout, read_layout
 from ib_analysis.data.splits import pixel_digests
 from ib_analysis.data.transforms import resize
+from ib_analysis.hdf5 import read_hdf5
 
 __all__ = ["decode", "open_pack", "pack"]
 
@@ -177,7 +178,7 @@ def open_pack(path: Path, name: str, augment: bool) -> Collection:
     """The images of a packed file, which are read block by block when they are needed."""
     import hdf5plugin  # noqa: F401  (registers the compression filter)
 
-    with h5py.File(path, locking=False) as file:
+    with read_hdf5(path) as file:
         class_names = tuple(json.loads(str(file.attrs["class_names"])))
         channels = 1 if file.attrs["grey"] else 3
         height, width = file["images"].shape[2:]
@@ -185,7 +186,7 @@ def open_pack(path: Path, name: str, augment: bool) -> Collection:
         parts = file["parts"][:] if "parts" in file else None
 
     def blocks() -> Iterator[np.ndarray]:
-        with h5py.File(path, locking=False) as file:
+        with read_hdf5(path) as file:
             images = file["images"]
             for start in range(0, len(images), BLOCK):
                 yield images[start : start + BLOCK][:, :channels]

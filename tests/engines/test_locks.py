@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from ib_analysis.artifacts import UserError, begin_notices, write_text
@@ -24,6 +25,7 @@ from ib_analysis.cli import main
 from ib_analysis.engines import claims
 from ib_analysis.engines.claims import Claim, claimed
 from ib_analysis.engines.locks import exclusive
+from ib_analysis.hdf5 import read_hdf5, write_hdf5
 
 WITHOUT_LOCKS = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP]
 
@@ -86,6 +88,7 @@ def test_a_lock_of_the_system_holds_off_another_process(tmp_path: Path, caplog: 
 import sys
 from pathlib import Path
 from ib_analysis.engines.locks import exclusive
+from ib_analysis.hdf5 import read_hdf5, write_hdf5
 with exclusive(Path({str(tmp_path / ".lock")!r}), "it"):
     print("held", flush=True)
     sys.stdin.read()
@@ -238,6 +241,8 @@ def test_hdf5_files_are_read_and_written_without_locks_of_their_own(tiny: Path) 
 
 def test_no_hdf5_file_is_opened_with_a_lock() -> None:
     for path in sorted((Path(__file__).parents[2] / "ib_analysis").rglob("*.py")):
+        if path.name == "hdf5.py":
+            continue  # `read_hdf5` does as somebody else did, where the file is open already
         for node in ast.walk(ast.parse(path.read_text())):
             if (
                 isinstance(node, ast.Call)
@@ -246,3 +251,13 @@ def test_no_hdf5_file_is_opened_with_a_lock() -> None:
             ):
                 words = {word.arg: ast.unparse(word.value) for word in node.keywords}
                 assert words.get("locking") == "False", f"{path}:{node.lineno}"
+
+
+def test_a_file_that_is_open_with_locks_is_read_all_the_same(tmp_path: Path) -> None:
+    with write_hdf5(tmp_path / "bits.h5") as file:
+        file["bits"] = [1.0, 2.0]
+    with h5py.File(tmp_path / "bits.h5"), read_hdf5(tmp_path / "bits.h5") as found:  # in a notebook, say
+        assert found["bits"][()].tolist() == [1.0, 2.0]
+    (tmp_path / "bits.h5").write_bytes(b"no such file")
+    with pytest.raises(OSError, match="signature"):
+        read_hdf5(tmp_path / "bits.h5")
