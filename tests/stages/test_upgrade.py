@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from ib_analysis.artifacts import ALGORITHMS
 from ib_analysis.cli import main
 
 CHECKPOINTS = Path("checkpoints/tiny")
+TABLES = {"information.csv", "factors.csv", "code_lengths.h5", "phases.csv", "certificates.csv"}
 COMMAND = ("samples", "tiny.yaml", "--layers", "[h3]", "--tasks", "[classification]")
 
 
@@ -67,7 +69,7 @@ def test_settings_that_are_new_at_their_defaults_leave_everything_as_it_is(
     [
         ("activations", ("activations/",)),
         ("probes", ("probes/",)),
-        ("tables", ("information.csv", "factors.csv", "code_lengths.h5", "phases.csv", "certificates.csv")),
+        ("tables", tuple(TABLES)),
         ("samples", ("samples/", "samples.h5")),
     ],
 )
@@ -87,3 +89,36 @@ def test_what_another_algorithm_made_is_made_again_and_nothing_else(
     assert main(COMMAND) == 0
     assert times() == after
     assert not caplog.records
+
+
+def test_going_on_with_another_number_of_threads_is_said(finished: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = times()
+    manifests = [json.loads(path.read_text()) for path in CHECKPOINTS.rglob("*.json")]
+    assert {record["threads"] for record in manifests if "recipe" in record} == {1}
+    try:
+        assert main([*COMMAND, "--threads", "2"]) == 0
+    finally:
+        torch.set_num_threads(1)
+    assert times() == before
+    (told,) = [record.message for record in caplog.records]
+    assert "made with threads: 1 (now 2)" in told
+
+
+def retire(record: dict) -> None:
+    """A manifest from when fits had one more setting, which had its default."""
+    for part in (record["recipe"]["config"], record["defaults"]):
+        if "fitting" in part:
+            part["fitting"]["momentum"] = 0.5
+
+
+def test_a_setting_that_is_no_more_leaves_a_decoder_valid_where_it_had_its_default(
+    finished: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = times()
+    assert edit(retire) == 1
+    (CHECKPOINTS / "code_lengths.h5").unlink()  # tables are made of the old records again
+    assert main(COMMAND) == 0
+    assert {path for path, time in times().items() if time != before[path]} == TABLES
+    edit(lambda record: record["defaults"].pop("fitting", None))
+    assert main(COMMAND) == 2
+    assert "fitting.momentum was 0.5, now unset" in capfd.readouterr().err
