@@ -6,9 +6,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
+from ib_analysis.activations.store import hash_of_dataset
 from ib_analysis.artifacts import ALGORITHMS
 from ib_analysis.cli import main
 
@@ -122,3 +125,17 @@ def test_a_setting_that_is_no_more_leaves_a_decoder_valid_where_it_had_its_defau
     edit(lambda record: record["defaults"].pop("fitting", None))
     assert main(COMMAND) == 2
     assert "fitting.momentum was 0.5, now unset" in capfd.readouterr().err
+
+
+def test_nothing_of_an_outdated_dump_is_kept(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its datasets are whole and of the same encoder, and an interrupted dump would go on with them."""
+    path = CHECKPOINTS / "activations/classification_float32_seed0.h5"
+    with h5py.File(path, "a", locking=False) as file:
+        dataset = file["epoch_0002/h3"]
+        right = dataset[:]
+        dataset[:] = right + 1
+        dataset.attrs["sha256"] = hash_of_dataset(dataset)
+    monkeypatch.setitem(ALGORITHMS, "activations", ALGORITHMS["activations"] + 1)
+    assert main(COMMAND) == 0
+    with h5py.File(path, locking=False) as file:
+        np.testing.assert_array_equal(file["epoch_0002/h3"][:], right)
