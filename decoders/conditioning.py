@@ -18,7 +18,12 @@ from torch import Tensor, nn
 
 from decoders.config import PixelCNNPPConfig, resolution_sizes
 
-__all__ = ["Condition", "Conditioning", "Conditions", "LayerProjection"]
+__all__ = ["LARGEST", "Condition", "Conditioning", "Conditions", "LayerProjection"]
+
+LARGEST = 10.0
+"""Standardised activations are clipped to +-10 standard deviations of the training images, as those that probes see.
+The read-outs are linear: one unit at 50 deviations, which no training image had, could cost an image hundreds of bits.
+What is read is still a function of the activations alone, so that code lengths are those of a code, and bounds hold."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,7 @@ class LayerProjection(nn.Module):
     def forward(self, activations: Tensor, cell: int, own: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
         """(B, C, h, w) or (B, C) of one cell, and its parameters, to (B, filters, H, W)."""
         scale, shift, adapter = own
-        axes = (1, -1) + (1,) * (activations.ndim - 2)
-        x = (activations.to(self.mean.dtype) - self.mean[cell].view(axes)) * self.inverse_deviation[cell].view(axes)
+        x = self.standardised(activations, cell).clamp(-LARGEST, LARGEST)
         weight: Tensor = self.weight
         if self.dense is not None:
             dense = self.dense.weight if adapter is None else self.dense.weight + adapter
@@ -144,6 +148,12 @@ class LayerProjection(nn.Module):
         weight = (weight.view(self.filters, -1) * (1 + scale).unsqueeze(1)).view(len(weight), -1, 1, 1)
         bias = (self.bias.view(self.filters, -1) * (1 + scale).unsqueeze(1) + shift.unsqueeze(1)).flatten()
         return self._unfold(F.conv2d(x, weight, bias))
+
+    def standardised(self, activations: Tensor, cell: int) -> Tensor:
+        """Activations of one cell in training standard deviations from the training mean, not clipped yet."""
+        axes = (1, -1) + (1,) * (activations.ndim - 2)
+        mean, inverse = self.mean[cell].view(axes), self.inverse_deviation[cell].view(axes)
+        return (activations.to(self.mean) - mean) * inverse
 
     def _fold(self, x: Tensor) -> Tensor:
         """Space to depth: (B, C, H a, W b) to (B, C a b, H, W)."""
@@ -214,6 +224,24 @@ class Conditioning(nn.Module):
         std = torch.where(std > 0, std.clamp_min(floor), torch.ones_like(std)) if floor > 0 else torch.ones_like(std)
         projection.mean[index].copy_(mean)
         projection.inverse_deviation[index].copy_(1 / std)
+
+    @torch.no_grad()
+    def clipped(self, condition: Sequence[Condition]) -> tuple[int, int]:
+        """How many values of the conditions are clipped (see `LARGEST`), and how many there are.
+
+        Raises:
+            ValueError: unknown cell.
+        """
+        found = total = 0
+        for part in condition:
+            layer, index = self._place(part.cell)
+            projection = self.projections[layer]
+            assert isinstance(projection, LayerProjection)
+            found += int((projection.standardised(part.activations, index).abs() > LARGEST).sum())
+            total += part.activations.numel()
+            beside = self.clipped(part.beside)
+            found, total = found + beside[0], total + beside[1]
+        return found, total
 
     @torch.no_grad()
     def take_cells(self, source: Conditioning) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, TypeVar
 
+import torch
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from ib_analysis.artifacts import UserError, plain
+from ib_analysis.artifacts import UserError, begin_notices, plain
 from ib_analysis.data import forget
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.experiment_files import experiments_here, known_experiments
@@ -113,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `ib` and return its exit code: 0, 2 for a user's mistake, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     forget()
+    begin_notices()
     try:
         return _dispatch(words)
     except (UserError, ArgumentError) as error:
@@ -140,6 +142,7 @@ def _dispatch(words: list[str]) -> int:
     about, function = COMMANDS[command]
     config, studies = parse(ExperimentConfig, command, about, rest, SECTIONS, STUDIES if command in OF_STUDIES else ())
     _print_config(config.name, config)
+    torch.set_num_threads(config.threads)
     function(Experiment(config), studies)
     return 0
 
@@ -190,6 +193,7 @@ SECTIONS = {study: _section(study) for study in STUDIES}
 def _study(command: str, words: list[str]) -> int:
     config, studies = parse(ExperimentConfig, command, STUDIES[command][0], words, SECTIONS, (command,), own=command)
     _print_config(config.name, config)
+    torch.set_num_threads(config.threads)
     _run_study(command, Experiment(config), studies[command])
     return 0
 
@@ -206,6 +210,7 @@ def _calibrate(words: list[str]) -> int:
     named = bool(words) and not words[0].startswith("-")
     config = parse_config(CalibrationConfig, "calibrate", CALIBRATE, words if named else ["calibration", *words])
     _print_config(config.name, config)
+    torch.set_num_threads(config.threads)
     calibrate(config)
     return 0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ib_analysis.artifacts import sha256_of_file, write_text
+from ib_analysis.artifacts.algorithms import ALGORITHMS
 
 __all__ = ["draw_unless_drawn", "show_paths"]
 
@@ -37,7 +38,7 @@ def draw_unless_drawn(
     """
     record = folder / RECORD
     made_from = {str(path): sha256_of_file(path) for path in sources if path.exists()}
-    made_from["matplotlib"] = metadata.version("matplotlib")
+    made_from |= {"matplotlib": metadata.version("matplotlib"), "algorithm": str(ALGORITHMS["figures"])}
     known = _read(record)
     drawn = known.get(kind, {})
     if drawn.get("sources") != made_from or not all(Path(path).exists() for path in drawn.get("files", [""])):

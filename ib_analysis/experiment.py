@@ -13,7 +13,7 @@ import torch
 from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.activations import dataset_name
-from ib_analysis.artifacts import UserError, plain
+from ib_analysis.artifacts import UserError, settings_of
 from ib_analysis.brackets import BracketsConfig
 from ib_analysis.data import DataConfig, image_space
 from ib_analysis.encoders import EncoderConfig, tap_names
@@ -150,8 +150,9 @@ class ExperimentConfig:
     """With `engine: ray`: `auto` or host:port of a running cluster; empty: RAY_ADDRESS where that is set, else a Ray
     of this machine is started for the run."""
     threads: int = 1
-    """Threads of each process. At small sizes two processes of one thread beat one of two; may change the last
-    digits of the numbers."""
+    """Threads of each process. At small sizes two processes of one thread beat one of two. On a CPU another number sums
+    in another order: numbers differ by rounding and what training makes of it. Manifests record it, and going on with
+    another number is said."""
     checkpoints: str = "checkpoints"
     """Folder for everything that is computed."""
     figures: str = "figures"
@@ -286,8 +287,8 @@ class Experiment:
         return self.folder / "decoders" / fit.key
 
     def section(self, *names: str) -> dict[str, Any]:
-        """The named parts of the config as plain data, for the record in an artifact."""
-        return {name: plain(getattr(self.config, name)) for name in names}
+        """The named parts of the config, for the recipe of an artifact."""
+        return settings_of(self.config, *names)
 
 
 def _cores() -> int:

@@ -1,4 +1,4 @@
-"""Small HDF5 files that are written whole or not at all."""
+"""HDF5 files: small ones written whole or not at all, and all read without locks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,25 @@ import h5py
 
 from ib_analysis.artifacts import write_atomically
 
-__all__ = ["write_hdf5"]
+__all__ = ["read_hdf5", "write_hdf5"]
+
+_OPEN_WITH_LOCKS = "file locking flag values don't match"
+
+
+def read_hdf5(path: Path) -> h5py.File:
+    """Open a file for reading, without a lock: some file systems have none, where HDF5 would fail for want of it.
+
+    Files are moved to their names when they are whole, so that nobody writes into what is read.
+
+    Raises:
+        OSError: the file is missing, or no HDF5 file.
+    """
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if _OPEN_WITH_LOCKS not in str(error):
+            raise
+        return h5py.File(path, "r")  # as somebody in this process has it open already; HDF5 takes no two ways at once
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.hdf5 import read_hdf5
 from ib_analysis.information.table import FactorRow, InformationRow, read_table
 
 __all__ = ["Results", "load_results"]
@@ -113,7 +114,7 @@ class Results:
         if not path.exists():
             raise UserError(f"{path} is missing; run `ib estimate-mi {self.experiment}` first.")
         try:
-            with h5py.File(path, "r") as file:
+            with read_hdf5(path) as file:
                 for name in names:
                     found = file.get(name)
                     if isinstance(found, h5py.Dataset):

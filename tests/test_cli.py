@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from ib_analysis import artifacts
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.experiment import Experiment
 
@@ -77,7 +77,7 @@ def test_a_changed_config_is_refused_and_nothing_is_lost(tiny: Path, capsys: pyt
 def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(
     tiny: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace = artifacts.os.replace
+    replace = os.replace
     count = 0
 
     def full(source: str, target: str) -> None:
@@ -88,7 +88,7 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(
         replace(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(artifacts.os, "replace", full)
+        patch.setattr(os, "replace", full)
         assert main(["train", "tiny.yaml"]) == 2
     assert "The disk is full" in capsys.readouterr().err
     assert main(["train", "tiny.yaml"]) == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ib_analysis.artifacts.algorithms import ALGORITHMS
 from ib_analysis.drawn import draw_unless_drawn, show_paths
 
 
@@ -36,8 +37,13 @@ def test_it_is_drawn_once_from_the_same_sources(tmp_path: Path, table: Path) -> 
     assert draw.times == 1
 
 
-@pytest.mark.parametrize("what", ["another table", "a table that was absent", "the figure is gone", "a damaged record"])
-def test_it_is_drawn_again_after_a_change(tmp_path: Path, table: Path, what: str) -> None:
+@pytest.mark.parametrize(
+    "what",
+    ["another table", "a table that was absent", "the figure is gone", "a damaged record", "figures look otherwise"],
+)
+def test_it_is_drawn_again_after_a_change(
+    tmp_path: Path, table: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw, other = Drawing(tmp_path / "figures"), tmp_path / "phases.csv"
     draw_unless_drawn(draw.folder, "plane", [table, other], draw)
     if what == "another table":
@@ -46,6 +52,8 @@ def test_it_is_drawn_again_after_a_change(tmp_path: Path, table: Path, what: str
         other.write_text("")
     elif what == "the figure is gone":
         draw.path.unlink()
+    elif what == "figures look otherwise":
+        monkeypatch.setitem(ALGORITHMS, "figures", ALGORITHMS["figures"] + 1)
     else:
         (draw.folder / "drawn.json").write_text("[1,")
     assert draw_unless_drawn(draw.folder, "plane", [table, other], draw) == [draw.path]

@@ -38,8 +38,8 @@ ALLOWED: dict[str, set[str]] = {
         "spike_ins",
         "decoders",
     },
-    "results": {"artifacts", "information"},
-    "plots": {"artifacts", "information", "results"},
+    "results": {"artifacts", "hdf5", "information"},
+    "plots": {"artifacts", "hdf5", "information", "results"},
 }
 ALLOWED["engines"] = {"artifacts", "experiment"}
 ALLOWED["fits"] = ALLOWED["experiment"] | {"experiment", "engines"}

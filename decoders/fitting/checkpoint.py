@@ -14,6 +14,14 @@ from decoders.fitting.state import Snapshot
 __all__ = ["Checkpoint", "FitCheckpoint"]
 
 
+_UNSAID = {
+    field.name: field.metadata.get("absent", field.default)
+    for field in dataclasses.fields(FittingConfig)
+    if field.name != "betas"  # a list in states, and always said
+}
+"""What a state means that does not name a setting, which is new since it was saved."""
+
+
 class Checkpoint(Protocol):
     """Where an unfinished fit is kept. Whoever implements it makes ``save`` atomic."""
 
@@ -57,7 +65,10 @@ class FitCheckpoint:
         Raises:
             ValueError: the state belongs to another fit.
         """
-        differing = [name for name, value in self._identity.items() if state.get("of", {}).get(name) != value]
+        of = {**state.get("of", {})}
+        if isinstance(of.get("settings"), dict):
+            of["settings"] = _UNSAID | of["settings"]
+        differing = [name for name, value in self._identity.items() if of.get(name) != value]
         if differing or set(state["buffers"]) != set(self._buffers):
             raise ValueError(
                 f"The checkpoint belongs to another fit ({', '.join(differing) or 'buffers'} differ): "

@@ -1,13 +1,14 @@
 """Images: sources, splits and transforms; everything after this sees integer pixels, labels and three
 splits."""
 
-from ib_analysis.data.config import DataConfig, FactorsConfig
+from ib_analysis.data.config import PLACES, DataConfig, FactorsConfig
 from ib_analysis.data.interface import ImageData, Progress, Space, Split
 from ib_analysis.data.records import facts, save_splits
 from ib_analysis.data.sources import image_space, load_data, split_sizes
 from ib_analysis.data.verified import forget
 
 __all__ = [
+    "PLACES",
     "DataConfig",
     "FactorsConfig",
     "ImageData",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from ib_analysis.artifacts import UserError
 
-__all__ = ["DataConfig", "FactorsConfig", "SourceName"]
+__all__ = ["PLACES", "DataConfig", "FactorsConfig", "SourceName"]
 
 FILE_SOURCES = ("image_folder", "cinic10")
 PLACES = ("root", "folder", "group_file")
 """Fields that say where data lie and not what they are."""
-LATER: dict[str, Any] = {"background": "white", "group_folders": False}
-"""Fields that were added when there were records already, and the values that keep the meaning of these."""
 
 SourceName = Literal["factors", "digits", "cifar10", "cifar100", "cinic10", "image_folder"]
 
@@ -152,20 +150,6 @@ class DataConfig:
             f"data.validation_share is {self.validation_share}; choose a share between 0 and 1, for instance 0.1.",
         )
         require(self.seed >= 0, f"data.seed is {self.seed}; choose a whole number from 0 on.")
-
-    def recorded(self) -> dict[str, Any]:
-        """What belongs into the record of an artifact: everything but the places, which do not change what data are.
-
-        Fields that came later are left out at the value that keeps the meaning of older records.
-
-        >>> sorted(set(DataConfig().recorded()) & {"root", "group_folders", "seed"})
-        ['seed']
-        """
-        return {
-            name: value
-            for name, value in asdict(self).items()
-            if name not in PLACES and not (name in LATER and value == LATER[name])
-        }
 
     def cap_per_class(self, split: str) -> int | None:
         """The largest number of images per class in a split (`encoder`, `decoder` or `evaluation`); None for no cap.

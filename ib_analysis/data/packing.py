@@ -25,6 +25,7 @@ from ib_analysis.data.splits import pixel_digests
 from ib_analysis.data.transforms import resize
 from ib_analysis.data.verified import is_verified, remember
 from ib_analysis.data.wording import enumerated, printable
+from ib_analysis.hdf5 import read_hdf5
 
 __all__ = ["Form", "open_pack", "pack", "packed_space"]
 
@@ -108,7 +109,7 @@ def _write(
     block: list[np.ndarray] = []
     refusals = Refusals(archive.path)
     description = f"packing {printable(archive.path.name)}"
-    with h5py.File(path, "w") as file, _reporting(n, description, progress) as report:
+    with h5py.File(path, "w", locking=False) as file, _reporting(n, description, progress) as report:
         images: h5py.Dataset | None = None
         for name, content in archive.read(listing.files):
             rows.append(position[name])
@@ -178,7 +179,7 @@ def _reporting(total: int, description: str, progress: Progress | None) -> Itera
 
 def packed_space(path: Path) -> Space:
     """The space of the images of a packed file, as they are before any transform; no list as long as it is read."""
-    with h5py.File(path) as file:
+    with read_hdf5(path) as file:
         channels = 1 if file.attrs["grey"] else 3
         height, width = file["images"].shape[2:]
         return Space((channels, height, width), 256, len(json.loads(str(file.attrs["class_names"]))))
@@ -196,7 +197,7 @@ def open_pack(path: Path, name: str, augment: bool, group_file: Path | None = No
     import hdf5plugin  # noqa: F401  (registers the compression filter)
 
     native = packed_space(path)
-    with h5py.File(path) as file:
+    with read_hdf5(path) as file:
         class_names = tuple(json.loads(str(file.attrs["class_names"])))
         columns = {key: file[key][:] for key in ("labels", "digests", "source_index")}
         parts = file["parts"][:] if "parts" in file else None
@@ -208,7 +209,7 @@ def open_pack(path: Path, name: str, augment: bool, group_file: Path | None = No
             groups = [raw.decode() for raw in file["groups"][:]]
 
     def blocks() -> Iterator[np.ndarray]:
-        with h5py.File(path) as file:
+        with read_hdf5(path) as file:
             images = file["images"]
             for start in range(0, len(images), BLOCK):
                 yield images[start : start + BLOCK][:, : native.image_shape[0]]

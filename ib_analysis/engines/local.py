@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import multiprocessing
 import os
 import signal
@@ -21,7 +20,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from ib_analysis.artifacts import UserError, explained
+from ib_analysis.artifacts import UserError, silent
+from ib_analysis.engines.locks import exclusive
 
 __all__ = [
     "WORKER_LOCK",
@@ -49,36 +49,6 @@ class Unit:
     label: str
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
-
-
-@contextlib.contextmanager
-def exclusive(path: Path, what: str, patience: float = 0.0) -> Iterator[None]:
-    """Hold a lock file, so that two processes never write the same artifacts.
-
-    Arguments:
-        patience: seconds to wait for the one who holds it.
-
-    Raises:
-        UserError: another process holds it.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise explained(error, path) from error
-    with file:
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if time.monotonic() >= deadline:
-                    raise UserError(
-                        f"Another process is working on {what}; wait for it to end, or stop it, then run this again."
-                    ) from error
-                time.sleep(0.1)
-        yield
 
 
 def clear_remains(folder: Path) -> None:
@@ -191,7 +161,10 @@ def _serve(connection: Connection, parent: int, threads: int, lock: Path) -> Non
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, who then ends us
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)
-    with exclusive(lock, f"{lock.parent} (a worker)", patience=30.0), contextlib.suppress(EOFError, OSError):
+    with contextlib.ExitStack() as held:
+        with silent():
+            held.enter_context(exclusive(lock, f"{lock.parent} (a worker)", patience=30.0))
+        held.enter_context(contextlib.suppress(EOFError, OSError))
         while True:
             index, function, arguments = connection.recv()
 
@@ -205,7 +178,7 @@ def _serve(connection: Connection, parent: int, threads: int, lock: Path) -> Non
 def attempt(function: Callable[..., Any], arguments: tuple[Any, ...], progress: Progress) -> tuple[str, Any]:
     """Run a unit in a process of its own and tell what came of it, as `result_of` takes it; raises nothing."""
     try:
-        with _failures_explained(function.__name__.strip("_")):
+        with silent(), _failures_explained(function.__name__.strip("_")):
             return "done", function(*arguments, progress=progress)
     except UserError as error:
         return "user_error", str(error)

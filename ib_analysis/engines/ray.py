@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from ib_analysis.artifacts import UserError, write_text
+from ib_analysis.artifacts import UserError, silent, write_text
 from ib_analysis.engines.local import WORKER_LOCK, ProgressBars, Unit, attempt, exclusive, remove_parts, result_of
 from ib_analysis.engines.ray_connection import Site, check_nodes, connect, import_ray
 
@@ -66,6 +66,7 @@ class RayEngine:
         self._news: Any = None
 
     def __enter__(self) -> RayEngine:
+        torch.set_num_threads(self.threads)  # of this process, which puts samples and tables together
         return self
 
     def _join(self) -> None:
@@ -193,7 +194,7 @@ def _work(site: Site, news: Any, index: int, threads: int, lock: str, unit: Unit
         return "user_error", complaint
     torch.set_num_threads(threads)
     try:
-        with exclusive(Path(lock), unit.label, patience=PATIENCE_SECONDS):
+        with silent(), exclusive(Path(lock), unit.label, patience=PATIENCE_SECONDS):
             return attempt(unit.function, unit.arguments, _Reporter(news, index))
     except UserError as error:  # of the lock
         return "user_error", str(error)

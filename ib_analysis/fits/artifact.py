@@ -13,7 +13,7 @@ from torch import Tensor
 
 from decoders import PixelCNNPP, PixelCNNPPConfig, TrainingData, fit
 from decoders.fitting.fit import FittingConfig
-from ib_analysis.artifacts import Artifact, save_tensors, sha256_of_plain, write_text
+from ib_analysis.artifacts import Artifact, save_tensors, write_text
 from ib_analysis.engines.launch import Launch
 from ib_analysis.engines.local import Progress
 from ib_analysis.fits.unfinished import UnfinishedFit
@@ -76,7 +76,7 @@ def fit_artifact(
     for name, (mean, deviation) in feed.standardisation().items():
         decoder.standardise(name, mean, deviation)
     started = start(decoder)
-    unfinished = UnfinishedFit(artifact.path.with_name("resume.pt"), sha256_of_plain(artifact.recipe))
+    unfinished = UnfinishedFit(artifact.path.with_name("resume.pt"), artifact.begun)
     record = fit(
         decoder, feed.guarded(), fitting, seed=seed, checkpoint=unfinished, progress=progress, initialise=not started
     )  # fmt: skip

@@ -12,12 +12,16 @@ from ib_analysis.information.intervals import Bootstrap, Interval
 
 __all__ = [
     "EXPLANATIONS",
+    "conditions_clipped",
     "information_above_upper_bound",
     "join_warnings",
     "not_finite",
     "own_null_much_worse_than_common",
     "split_warnings",
 ]
+
+WORTH_MENTION = 1e-3
+"""Share of clipped values above which a cell comes with a warning."""
 
 EXPLANATIONS: dict[str, str] = {
     "validation_code_length_still_falling": (
@@ -51,6 +55,11 @@ EXPLANATIONS: dict[str, str] = {
     "accuracy_at_chance": (
         "The network's accuracy on evaluation images is not above the share of the most frequent class, beyond its "
         "interval: it has learned nothing that counts, and its place on a curve of accuracy means little."
+    ),
+    "conditions_clipped": (
+        "More than one in a thousand of the layer's values lie beyond 10 standard deviations of the training images, "
+        "where the decoder sees them clipped: what is in their size is not found, so that the information may be "
+        "understated."
     ),
     "not_finite": "A code length or cross-entropy is infinite or not a number; the decoder or probe has diverged.",
 }
@@ -90,6 +99,21 @@ def information_above_upper_bound(information: Iterable[Interval], upper_bounds_
 def not_finite(intervals: Iterable[Interval]) -> bool:
     """Whether any estimate or end of an interval is infinite or not a number."""
     return not all(math.isfinite(number) for found in intervals for number in (found.estimate, found.low, found.high))
+
+
+def conditions_clipped(clipped_values: int, condition_values: int) -> bool:
+    """Whether a decoder saw so many values of a layer clipped that it is worth mention: more than one in a thousand.
+
+    At most one in a hundred of the training images' values can lie beyond 10 standard deviations (Chebyshev), of a
+    normal distribution's one in 10^23: it takes units that are rarely active.
+
+    Arguments:
+        clipped_values, condition_values: over the evaluation images.
+
+    >>> conditions_clipped(1, 1000), conditions_clipped(2, 1000), conditions_clipped(0, 0)
+    (False, True, False)
+    """
+    return clipped_values > WORTH_MENTION * condition_values
 
 
 def join_warnings(names: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ import hdf5plugin  # noqa: F401  (registers the filters of compressed data sets)
 import numpy as np
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.hdf5 import read_hdf5
 from ib_analysis.information.table import FactorRow, InformationRow, read_table
 
 __all__ = ["DataFacts", "MeanMaps", "Run", "SavedExperiment", "SavedSamples", "TrainingPoint"]
@@ -164,7 +165,7 @@ class SavedExperiment:
         """Everything in ``samples.h5``."""
         path = self._existing("samples.h5")
         try:
-            with h5py.File(path, "r") as file:
+            with read_hdf5(path) as file:
                 return _read_samples(file)
         except (OSError, KeyError, ValueError) as error:
             raise _damaged(path) from error
@@ -174,7 +175,7 @@ class SavedExperiment:
         """Where the bits of L0 and of every cell are; None if the file keeps no maps (L0 of an older experiment)."""
         path = self._existing("code_lengths.h5")
         try:
-            with h5py.File(path, "r") as file:
+            with read_hdf5(path) as file:
                 maps = file.get("maps", {})
                 if "null" not in maps:
                     return None

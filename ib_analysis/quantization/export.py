@@ -14,7 +14,7 @@ from torch import nn
 
 from ib_analysis.activations.codes import pack_codes, unpack_codes
 from ib_analysis.artifacts import UserError
-from ib_analysis.hdf5 import write_hdf5
+from ib_analysis.hdf5 import read_hdf5, write_hdf5
 from ib_analysis.quantization.convert import quantized_layers
 from ib_analysis.quantization.integer_layers import IntegerLayer, LayerIntegers, integers_of
 
@@ -77,7 +77,7 @@ def load_integers(path: Path, network: nn.Module, number_format: str) -> nn.Modu
         UserError: no such file, one of another kind, number format or architecture.
     """
     try:
-        file = h5py.File(path)
+        file = read_hdf5(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read as exported integers: {error}.") from error
     with file:
@@ -116,7 +116,7 @@ def code_bytes(path: Path) -> int:
         if isinstance(item, h5py.Dataset) and item.name.endswith("/codes"):
             total += item.id.get_storage_size()
 
-    with h5py.File(path) as file:
+    with read_hdf5(path) as file:
         file["layers"].visititems(add)
     return total
 

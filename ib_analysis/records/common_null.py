@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.experiment import Experiment, Fit
+from ib_analysis.hdf5 import read_hdf5
 from ib_analysis.information.warnings import split_warnings
 from ib_analysis.records.arrays import load_arrays
 from ib_analysis.records.code_lengths import NULL, NULL_VALIDATION, code_length_artifact
@@ -88,7 +88,7 @@ def null_path(experiment: Experiment, other: str) -> Path:
 
 
 def _null_from(experiment: Experiment, other: str) -> CommonNull:
-    with h5py.File(null_path(experiment, other), "r") as file:
+    with read_hdf5(null_path(experiment, other)) as file:
         if file.attrs["data_sha256"] != measured_images(experiment).sha256:
             raise UserError(
                 f"estimation.null_from names {other!r}, which was measured on other images (or other splits of "
@@ -106,5 +106,5 @@ def _null_from(experiment: Experiment, other: str) -> CommonNull:
 
 def common_null_source(experiment: Experiment) -> str:
     """Key of the decoder whose null condition is the common L0."""
-    with h5py.File(experiment.folder / "code_lengths.h5", "r") as file:
+    with read_hdf5(experiment.folder / "code_lengths.h5") as file:
         return str(file.attrs["null_source"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ib_analysis.artifacts import Artifact, plain
+from ib_analysis.artifacts import Artifact
 from ib_analysis.experiment import Experiment, Run, cell_name
 from ib_analysis.records.codes import codes_of
 from ib_analysis.records.encoders import encoder_identities, layer_shapes
@@ -72,8 +72,8 @@ def density_artifact(experiment: Experiment, run: Run, cell: tuple[int, str]) ->
     """The record of a fitted density model."""
     settings = experiment.config.brackets
     config = {
-        "density": plain(settings.density),
-        "fitting": plain(settings.fitting),
+        "density": settings.density,
+        "fitting": settings.fitting,
         "cell": cell_name(*cell),
         "group_size": experiment.config.activations.group_size,
         "data": data_section(experiment),
@@ -83,4 +83,4 @@ def density_artifact(experiment: Experiment, run: Run, cell: tuple[int, str]) ->
         "encoder": encoder_identities(experiment, run)[cell[0]],
     }
     path = experiment.folder / "code_densities" / run.key / cell_name(*cell).replace("/", "_") / "density.pt"
-    return Artifact(path, "code_density", config, inputs, run.encoder_seed)
+    return Artifact(path, "code_density", config, inputs, run.encoder_seed, algorithm="decoder")

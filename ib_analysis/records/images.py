@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from ib_analysis.artifacts import plain
-from ib_analysis.data import DataConfig, ImageData, Split, load_data
+from ib_analysis.artifacts import settings_of
+from ib_analysis.data import PLACES, DataConfig, ImageData, Split, load_data
 from ib_analysis.experiment import Experiment
 from ib_analysis.spike_ins import SpikeInConfig, coin_pixels, draw_coins, overwrite
 
@@ -53,4 +53,5 @@ def measured_images(experiment: Experiment) -> ImageData:
 
 def data_section(experiment: Experiment) -> dict[str, Any]:
     """The data config without places: where a data set lies does not change what it is."""
-    return plain(experiment.config.data.recorded())
+    section = settings_of(experiment.config.data)
+    return {name: value for name, value in section.items() if name not in PLACES}

@@ -88,7 +88,9 @@ def _artifact(experiment: Experiment) -> Artifact:
     other = experiment.config.estimation.null_from
     if other is not None:
         inputs["null_from"] = sha256_of_file(null_path(experiment, other))
-    return Artifact(experiment.folder / "code_lengths.h5", "code_lengths", experiment.section("name"), inputs)
+    return Artifact(
+        experiment.folder / "code_lengths.h5", "code_lengths", experiment.section("name"), inputs, algorithm="tables"
+    )
 
 
 # ---------------------------------------------------------------------------------------------- information.csv

@@ -7,12 +7,12 @@ HDF5 file and the tables of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
 
-from decoders import PixelCNNPP, code_lengths_and_mean_map_bits, code_lengths_bits
+from decoders import Minibatch, PixelCNNPP, code_lengths_and_mean_map_bits, code_lengths_bits
 from ib_analysis.activations import Part
 from ib_analysis.artifacts import Artifact
 from ib_analysis.engines.local import Progress, Unit
@@ -59,6 +59,9 @@ def measure_code_lengths(
 ) -> None:
     """Measure what is not complete of a decoder's code lengths, each into its small file as ``bits``, shape (N,).
 
+    Manifests tell how many values of the conditions the decoder clipped (`decoders.conditioning.LARGEST`), as
+    ``clipped_values`` of ``condition_values``.
+
     Arguments:
         artifacts: `NULL_VALIDATION`, `NULL` or a reading's name -> the record of its file.
         readings: name -> what the images are conditioned on.
@@ -73,7 +76,9 @@ def measure_code_lengths(
             start = time.perf_counter()
             part: Part = "validation" if name == NULL_VALIDATION else "evaluation"
             reading = readings.get(name)
+            counted = _Clipped(decoder)
             minibatches = feed.part(part, None) if reading is None else feed.part(part, *reading)
+            minibatches = counted.count(minibatches)
             if mean_maps and part == "evaluation":
                 bits, mean_map = code_lengths_and_mean_map_bits(decoder, minibatches)
                 arrays = {"bits": bits, "mean_map_bits": mean_map}
@@ -81,11 +86,26 @@ def measure_code_lengths(
                 arrays = {"bits": code_lengths_bits(decoder, minibatches)}
             if beside is not None and reading is not None:
                 arrays |= beside(reading.cell, part)
-            save_arrays(artifact, arrays, seconds=time.perf_counter() - start)
+            save_arrays(artifact, arrays, seconds=time.perf_counter() - start, **counted.facts)
         progress(done, len(artifacts), {"bits": float(load_arrays(artifact)["bits"].mean())})
 
 
-# ---------------------------------------------------------------------------------------------- probes
+class _Clipped:
+    """Counts the values of conditions that a decoder clips, as minibatches go by."""
 
+    def __init__(self, decoder: PixelCNNPP) -> None:
+        self._conditioning = decoder.conditioning
+        self._found = self._total = 0
 
-# ---------------------------------------------------------------------------------------------- small files
+    def count(self, minibatches: Iterable[Minibatch]) -> Iterator[Minibatch]:
+        """Hand on the minibatches."""
+        for minibatch in minibatches:
+            if self._conditioning is not None and minibatch.condition:
+                found, total = self._conditioning.clipped(minibatch.condition)
+                self._found, self._total = self._found + found, self._total + total
+            yield minibatch
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """For the manifest; nothing where nothing was conditioned on."""
+        return {"clipped_values": self._found, "condition_values": self._total} if self._total else {}

@@ -18,7 +18,7 @@ from decoders.config import Architecture
 from decoders.fitting.fit import FittingConfig
 from decoders.transfer import take_weights
 from ib_analysis.activations import groups_of
-from ib_analysis.artifacts import Artifact, UserError, load_tensors, plain, sha256_of_plain
+from ib_analysis.artifacts import Artifact, UserError, load_tensors, sha256_of_plain
 from ib_analysis.engines.choose import engine_for
 from ib_analysis.engines.local import Progress, Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
@@ -118,8 +118,8 @@ class ExtraFits:
     def decoder_artifact(self, fit: ExtraFit) -> Artifact:
         """The record of a fitted decoder."""
         config = {
-            "decoder": plain(fit.architecture),
-            "fitting": plain(fit.fitting),
+            "decoder": fit.architecture,
+            "fitting": fit.fitting,
             "condition": fit.condition,
             "group_size": self.experiment.config.activations.group_size,
             "cells": [cell_name(*cell) for cell in fit.cells],
@@ -137,13 +137,15 @@ class ExtraFits:
                 else decoder_artifact(self.experiment, fit.start).identity
             )
         path = self.folder / "decoders" / fit.key / "decoder.pt"
-        return Artifact(path, "study_decoder", config, inputs, fit.decoder_seed)
+        return Artifact(path, "study_decoder", config, inputs, fit.decoder_seed, algorithm="decoder")
 
     def code_length_artifact(self, fit: ExtraFit, what: str) -> Artifact:
         """The record of one decoder's code lengths: ``what`` is a cell's name, `NULL` or `NULL_VALIDATION`."""
         path = self.folder / "code_lengths" / fit.key / f"{what.replace('/', '_')}.npz"
         inputs = {"data": images_of(self.experiment).sha256, "decoder": self.decoder_artifact(fit).identity}
-        return Artifact(path, "study_code_lengths", {"what": what}, inputs, fit.decoder_seed)
+        return Artifact(
+            path, "study_code_lengths", {"what": what}, inputs, fit.decoder_seed, algorithm="code_lengths"
+        )  # fmt: skip
 
     def code_length_artifacts(self, fit: ExtraFit) -> dict[str, Artifact]:
         """All that are measured of one decoder, by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ def certificates_of(decoder: Path, confidence: float = 0.95) -> dict[str, Certif
     """
     record, curve = _record(decoder), _curve(decoder.with_name("curve.csv"))
     settings = record["recipe"]["config"]["fitting"]
-    steady_until = cooldown_start(FittingConfig(**{**settings, "betas": tuple(settings["betas"])}))
+    # Only the settings that there still are: a record of before may name others.
+    known = {field.name: settings[field.name] for field in fields(FittingConfig) if field.name in settings}
+    steady_until = cooldown_start(FittingConfig(**{**known, "betas": tuple(settings["betas"])}))
     columns = {name: name for name in record["cell_warnings"]} | {NULL_CONDITION: "validation_null_bits"}
     warnings = record["cell_warnings"] | {NULL_CONDITION: record["null_warnings"]}
     try:

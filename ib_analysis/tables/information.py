@@ -12,6 +12,7 @@ from ib_analysis.information.estimates import bits_per_dim, lower_bound, usable_
 from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.table import InformationRow
 from ib_analysis.information.warnings import (
+    conditions_clipped,
     information_above_upper_bound,
     join_warnings,
     not_finite,
@@ -100,7 +101,11 @@ def _information_row(
         condition="activations",
         seconds=_seconds(experiment, fit, cell, float(manifest["seconds"])),
         warnings=_warnings(
-            [*manifest["cell_warnings"][cell_name(*cell)], *spike_in_warnings(experiment, fit, cell)],
+            [
+                *manifest["cell_warnings"][cell_name(*cell)],
+                *spike_in_warnings(experiment, fit, cell),
+                *_clipping(experiment, fit, cell),
+            ],
             estimates,
             label,
             own_null,
@@ -135,6 +140,13 @@ def _warnings(
     if information_above_upper_bound(estimates, upper_bounds_bits):
         found.append("information_above_upper_bound")
     return join_warnings(found)
+
+
+def _clipping(experiment: Experiment, fit: Fit, cell: tuple[int, str]) -> list[str]:
+    record = code_length_artifact(experiment, fit, cell_name(*cell)).record
+    # Code lengths of an earlier version do not tell: they were measured without a limit.
+    counts = (record.get("clipped_values", 0), record.get("condition_values", 0))
+    return ["conditions_clipped"] if conditions_clipped(*counts) else []
 
 
 def _bounds(data: ImageData, shape: tuple[int, ...], code: Code | None) -> dict[str, float]:

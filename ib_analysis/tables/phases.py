@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import h5py
 import numpy as np
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.experiment import Experiment, cell_name
+from ib_analysis.hdf5 import read_hdf5
 from ib_analysis.information.intervals import Bootstrap
 from ib_analysis.information.phases_table import CurveKey, PhaseRow, phase_rows
 from ib_analysis.information.table import InformationRow, quantized_from, read_table, write_table
@@ -40,7 +40,7 @@ def _code_lengths(experiment: Experiment) -> dict[CurveKey, dict[int, np.ndarray
     path = experiment.folder / "code_lengths.h5"
     found: dict[CurveKey, dict[int, np.ndarray]] = {}
     try:
-        with h5py.File(path, "r") as file:
+        with read_hdf5(path) as file:
             for fit in experiment.fits:
                 if fit.run is None:
                     continue

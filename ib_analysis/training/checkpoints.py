@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ib_analysis.artifacts import Artifact, UserError, load_tensors, save_tensors, sha256_of_plain
+from ib_analysis.artifacts import Artifact, UserError, load_tensors, save_tensors
 from ib_analysis.encoders import TappedNetwork
 from ib_analysis.training.history import holds_history
 
@@ -104,7 +104,7 @@ class Checkpoints:
         }
         for artifact in self._artifacts.values():
             artifact.check()
-        self._recipe = sha256_of_plain(self._artifacts[epochs[0]].recipe)
+        self._recipe = self._artifacts[epochs[0]].begun
         self._resume = _resume_path(folder)
         self._resume_epoch = -1
         states = {epoch: artifact.status() for epoch, artifact in self._artifacts.items()}

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ib_analysis.artifacts import UserError
+from ib_analysis.artifacts import UserError, plain
+from ib_analysis.artifacts.recipes import changes
 from ib_analysis.data import DataConfig, ImageData, load_data
 from ib_analysis.data.groups import divide_groups, validation_groups_last
 from ib_analysis.experiment import Experiment, ExperimentConfig
@@ -164,10 +165,15 @@ def test_records_of_those_who_use_no_groups_stay_as_they_were(tmp_path: Path) ->
         *("source", "resolution", "greyscale", "bits", "per_class", "evaluation_per_class", "validation_share"),
         *("augment", "seed", "factors"),
     }
-    assert set(data_section(Experiment(ExperimentConfig()))) == before
+    section = data_section(Experiment(ExperimentConfig()))
+    old = {name: value for name, value in plain(section).items() if name in before}
+    assert set(old) == before
+    assert changes(section, old, {}) == []
     videos(tmp_path)
     data = DataConfig(source="image_folder", root=str(tmp_path), folder="set", group_folders=True)
-    assert set(data_section(Experiment(ExperimentConfig(data=data)))) == {*before, "group_folders"}
+    grouped = data_section(Experiment(ExperimentConfig(data=data)))
+    ungrouped = {name: value for name, value in plain(grouped).items() if name in before}
+    assert changes(grouped, ungrouped, {}) == ["group_folders was False, now True"]
 
 
 # ---------------------------------------------------------------------------------------------- the division itself

@@ -44,7 +44,8 @@ def audit_table(plan: Plan) -> list[AuditRow]:
     For each shared fit (the experiment's own, and each remedy) and each multiple: a row per sampled cell, then one of
     all together.
     """
-    artifact = Artifact(table_path(plan), "audit", {"experiment": plan.experiment.config.name}, _inputs(plan))
+    config = {"experiment": plan.experiment.config.name}
+    artifact = Artifact(table_path(plan), "audit", config, _inputs(plan), algorithm="tables")
     if artifact.status() != "complete":
         artifact.begin()
         write_table(artifact.path, AuditRow, _audit_rows(plan))
@@ -56,9 +57,8 @@ def hysteresis_table(plan: Plan) -> list[HysteresisRow]:
     """The same for hysteresis.csv; no rows and no file where no sweep was asked for."""
     if not plan.sweeps:
         return []
-    artifact = Artifact(
-        hysteresis_path(plan), "hysteresis", {"experiment": plan.experiment.config.name}, _inputs(plan)
-    )  # fmt: skip
+    config = {"experiment": plan.experiment.config.name}
+    artifact = Artifact(hysteresis_path(plan), "hysteresis", config, _inputs(plan), algorithm="tables")
     if artifact.status() != "complete":
         artifact.begin()
         write_table(artifact.path, HysteresisRow, _sweep_rows(plan))

@@ -66,7 +66,9 @@ def _artifact(study: ExtraFits, plan: Sequence[Budget]) -> Artifact:
     # As inputs and not as config: with other budgets or intervals the table is made again, which costs nothing.
     inputs["plan"] = sha256_of_plain([[b.fit.key, b.against_steps, b.against_size] for b in plan])
     inputs["estimation"] = sha256_of_plain(study.experiment.section("estimation"))
-    return Artifact(study.folder / "budget.csv", "budget_table", study.experiment.section("name"), inputs)
+    return Artifact(
+        study.folder / "budget.csv", "budget_table", study.experiment.section("name"), inputs, algorithm="tables"
+    )
 
 
 def _rows(study: ExtraFits, budget: Budget) -> list[BudgetRow]:

@@ -14,7 +14,7 @@ from decoders import ImageSpace, PixelCNNPPConfig
 from decoders.config import Architecture
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.activations import groups_of
-from ib_analysis.artifacts import Artifact, UserError, plain, sha256_of_plain
+from ib_analysis.artifacts import Artifact, UserError, settings_of, sha256_of_plain
 from ib_analysis.data import ImageData
 from ib_analysis.fits.feed import CellFeed, images_in_order, name_of
 from ib_analysis.studies.calibration.config import CalibrationConfig
@@ -141,23 +141,25 @@ class Calibration:
     def decoder_artifact(self, fit: SourceFit) -> Artifact:
         """The record of a fitted decoder."""
         config = {
-            "decoder": plain(self.architecture(fit)),
-            "fitting": plain(self.fitting(fit)),
-            "source": {"name": fit.source.name, **plain(fit.source)},
-            "splits": plain(self.config.splits),
+            "decoder": self.architecture(fit),
+            "fitting": self.fitting(fit),
+            "source": {"name": fit.source.name, **settings_of(fit.source)},
+            "splits": self.config.splits,
             "seed": self.config.seed,
             "group_size": self.config.group_size,
             "cells": [name_of(cell) for cell in self.cells(fit.source)],
         }
         path = self.folder / "decoders" / fit.key / "decoder.pt"
         inputs = {"data": self.sha256(fit.source)}
-        return Artifact(path, "calibration_decoder", config, inputs, fit.decoder_seed)
+        return Artifact(path, "calibration_decoder", config, inputs, fit.decoder_seed, algorithm="decoder")
 
     def code_length_artifact(self, fit: SourceFit, what: str) -> Artifact:
         """One decoder's code lengths: ``what`` is a cell's name, `NULL` or `NULL_VALIDATION`."""
         path = self.folder / "code_lengths" / fit.key / f"{what.replace('/', '_')}.npz"
         inputs = {"data": self.sha256(fit.source), "decoder": self.decoder_artifact(fit).identity}
-        return Artifact(path, "calibration_code_lengths", {"what": what}, inputs, fit.decoder_seed)
+        return Artifact(
+            path, "calibration_code_lengths", {"what": what}, inputs, fit.decoder_seed, algorithm="code_lengths"
+        )  # fmt: skip
 
     def table_artifact(self) -> Artifact:
         """The record of the table."""
@@ -168,4 +170,4 @@ class Calibration:
         }
         # As an input and not as config: with other intervals the table is made again, which costs nothing.
         inputs["intervals"] = sha256_of_plain([self.config.confidence, self.config.resamples])
-        return Artifact(self.table, "calibration_table", {"name": self.config.name}, inputs)
+        return Artifact(self.table, "calibration_table", {"name": self.config.name}, inputs, algorithm="tables")

@@ -73,7 +73,9 @@ def _collate(controls: Controls) -> list[ControlRow]:
     finished = {name: artifact for name in controls.names if (artifact := _finished(controls, name)) is not None}
     experiment = controls.experiment
     inputs = {name: artifact.identity for name, artifact in finished.items()}
-    artifact = Artifact(experiment.folder / "controls.csv", "controls", experiment.section("name"), inputs)
+    artifact = Artifact(
+        experiment.folder / "controls.csv", "controls", experiment.section("name"), inputs, algorithm="tables"
+    )
     rows = [row for name in CONTROLS if name in finished for row in read_table(finished[name].path, ControlRow)]
     if artifact.status() != "complete":
         artifact.begin()

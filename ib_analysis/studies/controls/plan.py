@@ -81,7 +81,7 @@ class Controls:
             "encoder": encoder_identities(experiment, self.run)[self.epoch],
         }
         path = self.folder / "permuted_labels" / self.run.key / f"epoch_{self.epoch:04d}_{layer}.npz"
-        return Artifact(path, "permuted_labels", config, inputs, self.run.encoder_seed)
+        return Artifact(path, "permuted_labels", config, inputs, self.run.encoder_seed, algorithm="probes")
 
     def table_artifact(self, name: str) -> Artifact:
         """The table of one control. Settings are inputs: with others it is made again, which costs nothing."""
@@ -102,7 +102,7 @@ class Controls:
                     artifact = probe_artifact(experiment, self.run, (epoch, layer))
                     inputs[cell_name(epoch, layer)] = artifact.identity
         path = self.folder / "tables" / f"{name}.csv"
-        return Artifact(path, "control", {**experiment.section("name"), "control": name}, inputs)
+        return Artifact(path, "control", {**experiment.section("name"), "control": name}, inputs, algorithm="tables")
 
     # ------------------------------------------------------------------ pieces
 

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Sequence
 
-import h5py
 import numpy as np
 import torch
 
@@ -17,7 +16,7 @@ from ib_analysis.encoders import TappedNetwork
 from ib_analysis.engines.choose import engine_for
 from ib_analysis.engines.local import Progress, Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment, ExperimentConfig
-from ib_analysis.hdf5 import write_hdf5
+from ib_analysis.hdf5 import read_hdf5, write_hdf5
 from ib_analysis.records.encoders import new_encoder
 from ib_analysis.records.images import images_of
 from ib_analysis.studies.cost_quality.config import CostQualityConfig
@@ -50,7 +49,7 @@ def read_evaluation(study: CostQuality, network: Network) -> dict[str, np.ndarra
     """
     path = study.evaluation_artifact(network).path
     try:
-        with h5py.File(path) as file:
+        with read_hdf5(path) as file:
             return {name: file[name][()] for name in file}
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error}); delete it and run `ib cost-quality` again.") from error

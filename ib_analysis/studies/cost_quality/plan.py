@@ -128,7 +128,7 @@ class CostQuality:
         """The record of correctness and loss of every image."""
         inputs = {"encoder": self.encoder_artifact(network).identity, "data": images_of(self.experiment).sha256}
         path = self.folder / "evaluations" / f"{network.key}.h5"
-        return Artifact(path, "cost_quality_evaluation", self.recipe(network), inputs, network.seed)
+        return Artifact(path, "cost_quality_evaluation", self.recipe(network), inputs, network.seed, "evaluation")
 
     # ------------------------------------------------------------------ tables
 
@@ -137,4 +137,6 @@ class CostQuality:
         nothing."""
         inputs = {network.key: self.evaluation_artifact(network).identity for network in self.networks}
         inputs |= {name: str(value) for name, value in dataclasses.asdict(self.settings).items()}
-        return Artifact(self.folder / name, "cost_quality_table", self.experiment.section("name"), inputs)
+        return Artifact(
+            self.folder / name, "cost_quality_table", self.experiment.section("name"), inputs, algorithm="tables"
+        )

@@ -339,3 +339,20 @@ def test_bfloat16_on_a_cpu_is_refused():
 def test_nothing_to_train_is_named():
     with pytest.raises(ValueError, match="no trainable parameter"):
         fit(IndependentPixels().requires_grad_(False), ToyData(), SHORT, seed=0)
+
+
+def test_a_checkpoint_from_before_a_setting_goes_on_where_the_setting_has_its_default():
+    expected, whole = run(Memory())
+    memory = Memory()
+    with pytest.raises(Killed):
+        run(memory, kill_after=18)
+    state = memory.load()
+    del state["of"]["settings"]["averaging_power"]
+    memory.save(state)
+    parameters, result = run(memory)
+    assert equal(parameters, expected)
+    assert result.curve == whole.curve
+    del state["of"]["settings"]["steps"]  # the default is another than this fit's
+    memory.save(state)
+    with pytest.raises(ValueError, match=r"another fit \(settings"):
+        run(memory)
