@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
@@ -108,8 +110,20 @@ COMPARE = "Put two finished experiments side by side."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `ib` and return its exit code: 0, 2 for a user's mistake, 130 after Ctrl-C."""
+    """Run `ib` and return its exit code: 0, 2 for a user's mistake, 130 after Ctrl-C, 141 if nobody reads on."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _write_any_character()
+    try:
+        try:
+            return _answer(words)
+        finally:
+            print(end="", flush=True)  # here, where a closed pipe is met, and not as the interpreter ends
+    except BrokenPipeError:  # ib ... | head
+        _let_go_of_closed_pipes()
+        return 141  # as the shell says of whoever is ended by SIGPIPE
+
+
+def _answer(words: list[str]) -> int:
     try:
         return _dispatch(words)
     except (UserError, ArgumentError) as error:
@@ -118,6 +132,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ib: stopped; run the same command again to go on from here.", file=sys.stderr)
         return 130
+
+
+def _write_any_character() -> None:
+    """What the terminal or the file at the other end cannot show is written as an escape (\\xb1)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _let_go_of_closed_pipes() -> None:
+    """Nothing more goes to whoever has closed his end: the interpreter would try once more as it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -204,8 +236,7 @@ def _calibrate(words: list[str]) -> int:
 
 def _print_config(name: str, config: object) -> None:
     print(f"# effective config of '{name}'")
-    print(yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=110).rstrip())
-    sys.stdout.flush()
+    print(yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=110).rstrip(), flush=True)
 
 
 def _compare(words: list[str]) -> int:
