@@ -14,6 +14,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from ib_analysis.artifacts import UserError, plain
+from ib_analysis.engines.launch_variables import check_launch_variables
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.parsing import experiments_here, one_line, parse
 
@@ -157,6 +158,7 @@ def _dispatch(words: list[str]) -> int:
         print(_overview())
         return 0 if words else 2
     command, *rest = words
+    check_launch_variables()
     if command == "compare":
         return _compare(rest)
     if command == "calibrate":
