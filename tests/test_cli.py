@@ -24,6 +24,8 @@ from ib_analysis.experiment import Experiment
         (["train", "tiny.yaml", "--layers", "[h7]"], "h7"),
         (["train", "tiny.yaml", "--fitting.batch_size", "12"], "multiple of activations.group_size"),
         (["train", "tiny.yaml", "--fitting.steps", "0"], "steps"),
+        (["train", "tiny.yaml", "--fitting.steps", "1000", "--fitting.validate_every", "250"], "choose 166 or less"),
+        (["calibrate", "calibration.yaml", "--full_fitting.validate_every", "9999"], "full_fitting.validate_every is"),
         (["train", "tiny.yaml", "--data.source", "nothing"], "data.source"),
         (["train", "tiny.yaml", "--data.bits", "9"], "bits"),
         (["train", "tiny.yaml", "--name", "a/b"], "name"),
@@ -40,6 +42,7 @@ from ib_analysis.experiment import Experiment
 def test_a_mistake_gets_one_sentence_and_exit_code_2(
     tiny: Path, capsys: pytest.CaptureFixture, words: list[str], expected: str
 ) -> None:
+    Path("calibration.yaml").write_text("coins: [1]\n")
     assert main(words) == 2
     said = capsys.readouterr().err
     assert expected in said
