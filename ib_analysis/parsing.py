@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,11 @@ Sections = Mapping[str, Callable[[], type]]
 
 EXPERIMENTS = Path("experiments")
 _MERGE = "tag:yaml.org,2002:merge"
+# jsonargparse's words where a list was to be (our configs hold tuples) and something else is
+_NO_LIST = re.compile(
+    r"Parser key \"(?P<field>[^\"]+)\": (?:Does not validate .*typing\.Literal\[(?P<others>[^\]]*)\].*)?"
+    r"Expected a <class 'tuple'>\.? (?:Got value:|.*Given value:) (?P<value>.*)"
+)
 
 
 def parse(
@@ -115,10 +121,17 @@ def _dashed(key: Any, sections: Sections) -> Any:
 
 
 def _spelled(message: str, names: Mapping[str, Any]) -> str:
-    """The parser's words on one line, with studies called as in files."""
+    """The parser's words on one line, with studies called as in files, and with a hint for a list without brackets."""
     for name in names:
         message = message.replace(f"{_key(name)}.", f"{name}.")
-    return one_line(message)
+    message = one_line(message)
+    found = _NO_LIST.match(message)
+    if found is None or not (bare := found["value"].strip("[](), ")):
+        return message
+    field = found["field"]
+    others = ", ".join(found["others"].split("'")[1::2]) if found["others"] else ""
+    what = f"a list, or one of {others}" if others else "a list"
+    return f'{field} is {what}, and not {found["value"]}; write [{bare}] (--{field} "[{bare}]").'
 
 
 def _settings(kind: type, found: Namespace | None) -> Any:

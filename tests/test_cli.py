@@ -51,6 +51,37 @@ def test_a_mistake_gets_one_sentence_and_exit_code_2(
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "hint"),
+    [
+        ("tasks", "classification", "[classification]"),
+        ("tasks", "classification,autoencoding", "[classification,autoencoding]"),
+        ("layers", "[h1", "[h1]"),
+        ("encoder_seeds", "1", "[1]"),
+        ("number_formats", "w8a8", "[w8a8]"),
+        ("training.checkpoints", "2", "[2]"),
+        ("brackets.epochs", "2", "[2]"),
+        ("cost-quality.widths", "4", "[4]"),
+    ],
+)
+def test_a_list_without_brackets_gets_a_hint_that_works(
+    tiny: Path, capsys: pytest.CaptureFixture, field: str, value: str, hint: str
+) -> None:
+    command = "cost-quality" if field.startswith("cost-quality") else "describe"
+    assert main([command, "tiny.yaml", f"--{field}", value]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"ib: {field} is a list")
+    assert f'write {hint} (--{field} "{hint}")' in said
+    if command == "describe":
+        parse_experiment("figures", ["tiny.yaml", f"--{field}", hint])
+
+
+def test_a_list_without_brackets_in_a_file_gets_the_hint_too(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    Path("bare.yaml").write_text("tasks: classification\n")
+    assert main(["describe", "bare.yaml"]) == 2
+    assert "ib: bare.yaml: tasks is a list, and not classification; write [classification]" in capsys.readouterr().err
+
+
 def test_an_unknown_key_in_the_file_is_named(tiny: Path, capsys: pytest.CaptureFixture) -> None:
     tiny.write_text(tiny.read_text() + "\nencodr: {width: 3}\n")
     assert main(["train", "tiny.yaml"]) == 2
