@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
@@ -14,6 +16,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from ib_analysis.artifacts import UserError, begin_notices, plain
 from ib_analysis.data import forget
+from ib_analysis.engines.launch_variables import check_launch_variables
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.experiment_files import experiments_here, known_experiments
 from ib_analysis.parsing import one_line, parse
@@ -111,10 +114,22 @@ COMPARE = "Put two finished experiments side by side."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `ib` and return its exit code: 0, 2 for a user's mistake, 130 after Ctrl-C."""
+    """Run `ib` and return its exit code: 0, 2 for a user's mistake, 130 after Ctrl-C, 141 if nobody reads on."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     forget()
     begin_notices()
+    _write_any_character()
+    try:
+        try:
+            return _answer(words)
+        finally:
+            print(end="", flush=True)  # here, where a closed pipe is met, and not as the interpreter ends
+    except BrokenPipeError:  # ib ... | head
+        _let_go_of_closed_pipes()
+        return 141  # as the shell says of whoever is ended by SIGPIPE
+
+
+def _answer(words: list[str]) -> int:
     try:
         return _dispatch(words)
     except (UserError, ArgumentError) as error:
@@ -125,11 +140,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _write_any_character() -> None:
+    """What the terminal or the file at the other end cannot show is written as an escape (\\xb1)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _let_go_of_closed_pipes() -> None:
+    """Nothing more goes to whoever has closed his end: the interpreter would try once more as it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0 if words else 2
     command, *rest = words
+    check_launch_variables()
     if command == "compare":
         return _compare(rest)
     if command == "calibrate":
@@ -217,8 +251,7 @@ def _calibrate(words: list[str]) -> int:
 
 def _print_config(name: str, config: object) -> None:
     print(f"# effective config of '{name}'")
-    print(yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=110).rstrip())
-    sys.stdout.flush()
+    print(yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=110).rstrip(), flush=True)
 
 
 def _compare(words: list[str]) -> int:

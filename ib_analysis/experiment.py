@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
+from decoders.fitting.certificate import check_judgeable
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.activations import dataset_name
 from ib_analysis.artifacts import UserError, settings_of
@@ -370,6 +371,10 @@ def _check_fitting(config: ExperimentConfig) -> None:
         )
     if fitting.precision == "bfloat16" and not torch.cuda.is_available():
         raise UserError("fitting.precision is bfloat16, which needs a GPU, and there is none; use auto or float32.")
+    try:
+        check_judgeable(fitting)
+    except ValueError as error:
+        raise UserError(str(error)) from error
     space = image_space(config.data, recheck=False)
     (channels, height, width), intensities, _ = space
     check_spike_in(config.spike_in, height, width)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +20,13 @@ __all__ = ["one_line", "parse"]
 
 Config = TypeVar("Config")
 Sections = Mapping[str, Callable[[], type]]
+
+_MERGE = "tag:yaml.org,2002:merge"
+# jsonargparse's words where a list was to be (our configs hold tuples) and something else is
+_NO_LIST = re.compile(
+    r"Parser key \"(?P<field>[^\"]+)\": (?:Does not validate .*typing\.Literal\[(?P<others>[^\]]*)\].*)?"
+    r"Expected a <class 'tuple'>\.? (?:Got value:|.*Given value:) (?P<value>.*)"
+)
 
 
 def parse(
@@ -63,6 +72,7 @@ def parse(
         raise SystemExit(0)
     if not words or words[0].startswith("-"):
         raise UserError(f"ib {command} needs the name of an experiment first, for example: ib {command} default.")
+    _check_values(words[1:])
     path = experiment_file(words[0])
     fields = {"name": path.stem, **_read(path, sections)}
     there = {*fields, *(key for file in _further(words) for key in _read(file, sections))}
@@ -110,10 +120,17 @@ def _dashed(key: Any, sections: Sections) -> Any:
 
 
 def _spelled(message: str, names: Mapping[str, Any]) -> str:
-    """The parser's words on one line, with studies called as in files."""
+    """The parser's words on one line, with studies called as in files, and with a hint for a list without brackets."""
     for name in names:
         message = message.replace(f"{_key(name)}.", f"{name}.")
-    return one_line(message)
+    message = one_line(message)
+    found = _NO_LIST.match(message)
+    if found is None or not (bare := found["value"].strip("[](), ")):
+        return message
+    field = found["field"]
+    others = ", ".join(found["others"].split("'")[1::2]) if found["others"] else ""
+    what = f"a list, or one of {others}" if others else "a list"
+    return f'{field} is {what}, and not {found["value"]}; write [{bare}] (--{field} "[{bare}]").'
 
 
 def _settings(kind: type, found: Namespace | None) -> Any:
@@ -161,7 +178,7 @@ def _further(words: Sequence[str]) -> Iterator[Path]:
 
 def _read(path: Path, sections: Sections) -> dict[str, Any]:
     """The fields of a file, with its sections for studies under the names of these."""
-    found = {_dashed(key, sections): value for key, value in _read_yaml(path).items()}
+    found = {_dashed(key, sections): value for key, value in _read_yaml(path, sections).items()}
     for name in sections:
         if name in found and found[name] is None:  # all as by default
             found[name] = {}
@@ -170,9 +187,11 @@ def _read(path: Path, sections: Sections) -> dict[str, Any]:
     return found
 
 
-def _read_yaml(path: Path) -> dict:
+def _read_yaml(path: Path, sections: Sections) -> dict:
     try:
-        found = yaml.safe_load(path.read_text())
+        text = path.read_text(encoding="utf-8")
+        _refuse_repeated_keys(yaml.compose(text, yaml.SafeLoader), str(path), sections)
+        found = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a YAML file: {one_line(str(error))}") from error
     if found is None:
@@ -180,3 +199,49 @@ def _read_yaml(path: Path) -> dict:
     if not isinstance(found, dict):
         raise UserError(f"{path} must hold fields (name: value), not a {type(found).__name__}.")
     return found
+
+
+# ---------------------------------------------------------------------------------------------- repeated keys
+
+
+def _check_values(words: Sequence[str]) -> None:
+    """Refuse repeated keys in mappings on the command line (--encoder '{width: 4}')."""
+    for word in words:
+        value = word.partition("=")[2] if word.startswith("--") else word
+        if value.lstrip().startswith(("{", "[")):
+            with contextlib.suppress(yaml.YAMLError):  # the parser tells what is wrong with it
+                _refuse_repeated_keys(yaml.compose(value, yaml.SafeLoader), f"the command line, {value}", {})
+
+
+def _refuse_repeated_keys(document: yaml.Node | None, place: str, sections: Sections) -> None:
+    """YAML asks for unique keys in a mapping (YAML 1.2.2, section 3.2.1.1); PyYAML keeps the last one silently.
+
+    The nodes are looked at, and not what is made of them, since only they know their lines, and since a key may stand
+    beside a merged one (<<), which it overrides as it should.
+
+    Raises:
+        UserError: a key stands twice in one mapping, or a study's section under both of its spellings.
+    """
+    waiting: list[tuple[yaml.Node, str]] = [(document, "")] if document is not None else []
+    seen: set[int] = set()  # an alias is the node of its anchor, and may lie within itself
+    while waiting:
+        node, where = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += [(item, where) for item in node.value]
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # the loader takes no such key
+            name = key.value if where else str(_dashed(key.value, sections))
+            path, line = f"{where}.{name}" if where else name, key.start_mark.line + 1
+            if (key.tag, name) in lines and key.tag != _MERGE:
+                first = lines[key.tag, name]
+                both = f"in lines {first} and {line}" if line != first else f"twice in line {line}"
+                raise UserError(f"{place}: {path} is set {both}, and only one of them can hold; remove the other.")
+            lines[key.tag, name] = line
+            waiting.append((value, path))

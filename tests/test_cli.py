@@ -24,6 +24,8 @@ from ib_analysis.experiment import Experiment
         (["train", "tiny.yaml", "--layers", "[h7]"], "h7"),
         (["train", "tiny.yaml", "--fitting.batch_size", "12"], "multiple of activations.group_size"),
         (["train", "tiny.yaml", "--fitting.steps", "0"], "steps"),
+        (["train", "tiny.yaml", "--fitting.steps", "1000", "--fitting.validate_every", "250"], "choose 166 or less"),
+        (["calibrate", "calibration.yaml", "--full_fitting.validate_every", "9999"], "full_fitting.validate_every is"),
         (["train", "tiny.yaml", "--data.source", "nothing"], "data.source"),
         (["train", "tiny.yaml", "--data.bits", "9"], "bits"),
         (["train", "tiny.yaml", "--name", "a/b"], "name"),
@@ -40,12 +42,44 @@ from ib_analysis.experiment import Experiment
 def test_a_mistake_gets_one_sentence_and_exit_code_2(
     tiny: Path, capsys: pytest.CaptureFixture, words: list[str], expected: str
 ) -> None:
+    Path("calibration.yaml").write_text("coins: [1]\n")
     assert main(words) == 2
     said = capsys.readouterr().err
     assert expected in said
     assert said.startswith("ib: ")
     assert said.count("\n") == 1
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "hint"),
+    [
+        ("tasks", "classification", "[classification]"),
+        ("tasks", "classification,autoencoding", "[classification,autoencoding]"),
+        ("layers", "[h1", "[h1]"),
+        ("encoder_seeds", "1", "[1]"),
+        ("number_formats", "w8a8", "[w8a8]"),
+        ("training.checkpoints", "2", "[2]"),
+        ("brackets.epochs", "2", "[2]"),
+        ("cost-quality.widths", "4", "[4]"),
+    ],
+)
+def test_a_list_without_brackets_gets_a_hint_that_works(
+    tiny: Path, capsys: pytest.CaptureFixture, field: str, value: str, hint: str
+) -> None:
+    command = "cost-quality" if field.startswith("cost-quality") else "describe"
+    assert main([command, "tiny.yaml", f"--{field}", value]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"ib: {field} is a list")
+    assert f'write {hint} (--{field} "{hint}")' in said
+    if command == "describe":
+        parse_experiment("figures", ["tiny.yaml", f"--{field}", hint])
+
+
+def test_a_list_without_brackets_in_a_file_gets_the_hint_too(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    Path("bare.yaml").write_text("tasks: classification\n")
+    assert main(["describe", "bare.yaml"]) == 2
+    assert "ib: bare.yaml: tasks is a list, and not classification; write [classification]" in capsys.readouterr().err
 
 
 def test_an_unknown_key_in_the_file_is_named(tiny: Path, capsys: pytest.CaptureFixture) -> None:

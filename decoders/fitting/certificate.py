@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from decoders.fitting.power_law import FEWEST_POINTS, fit_power_law
+from decoders.fitting.schedule import FittingConfig, cooldown_start
 from decoders.fitting.warnings import TRAINING_TOO_SHORT_TO_TELL, tolerance_bits
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Certificate",
     "CurveEnd",
     "certify",
+    "check_judgeable",
 ]
 
 VALIDATION_CODE_LENGTH_RISING = "validation_code_length_rising"
@@ -38,6 +40,43 @@ CERTIFICATE_EXPLANATIONS: dict[str, str] = {
 WINDOW = 4
 """Points before 1 / WINDOW of the steady phase are left out: the first descent follows another law."""
 _RISE_ERRORS = 5.0
+_TRIAL_STEPS = 1000
+"""A fit of fewer steps is a trial: nobody waits long for its warning that it cannot be judged."""
+
+
+def check_judgeable(config: FittingConfig, name: str = "fitting") -> None:
+    """Refuse a schedule with too few validations for `certify`, however its curve may turn out.
+
+    Fits of less than 1000 steps pass: they are trials, and their certificates say that they are too short to tell.
+
+    Args:
+        config: the schedule.
+        name: what the user calls it.
+
+    Raises:
+        ValueError: there are fewer than `FEWEST_POINTS` validations before the cool-down; the sentence names a setting
+            that would do.
+
+    Example:
+        >>> check_judgeable(FittingConfig(steps=9000, cooldown_share=0.35, validate_every=975))
+        >>> check_judgeable(FittingConfig(steps=20, validate_every=1000))
+        >>> check_judgeable(FittingConfig(steps=9000, cooldown_share=0.35, validate_every=976))
+        Traceback (most recent call last):
+        ValueError: fitting.validate_every is 976: only 5 validations would come before the learning rate cools down ...
+    """
+    steady = cooldown_start(config)
+    if steady == config.steps:
+        validations, until = -(-steady // config.validate_every), "the fit ends"  # the last step is always validated
+    else:
+        validations, until = steady // config.validate_every, "the learning rate cools down"
+    if config.steps < _TRIAL_STEPS or validations >= FEWEST_POINTS:
+        return
+    most = steady // FEWEST_POINTS
+    remedy = f"choose {most} or less" if most else f"lower {name}.cooldown_share (now {config.cooldown_share:g})"
+    raise ValueError(
+        f"{name}.validate_every is {config.validate_every}: only {validations} validations would come before {until} "
+        f"(step {steady}), and judging whether a fit has converged takes {FEWEST_POINTS}; {remedy}."
+    )
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ class FittingConfig:
     """Probability that a training image sees the null condition instead of its own (as in Ho & Salimans 2022,
     arXiv 2207.12598); without effect on a decoder that has no cells."""
     validate_every: int = 500
-    """Steps between two validations; the last step is always validated. Judging a fit takes 5 before the cool-down."""
+    """Steps between two validations; the last step is always validated. Judging a fit takes 6 before the cool-down:
+    with fewer, 1000 steps or more are refused, and a shorter trial ends with a warning."""
     validation_images: int = 1000
     """Number of validation images, read by whoever draws the validation minibatches."""
     patience: int = 0

@@ -79,4 +79,4 @@ def write_atomically(path: Path) -> Iterator[IO[bytes]]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with write_atomically(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="surrogateescape"))  # names of folders in whatever encoding stay theirs

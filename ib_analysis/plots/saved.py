@@ -18,7 +18,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.hdf5 import read_hdf5
 from ib_analysis.information.table import FactorRow, InformationRow, read_table
 
-__all__ = ["DataFacts", "MeanMaps", "Run", "SavedExperiment", "SavedSamples", "TrainingPoint"]
+__all__ = ["DataFacts", "MeanMaps", "Run", "SavedExperiment", "SavedSamples", "TrainingPoint", "printable"]
 
 
 @dataclass(frozen=True, order=True)
@@ -130,7 +130,8 @@ class SavedExperiment:
         path = self._existing("data.json")
         try:
             facts = json.loads(path.read_text())
-            return DataFacts(facts["name"], tuple(facts["class_names"]), facts["h_x_bits"], float(facts["h_y_bits"]))
+            names = tuple(printable(name) for name in facts["class_names"])
+            return DataFacts(printable(facts["name"]), names, facts["h_x_bits"], float(facts["h_y_bits"]))
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(path) from error
 
@@ -196,6 +197,17 @@ class SavedExperiment:
                 "what is missing first."
             )
         return path
+
+
+def printable(text: str) -> str:
+    """A name on one line, in characters that can be drawn and written: names may be those of folders, which hold
+    anything but slashes.
+
+    >>> printable("one\\ntwo"), printable("bell\\a"), printable("caf\\udce9")
+    ('one two', 'bell\ufffd', 'caf\ufffd')
+    """
+    line = " ".join(text.split())
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
 
 
 def _damaged(path: Path) -> UserError:

@@ -77,6 +77,7 @@ _RC: dict[Any, Any] = {
     "legend.handlelength": 1.6,
     "text.color": INK,
     "text.usetex": False,
+    "text.parse_math": False,  # names of data and classes are the user's, and a $ in them is a $
     "savefig.facecolor": "white",
     "figure.facecolor": "white",
     "svg.hashsalt": "ib-analysis",  # ids inside an SVG are random without it

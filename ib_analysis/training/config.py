@@ -24,7 +24,7 @@ class TrainingConfig:
 
     batch_size: int = 128
     """Images of a step at most, over all devices; an epoch is cut into batches of equal size (128 as in He et al.
-    2016, arXiv 1512.03385)."""
+    2016, arXiv 1512.03385). A batch of one image is refused where batch normalisation cannot train on it."""
 
     learning_rate: float = 0.1
     """Highest learning rate, reached after the warm-up (He et al. 2016)."""

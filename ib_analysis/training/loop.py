@@ -20,6 +20,7 @@ from ib_analysis.training.config import TrainingConfig, checkpoint_epochs, learn
 from ib_analysis.training.devices import make_accelerator
 from ib_analysis.training.history import write_history
 from ib_analysis.training.objectives import Objective, objective_for
+from ib_analysis.training.small_batches import check_smallest_batch
 
 __all__ = ["train"]
 
@@ -65,7 +66,8 @@ def train(
         The epochs that are kept.
 
     Raises:
-        UserError: the loss became infinite or not a number, another config made the folder, or the disk is full.
+        UserError: the loss became infinite or not a number, a batch is too small for batch normalisation, another
+            config made the folder, or the disk is full.
     """
     epochs = checkpoint_epochs(config)
     checkpoints = Checkpoints(folder, epochs, recipe=recipe, data_sha256=data.sha256, seed=seed)
@@ -122,12 +124,13 @@ class _Run:
     ) -> None:
         self.network = network.to(accelerator.device)
         self.objective, self.config, self.accelerator, self.folder = objective, config, accelerator, folder
+        self.batches = _batches(data.encoder, config, seed, data.augment, accelerator.device)
+        check_smallest_batch(self.network, self.batches, config.batch_size, accelerator.num_processes)
         self.optimizer = _optimizer(self.network, config)
         self.model, self.stepper = accelerator.prepare(self.network, self.optimizer)
         self.epoch = -1
         self.history: list[dict[str, Any]] = []
         self.held_out: dict[str, float] = {}
-        self.batches = _batches(data.encoder, config, seed, data.augment, accelerator.device)
         self.evaluation = _batches(data.evaluation, config, seed, False, accelerator.device)
 
     # ------------------------------------------------------------------ state

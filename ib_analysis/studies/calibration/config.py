@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from decoders.config import Architecture
+from decoders.fitting.certificate import check_judgeable
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError
 from ib_analysis.data import FactorsConfig
@@ -95,7 +96,11 @@ class CalibrationConfig:
             raise UserError("confidence must lie between 0 and 1, and resamples be at least 1.")
         if self.threads < 1 or self.workers < 0:
             raise UserError("threads must be at least 1 and workers at least 0 (0: one per core).")
-        for fitting in (self.fitting, self.full_fitting):
+        for name, fitting in (("fitting", self.fitting), ("full_fitting", self.full_fitting)):
+            try:
+                check_judgeable(fitting, name)
+            except ValueError as error:
+                raise UserError(str(error)) from error
             if self.group_size < 1 or fitting.batch_size % self.group_size:
                 raise UserError(
                     f"the batch sizes ({self.fitting.batch_size}, {self.full_fitting.batch_size}) must be multiples of "
