@@ -143,7 +143,7 @@ def test_the_last_relu_of_a_block_is_the_blocks_output(network, images):
 def test_a_node_keeps_the_value_that_later_work_in_place_destroys(images):
     network = Twice().eval()
     for _ in range(2):  # in evaluation mode, and again after a change of mode
-        found = NamedTaps(network, {"difference": "sub_1"}, preprocess).taps(images)["difference"]
+        found = NamedTaps(network, {"difference": "sub_1", "product": "mul_"}, preprocess).taps(images)["difference"]
         expected = (network.first(preprocess(images)) - 0.1).relu() - 0.2
         torch.testing.assert_close(found, expected)
         network.train()

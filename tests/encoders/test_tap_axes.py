@@ -154,6 +154,21 @@ def test_ambiguous_axes_are_asked_for_and_can_be_said(images):
         torch.testing.assert_close(found, expected)
 
 
+def test_a_shape_that_could_lie_either_way_is_not_told_by_one_module(images):
+    class Back(nn.Module):
+        """Channels last inside, first outside: as many as rows and columns."""
+
+        def __init__(self):
+            super().__init__()
+            self.mixed, self.turned, self.head = nn.Linear(3, 8), Turned((0, 3, 1, 2)), nn.Linear(512, 2)
+
+        def forward(self, x):
+            return self.head(self.turned(self.mixed(x.permute(0, 2, 3, 1))).flatten(1))
+
+    with pytest.raises(UserError, match="ambiguous"):
+        NamedTaps(Back(), {"h1": "turned"}, lambda x: preprocess(x, (8, 8))).eval().taps(images)
+
+
 @pytest.mark.parametrize(
     ("axes", "told"),
     [
