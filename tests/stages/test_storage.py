@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import h5py
@@ -44,6 +45,21 @@ def test_what_is_mapped_has_no_warning_and_is_recomputed_alike() -> None:
         assert {"offset", "scale"} <= set(file["epoch_0002/h3"].attrs)
     assert main(["estimate-mi", "tiny.yaml", *OPTIONS, "--activations.mode", "recompute", "--name", "again"]) == 0
     assert rows("again") == rows("tiny")
+
+
+def test_manifests_of_before_mean_float16(tiny: Path) -> None:
+    """They tell which values lay beyond its range, and nothing of bits."""
+    assert main(["estimate-mi", "tiny.yaml", *OPTIONS]) == 0
+    written = rows("tiny")
+    path = Path("checkpoints/tiny/activations/classification_float32_seed0.h5.json")
+    record = json.loads(path.read_text())
+    del record["bits_of_numbers"], record["losing_precision"]
+    path.write_text(json.dumps(record | {"values_beyond_float16": {"epoch_0002/h3": 7}}))
+    Path("checkpoints/tiny/information.csv").unlink()
+    assert main(["estimate-mi", "tiny.yaml", *OPTIONS]) == 0
+    assert warned("tiny") == {("0", "h3"): False, ("2", "h3"): True}
+    same = [{key: value for key, value in row.items() if key != "warnings"} for row in rows("tiny")]
+    assert same == [{key: value for key, value in row.items() if key != "warnings"} for row in written]
 
 
 @pytest.mark.usefixtures("shifted")
