@@ -41,7 +41,8 @@ from ib_analysis.encoders import NamedTaps
 from ib_analysis.fits.feed import CellFeed, images_in_order
 from ib_analysis.information import usable_information
 
-# Name of the tap -> path of the module in the network (`print(network)` shows them), from input to output.
+# Name of the tap -> path of the module in the network (`print(network)` shows them), from input to output. See
+# `NamedTaps` for modules that are called twice, for outputs with several parts, and for axes that it asks for.
 TAPS = {"layer1": "layer1", "layer2": "layer2", "layer3": "layer3", "layer4": "layer4", "pooled": "flatten"}
 INTENSITIES = 17  # the digits' pixels are integers 0..16
 EPOCH = 0  # a network without a training history has one epoch

@@ -6,14 +6,14 @@ import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
 from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
 from decoders.fitting.certificate import check_judgeable
 from decoders.fitting.fit import FittingConfig
-from ib_analysis.activations import dataset_name
+from ib_analysis.activations import Storage, dataset_name
 from ib_analysis.artifacts import UserError, settings_of
 from ib_analysis.brackets import BracketsConfig
 from ib_analysis.data import DataConfig, image_space
@@ -43,11 +43,20 @@ class ActivationsConfig:
     """Where decoders and probes get activations from."""
 
     mode: Literal["dump", "recompute"] = "dump"
-    """`dump` keeps them on disk (float16, compressed); `recompute` makes them again from the checkpoint whenever
+    """`dump` keeps them on disk (16 bits each, compressed); `recompute` makes them again from the checkpoint whenever
     they are needed, with the same numbers: the choice where a dump would take tens of gigabytes."""
     group_size: int = 16
     """Images that are always evaluated together, kept as one chunk and drawn together for a minibatch, so that dump
     and recompute agree bit for bit."""
+    storage: Storage = "auto"
+    """Numbers that activations are kept in and handed on as. `auto`: float16 as it is where that loses nothing of note
+    (rounding below 1/32 of each channel's standard deviation, less than 1 value in 1000 flushed to zero, whole numbers
+    exact), else each channel shifted and scaled into float16, else float32. `float16`: as it is, whatever it loses.
+    `float32`: twice the space. What loses even so has the warning activations_lose_precision."""
+
+    def __post_init__(self) -> None:
+        if self.storage not in get_args(Storage):
+            raise UserError(f"activations.storage is {self.storage!r}; choose from {', '.join(get_args(Storage))}.")
 
 
 @dataclass(frozen=True)
@@ -290,6 +299,11 @@ class Experiment:
     def section(self, *names: str) -> dict[str, Any]:
         """The named parts of the config, for the recipe of an artifact."""
         return settings_of(self.config, *names)
+
+    @property
+    def storage(self) -> dict[str, Any]:
+        """`activations.storage` for the record of an artifact that depends on it."""
+        return settings_of(self.config.activations, "storage")
 
 
 def _cores() -> int:

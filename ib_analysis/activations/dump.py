@@ -13,10 +13,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ib_analysis.activations.numbers import Numbers
 from ib_analysis.activations.source import RecomputedActivations
 from ib_analysis.activations.store import (
     COMPRESSION,
     READ_ERRORS,
+    READING,
     chunk_images,
     dataset_name,
     is_intact,
@@ -57,8 +59,13 @@ def dump_activations(
 ) -> str:
     """Write ``/epoch_0010/h3`` (N, C, h, w) or (N, C), float16, for all epochs and layers of a source.
 
-    A tap that is made of codes is kept bit-packed instead, one row of bytes per image, with ``bits`` and ``signed`` as
-    attributes (see `Layout`).
+    Where plain float16 would lose, the dataset has the attributes ``numbers`` (float16 or float32) and, if its channels
+    are mapped, ``offset`` and ``scale``, (C,): activations are kept * scale + offset (see `Numbers`). A tap that is
+    made of codes is kept bit-packed instead, one row of bytes per image, with ``bits`` and ``signed`` as attributes
+    (see `Layout`).
+
+    Chunks are compressed by Blosc2, which h5py alone does not know: ``import hdf5plugin`` before reading the file with
+    it (the file's attribute ``reading`` says so, too).
 
     One group of images is in memory at a time. What is there already, intact and made from the same
     checkpoint, is kept; a damaged, unfinished or outdated dataset is named in the log and made again. The
@@ -91,6 +98,7 @@ def dump_activations(
     shapes = {layer: (source.groups.n_images, *source.shape(layer)) for layer in source.layers}
     expected = {dataset_name(epoch, layer) for epoch in source.epochs for layer in source.layers}
     facts = {
+        "reading": READING,
         "seed": seed,
         "config": json.dumps(plain(config), sort_keys=True),
         "versions": json.dumps(versions(), sort_keys=True),
@@ -120,8 +128,15 @@ def dump_activations(
                     progress(done, total, {"epoch": epoch})
         hashes = {name: str(file[name].attrs["sha256"]) for name in sorted(expected)}
         n_clamped = {name: int(file[name].attrs["n_clamped"]) for name in sorted(expected)}
+        numbers = {name: Numbers.of(file[name].attrs) for name in sorted(expected) if "bits" not in file[name].attrs}
     beyond = {name: count for name, count in n_clamped.items() if count}
-    return artifact.finish(identity=sha256_of_plain(hashes), hashes=hashes, values_beyond_float16=beyond)
+    return artifact.finish(
+        identity=sha256_of_plain(hashes),
+        hashes=hashes,
+        values_beyond_float16=beyond,
+        bits_of_numbers={name: found.bits for name, found in numbers.items()},
+        losing_precision=[name for name, found in numbers.items() if found.loses],
+    )
 
 
 def _write_epoch(
@@ -143,7 +158,7 @@ def _write_epoch(
         shape = (shapes[layer][0], *layout.row_shape)
         chunk = min(shape[0], chunk_images(source.groups.group_size, dtype.itemsize * int(np.prod(shape[1:]))))
         datasets[layer] = folder.create_dataset(layer, shape, dtype, chunks=(chunk, *shape[1:]), **COMPRESSION)
-        digests[layer] = start_hash(shape, dtype.name)
+        digests[layer] = start_hash(shape, dtype.name, layout.numbers)
     for group, (start, stop) in enumerate(source.groups.bounds):
         for layer in layers:
             values = layouts[layer].pack(source.read(epoch, layer, group))

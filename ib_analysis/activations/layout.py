@@ -1,10 +1,10 @@
-"""How one dataset of activations lies on disk: as float16, or as bit-packed codes."""
+"""How one dataset of activations lies on disk: as floating-point numbers, or as bit-packed codes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ib_analysis.activations.codes import pack_rows, packed_bytes, unpack_rows
+from ib_analysis.activations.numbers import Numbers
 
 __all__ = ["Layout"]
 
@@ -22,8 +23,9 @@ class Layout:
 
     Arguments:
         shape: of one image's activations, (C, h, w) or (C,).
-        bits: of their codes, where they are whole numbers of at most 8 bits; None: they are kept as float16.
+        bits: of their codes, where they are whole numbers of at most 8 bits; None: they are kept as `numbers`.
         signed: whether codes can be negative.
+        numbers: how activations that are no codes are kept.
 
     >>> layout = Layout((3,), bits=2)
     >>> layout.pack(torch.tensor([[0, 1, 3], [2, 2, 0]]).half()).tolist()
@@ -33,23 +35,26 @@ class Layout:
     shape: tuple[int, ...]
     bits: int | None = None
     signed: bool = False
+    numbers: Numbers = field(default_factory=Numbers)
 
     @staticmethod
     def of(shape: tuple[int, ...], attributes: Mapping[str, Any]) -> Layout:
         """The form that a dataset's attributes tell of."""
         if "bits" not in attributes:
-            return Layout(shape)
+            return Layout(shape, numbers=Numbers.of(attributes))
         return Layout(shape, int(attributes["bits"]), bool(attributes["signed"]))
 
     @property
     def attributes(self) -> dict[str, Any]:
         """What is kept beside the dataset."""
-        return {} if self.bits is None else {"bits": self.bits, "signed": self.signed}
+        return self.numbers.attributes if self.bits is None else {"bits": self.bits, "signed": self.signed}
 
     @property
     def dtype(self) -> type[np.generic]:
         """Type of the dataset."""
-        return np.float16 if self.bits is None else np.uint8
+        if self.bits is not None:
+            return np.uint8
+        return np.float16 if self.numbers.dtype == "float16" else np.float32
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -57,7 +62,7 @@ class Layout:
         return self.shape if self.bits is None else (packed_bytes(math.prod(self.shape), self.bits),)
 
     def pack(self, activations: Tensor) -> np.ndarray:
-        """Float16 activations, (n, *shape), to rows of the dataset.
+        """Activations as `read` gives them, (n, *shape), to rows of the dataset.
 
         Raises:
             ValueError: codes that are no whole numbers, or do not fit.
@@ -71,7 +76,7 @@ class Layout:
         return pack_rows(codes, self.bits)
 
     def unpack(self, rows: np.ndarray) -> Tensor:
-        """Rows of the dataset to float16 activations, (n, *shape): codes as whole numbers."""
+        """Rows of the dataset to activations, (n, *shape), in their numbers; codes as whole numbers, float16."""
         if self.bits is None:
             return torch.from_numpy(rows)
         return torch.from_numpy(unpack_rows(rows, self.shape, self.bits, self.signed).astype(np.float16))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -13,13 +12,13 @@ from torch import Tensor
 from decoders.precision import full_precision
 from ib_analysis.activations.groups import Groups, groups_of
 from ib_analysis.activations.layout import Layout
+from ib_analysis.activations.numbers import Numbers
+from ib_analysis.activations.survey import Storage, choose_numbers, sample_groups
 from ib_analysis.artifacts import UserError
 from ib_analysis.data.interface import ImageData
-from ib_analysis.encoders.interface import TappedNetwork, tap_shapes
+from ib_analysis.encoders.interface import TappedNetwork, check_tap_names, tap_shapes
 
-__all__ = ["Activations", "RecomputedActivations", "bytes_per_image", "to_float16"]
-
-FLOAT16_MAX = 65504.0
+__all__ = ["Activations", "RecomputedActivations", "bytes_per_image"]
 
 
 class Activations(Protocol):
@@ -40,36 +39,14 @@ class Activations(Protocol):
         ...
 
     def read(self, epoch: int, layer: str, group: int) -> Tensor:
-        """Activations of the images ``groups.bounds[group]``: shape (n, C, h, w) or (n, C), float16."""
+        """Activations of the images ``groups.bounds[group]``: shape (n, C, h, w) or (n, C), float16 or float32.
+
+        They are the numbers that are kept (see `Numbers`): where plain ones would lose, each channel is mapped."""
         ...
 
 
-def to_float16(activations: Tensor) -> tuple[Tensor, int]:
-    """Cast to float16, with values beyond its range set to the largest finite one.
-
-    Arguments:
-        activations: any shape, any float dtype.
-
-    Returns:
-        The float16 tensor, and how many values lay beyond +-65504.
-
-    Raises:
-        UserError: a value is not a number.
-
-    >>> to_float16(torch.tensor([1.0, -1e6]))
-    (tensor([ 1.0000e+00, -6.5504e+04], dtype=torch.float16), 1)
-    """
-    largest = float(activations.abs().max()) if activations.numel() else 0.0
-    if math.isnan(largest):
-        raise UserError("The encoder's activations are not numbers; its training diverged: lower learning_rate.")
-    if largest <= FLOAT16_MAX:
-        return activations.half(), 0
-    beyond = int((activations.abs() > FLOAT16_MAX).sum())
-    return activations.clamp(-FLOAT16_MAX, FLOAT16_MAX).half(), beyond
-
-
 def bytes_per_image(shapes: Mapping[str, Sequence[int]], n_epochs: int) -> int:
-    """Bytes that one image takes in a dump before compression.
+    """Bytes that one image takes in a dump before compression, as float16.
 
     Arguments:
         shapes: layer -> shape of one image's activations.
@@ -95,9 +72,10 @@ class RecomputedActivations:
         epochs: epochs that can be asked for.
         layers: taps that can be asked for.
         group_size: see `Groups`.
+        storage: which numbers may be handed on; see `choose_numbers`.
 
     Raises:
-        UserError: the network has no such layer.
+        UserError: the network has no such layer; activations are no numbers, or other ones each time.
     """
 
     def __init__(
@@ -107,10 +85,13 @@ class RecomputedActivations:
         epochs: Sequence[int],
         layers: Sequence[str],
         group_size: int,
+        storage: Storage = "auto",
     ) -> None:
         self.epochs, self.layers = tuple(epochs), tuple(layers)
         self.groups = groups_of(data, group_size)
-        self._load_encoder, self._data = load_encoder, data
+        self._load_encoder, self._data, self._storage = load_encoder, data, storage
+        check_tap_names(layers)
+        self._numbers: dict[int, dict[str, Numbers]] = {}
         self._encoders: dict[int, TappedNetwork] = {}
         self._latest: tuple[int, int] | None = None
         self._taps: dict[str, tuple[Tensor, int]] = {}
@@ -125,15 +106,15 @@ class RecomputedActivations:
         return self._shapes[layer]
 
     def layout(self, epoch: int, layer: str) -> Layout:
-        """How a dump keeps them: as real numbers, or as codes of few bits."""
+        """How they are kept: in which numbers, or as codes of few bits."""
         bits, signed = self._encoder(epoch).code_bits.get(layer, (None, False))
-        return Layout(self._shapes[layer], bits, signed)
+        return Layout(self._shapes[layer], bits, signed, self._numbers_of(epoch)[layer])
 
     def read(self, epoch: int, layer: str, group: int) -> Tensor:
         return self._evaluate(epoch, group)[layer][0]
 
     def n_clamped(self, epoch: int, layer: str, group: int) -> int:
-        """How many values of this group lay beyond the range of float16."""
+        """How many values of this group lay beyond the range of the numbers that they are kept in."""
         return self._evaluate(epoch, group)[layer][1]
 
     def images(self, group: int) -> Tensor:
@@ -151,22 +132,50 @@ class RecomputedActivations:
 
     def _evaluate(self, epoch: int, group: int) -> dict[str, tuple[Tensor, int]]:
         if self._latest != (epoch, group):
-            encoder = self._encoder(epoch)
-            device = next((tensor.device for tensor in encoder.parameters()), torch.device("cpu"))
-            # Whatever surrounds the call: the same arithmetic as in the dump.
-            with torch.no_grad(), torch.autocast(device.type, enabled=False), full_precision():
-                taps = encoder.taps(self.images(group).to(device))
-            self._taps = {layer: to_float16(taps[layer]) for layer in self.layers}
+            numbers = self._numbers_of(epoch)
+            taps = self._forward(epoch, group)
+            self._taps = {layer: numbers[layer].encode(taps[layer]) for layer in self.layers}
             self._latest = (epoch, group)
-            self._warn(epoch)
+            for layer, (_, n_beyond) in self._taps.items():
+                if (n_beyond or numbers[layer].loses) and (epoch, layer) not in self._warned:
+                    self._warned.add((epoch, layer))
+                    numbers[layer].warn(layer, epoch, n_beyond)
         return self._taps
 
-    def _warn(self, epoch: int) -> None:
-        for layer, (_, n_clamped) in self._taps.items():
-            if n_clamped and (epoch, layer) not in self._warned:
-                self._warned.add((epoch, layer))
-                warnings.warn(
-                    f"Activations of {layer} at epoch {epoch} exceed the range of float16 and are set to "
-                    "+-65504: what lies beyond is lost to every decoder.",
-                    stacklevel=4,
+    def _forward(self, epoch: int, group: int) -> dict[str, Tensor]:
+        encoder = self._encoder(epoch)
+        device = next((tensor.device for tensor in encoder.parameters()), torch.device("cpu"))
+        # Whatever surrounds the call: the same arithmetic as in the dump.
+        with torch.no_grad(), torch.autocast(device.type, enabled=False), full_precision():
+            return encoder.taps(self.images(group).to(device))
+
+    def _numbers_of(self, epoch: int) -> dict[str, Numbers]:
+        """The numbers of each layer at an epoch, chosen before its first group is read."""
+        if epoch not in self._numbers:
+            groups = sample_groups(self.groups)
+            self._refuse_randomness(epoch, groups[0])
+            codes = self._encoder(epoch).code_bits  # whole numbers of at most 8 bits, which float16 has
+
+            def sample() -> Iterator[dict[str, Tensor]]:
+                return (self._forward(epoch, group) for group in groups)
+
+            real = [layer for layer in self.layers if layer not in codes]
+            chosen = choose_numbers(sample, real, self._storage)
+            self._numbers[epoch] = {layer: chosen.get(layer, Numbers()) for layer in self.layers}
+        return self._numbers[epoch]
+
+    def _refuse_randomness(self, epoch: int, group: int) -> None:
+        """Take one group twice: a dump and a recomputation must agree.
+
+        Raises:
+            UserError: they differ by more than rounding (on a GPU the order of sums may change from run to run).
+        """
+        first, second = self._forward(epoch, group), self._forward(epoch, group)
+        for layer in self.layers:
+            one, other = first[layer].double(), second[layer].double()
+            if not torch.equal(one, other) and float((one - other).abs().max()) > 1e-3 * float(one.std()):
+                raise UserError(
+                    f"The encoder gives other activations of {layer} each time it sees the same images, though it is "
+                    "in evaluation mode, so that what is dumped is not what is recomputed; something in it is random, "
+                    "such as F.dropout without training=self.training: make it follow the mode."
                 )

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ib_analysis.activations.groups import Groups
 from ib_analysis.activations.layout import Layout
+from ib_analysis.activations.numbers import Numbers
 from ib_analysis.artifacts import UserError
 
 __all__ = ["StoredActivations", "dataset_name", "verify"]
@@ -23,6 +24,11 @@ __all__ = ["StoredActivations", "dataset_name", "verify"]
 # Bit planes of float16 compress far better than its bytes; Zstd at level 1 was the smallest of the fast ones
 # (1.1 to 1.3 times smaller, read at 500 to 800 MB/s; LZ4 reads at twice that but saves half as much).
 COMPRESSION: dict[str, Any] = dict(hdf5plugin.Blosc2(cname="zstd", clevel=1, filters=hdf5plugin.Blosc2.BITSHUFFLE))
+READING = (
+    "Compressed by Blosc2: in Python, import hdf5plugin before h5py reads it. Where a dataset has the attributes "
+    "offset and scale, (channels,), activations are dataset * scale + offset; bits and signed: bit-packed codes."
+)
+"""What the file says of itself."""
 # What h5py raises for damaged files depends on what is hit; a damaged block fails in the decompressor.
 READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 # Smaller chunks cost more in overhead than they save in reading.
@@ -159,8 +165,8 @@ def is_intact(file: h5py.File, name: str) -> bool:
 
 
 def hash_of_dataset(dataset: h5py.Dataset) -> str:
-    """SHA-256 of shape and decoded content, read in blocks of a few megabytes."""
-    digest = start_hash(dataset.shape, dataset.dtype.name)
+    """SHA-256 of shape, map of channels and decoded content, read in blocks of a few megabytes."""
+    digest = start_hash(dataset.shape, dataset.dtype.name, Numbers.of(dataset.attrs))
     chunk = dataset.chunks[0]
     step = chunk * max(1, (8 << 20) // max(1, dataset.dtype.itemsize * chunk * int(np.prod(dataset.shape[1:]))))
     for start in range(0, len(dataset), step):
@@ -168,9 +174,9 @@ def hash_of_dataset(dataset: h5py.Dataset) -> str:
     return digest.hexdigest()
 
 
-def start_hash(shape: tuple[int, ...], dtype: str) -> Any:
+def start_hash(shape: tuple[int, ...], dtype: str, numbers: Numbers) -> Any:
     """The digest of a dataset before its first value."""
-    return hashlib.sha256(json.dumps([dtype, *map(int, shape)]).encode())
+    return hashlib.sha256(json.dumps([dtype, *map(int, shape), *numbers.identity]).encode())
 
 
 def restore_length(path: Path) -> bool:

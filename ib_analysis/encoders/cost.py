@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ib_analysis.encoders.interface import evaluating
+
 __all__ = ["LayerWork", "layer_works", "multiply_accumulates", "watching"]
 
 
@@ -68,16 +70,13 @@ def watching(network: nn.Module, see: Callable[[nn.Module, Tensor, Tensor], None
     """Inside the block, ``see(module, input, output)`` is called after each convolution and dense layer; the network is
     in evaluation mode, and as it was afterwards."""
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    modes = {module: module.training for module in network.modules()}
     handles = [module.register_forward_hook(lambda m, inputs, output: see(m, inputs[0], output)) for module in layers]
     try:
-        network.eval()
-        yield
+        with evaluating(network):
+            yield
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _macs(module: nn.Module, output: Tensor) -> int:

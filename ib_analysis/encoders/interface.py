@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from ib_analysis.artifacts import UserError
 
-__all__ = ["TappedNetwork", "tap_shapes"]
+__all__ = ["TappedNetwork", "check_tap_names", "evaluating", "modes_kept", "tap_shapes"]
 
 
 class TappedNetwork(nn.Module, ABC):
@@ -57,8 +58,43 @@ class TappedNetwork(nn.Module, ABC):
         """
 
 
+@contextmanager
+def modes_kept(network: nn.Module) -> Iterator[None]:
+    """After the block, each module of the network is in the mode, training or evaluation, in which it was before."""
+    modes = {module: module.training for module in network.modules()}
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Inside the block, the network and all its modules are in evaluation mode; afterwards, as each was before."""
+    with modes_kept(network):
+        network.eval()
+        yield
+
+
+def check_tap_names(names: Iterable[str]) -> None:
+    """Names of taps are names of datasets and parts of file names.
+
+    Raises:
+        UserError: a name cannot be one.
+
+    >>> check_tap_names(["h1", "features.1"])
+    """
+    for name in names:
+        if not name.strip(".") or name != name.strip() or not name.isprintable() or any(sign in name for sign in "/\\"):
+            raise UserError(
+                f"A tap is named {name!r}, which can be no name of a dataset and a file; use letters, digits, '-', '_' "
+                "and '.'."
+            )
+
+
 def tap_shapes(network: TappedNetwork, image_shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """Shapes of one image's activations, (C, h, w) or (C,), found by passing one black image.
+    """Shapes of one image's activations, (C, h, w) or (C,), found by passing two black images.
 
     Arguments:
         network: the encoder; its mode is left as it was.
@@ -67,18 +103,16 @@ def tap_shapes(network: TappedNetwork, image_shape: Sequence[int]) -> dict[str, 
     Raises:
         UserError: a tap is neither a vector nor a map per image.
     """
-    modes = {module: module.training for module in network.modules()}
     device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
-    try:
-        with torch.inference_mode():
-            found = network.eval().taps(torch.zeros(1, *image_shape, dtype=torch.uint8, device=device))
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with evaluating(network), torch.inference_mode():
+        found = network.taps(torch.zeros(2, *image_shape, dtype=torch.uint8, device=device))
     for layer, activations in found.items():
-        if activations.ndim not in (2, 4):
+        if not isinstance(activations, Tensor) or activations.is_complex():
+            kind = "complex numbers" if isinstance(activations, Tensor) else type(activations).__name__
+            raise UserError(f"The tap {layer} gives {kind}; it must give a tensor of real numbers.")
+        if activations.ndim not in (2, 4) or len(activations) != 2:
             raise UserError(
-                f"The tap {layer} gives activations of shape {tuple(activations.shape)}; a tap must give a "
-                "vector (B, C) or a map (B, C, h, w) per image: choose another module."
+                f"The tap {layer} gives activations of shape {tuple(activations.shape)} for 2 images; a tap must give "
+                "a vector (B, C) or a map (B, C, h, w) per image: choose another module."
             )
     return {layer: tuple(found[layer].shape[1:]) for layer in network.layers}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,26 +9,38 @@ import torch
 from torch import Tensor, nn
 
 from ib_analysis.artifacts import UserError
-from ib_analysis.encoders.interface import TappedNetwork
+from ib_analysis.encoders.interface import TappedNetwork, check_tap_names, evaluating
+from ib_analysis.encoders.tap_axes import KINDS, TapAxes, recognise_axes
+from ib_analysis.encoders.tap_outputs import TapOutputs
 
 __all__ = ["NamedTaps"]
 
 
 class NamedTaps(TappedNetwork):
-    """Taps of any network, found by torchvision's feature extraction.
+    """Taps of any network, found by forward hooks and by torchvision's feature extraction.
 
     A tap is named by the path of a module (``layer1``, ``layer4.1.conv2``) or of any other node that
-    `torchvision.models.feature_extraction.get_graph_node_names` lists. A network that cannot be traced (its
-    forward pass branches on its input) is tapped by forward hooks; then only module paths work.
+    `torchvision.models.feature_extraction.get_graph_node_names` lists (``flatten``, ``layer1.0.add``). Nodes need a
+    network that can be traced (its forward pass does not branch on its input), and a second pass beside the modules'.
+
+    - A module that is called several times gives its last call: that of ``layer1.0.relu`` in torchvision's ResNets is
+      the block's output. ``layer1.0.relu#1`` is its first call, ``#2`` its second.
+    - A part of an output that is a tuple or a dict is named by index or key: ``attention[0]``.
+    - Maps and tokens may have their axes in any order: (B, C, H, W), (B, H, W, C), (B, N, C), ... Where the network's
+      shapes and modules do not show the order (see `ib_analysis.encoders.tap_axes`), it is asked for. Tokens of patches
+      become a map again, with the tokens before them (a class token) as channels that are the same at every position;
+      tokens without a grid become one column, (B, C, N, 1).
 
     Arguments:
         network: the module; kept, not copied.
         taps: name of the tap -> path of the node, from input to output.
         preprocess: turns integer images (B, C, H, W) into the network's input, for instance resizes 32 to 224
             pixels and normalises as for ImageNet: the decoder goes on seeing the small image.
+        axes: tap, by name or path -> the axes of what it gives: the letters of BC, BCHW or BCN (images, channels,
+            height, width, tokens) in their order, such as ``{"features.1": "BHWC"}``. Others are recognised.
 
     Raises:
-        UserError: a path is not in the network.
+        UserError: a path is not in the network, a name cannot be used, or axes are none.
 
     >>> import torch, torchvision
     >>> network = torchvision.models.resnet18(weights=None)
@@ -41,97 +52,75 @@ class NamedTaps(TappedNetwork):
     {'early': (2, 64, 16, 16), 'pooled': (2, 512)}
     """
 
-    def __init__(self, network: nn.Module, taps: Mapping[str, str], preprocess: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        taps: Mapping[str, str],
+        preprocess: Callable[[Tensor], Tensor],
+        axes: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__()
         if not taps:
             raise UserError("NamedTaps needs at least one tap, for instance {'h1': 'layer1'}.")
+        check_tap_names(taps)
+        if len(set(taps.values())) < len(taps):
+            raise UserError("Two taps have the same path; give each tap a path of its own.")
         self.network = network
         self.preprocess = preprocess
         self.layers = tuple(taps)
         self.paths = dict(taps)
-        # In a tuple, so that it is no submodule: its weights are the network's own, not to be saved twice.
-        self._extractor: tuple[nn.Module | None] | None = None
-        self._find_extractor()
+        self._given = _by_tap(axes or {}, self.paths)
+        # What images of a shape give: tokens belong to a grid that follows the image's size.
+        self._axes: dict[tuple[int, ...], dict[str, TapAxes]] = {}
+        self._outputs: TapOutputs | None = None
+        self._find_outputs()
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(self.preprocess(images))
 
     def taps(self, images: Tensor) -> dict[str, Tensor]:
-        extractor = self._find_extractor()
-        found = self._hooked(images) if extractor is None else self._extracted(extractor, images)
-        return {layer: found[layer] for layer in self.layers}
+        shape = tuple(images.shape[1:])
+        if shape not in self._axes:
+            self._axes[shape] = self._recognise(images)
+        found = self._find_outputs().read(lambda: self.forward(images), lambda: self.preprocess(images))
+        return {layer: self._axes[shape][layer](tap) for layer, tap in found.items()}
 
-    def _extracted(self, extractor: nn.Module, images: Tensor) -> dict[str, Tensor]:
-        if extractor.training != self.network.training:
-            extractor.train(self.network.training)  # it has a graph for each mode
-        return extractor(self.preprocess(images))
+    def _recognise(self, images: Tensor) -> dict[str, TapAxes]:
+        def inputs(n_images: int) -> Tensor:
+            return self.preprocess(images[:1].expand(n_images, *images.shape[1:]))
 
-    def _hooked(self, images: Tensor) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        handles = []
-        for layer, path in self.paths.items():
+        def read(given: Tensor) -> dict[str, Tensor]:
+            return self._find_outputs().read(lambda: self.network(given), lambda: given)
 
-            def keep(_module: nn.Module, _inputs: Any, output: Tensor, layer: str = layer) -> None:
-                found[layer] = output.clone()  # what follows may work in place
+        # What a network draws at random here is not taken from what comes after.
+        devices = [images.device] if images.is_cuda else []
+        with evaluating(self), torch.no_grad(), torch.random.fork_rng(devices):
+            return recognise_axes(self.network, read, inputs, self._given)
 
-            handles.append(self.network.get_submodule(path).register_forward_hook(keep))
-        try:
-            self.forward(images)
-        finally:
-            for handle in handles:
-                handle.remove()
-        missing = [self.paths[layer] for layer in self.layers if layer not in found]
-        if missing:
-            raise UserError(f"The network never calls its module {missing[0]}; tap another one.")
-        return found
-
-    def _find_extractor(self) -> nn.Module | None:
-        """The traced extractor, or None where hooks are needed; made again after the network was moved."""
-        if self._extractor is None:
-            self._extractor = (self._make_extractor(),)
-        return self._extractor[0]
-
-    def _make_extractor(self) -> nn.Module | None:
-        # Imported here, for it takes as long as torch itself, and only one's own networks need it.
-        from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
-
-        try:
-            known = get_graph_node_names(self.network, suppress_diff_warning=True)[1]
-            traceable = True
-        except Exception:  # torch.fx fails in many ways on code that it cannot follow
-            known, traceable = [], False
-        modules = [name for name, _ in self.network.named_modules() if name]
-        for path in self.paths.values():
-            inside = any(name == path or name.startswith(path + ".") for name in known)
-            if inside or (not traceable and path in modules):
-                continue
-            close = difflib.get_close_matches(path, [*modules, *known], n=3, cutoff=0.0)
-            raise UserError(
-                f"The network has no module {path!r} to tap; the nearest names are {', '.join(close)} "
-                "(torchvision.models.feature_extraction.get_graph_node_names lists all)."
-            )
-        if not traceable:
-            return None
-        nodes = {path: layer for layer, path in self.paths.items()}
-        if len(nodes) < len(self.paths):
-            raise UserError("Two taps have the same path; give each tap a path of its own.")
-        extractor = create_feature_extractor(self.network, return_nodes=nodes, suppress_diff_warning=True)
-        _protect_from_work_in_place(extractor)
-        return extractor
+    def _find_outputs(self) -> TapOutputs:
+        """Made again after the network was moved."""
+        if self._outputs is None:
+            self._outputs = TapOutputs(self.network, self.paths)
+        return self._outputs
 
     def _apply(self, *arguments: Any, **keywords: Any) -> NamedTaps:
-        # Moving a module replaces its buffers: an extractor traced before would hold the old ones.
-        self._extractor = None
+        # Moving a module replaces its buffers: what was traced before would hold the old ones.
+        self._outputs = None
         return super()._apply(*arguments, **keywords)
 
 
-def _protect_from_work_in_place(extractor: Any) -> None:
-    """Copy each tap where it arises: torchvision's ResNet adds its shortcut onto the output of ``bn2``."""
-    for graph in (extractor.train_graph, extractor.eval_graph):
-        output = next(node for node in reversed(graph.nodes) if node.op == "output")
-        copies = {}
-        for layer, node in output.args[0].items():
-            with graph.inserting_after(node):
-                copies[layer] = graph.call_function(torch.clone, (node,))
-        output.args = (copies,)
-    extractor.train(extractor.training)  # compiles the graph of this mode
+def _by_tap(axes: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
+    """The axes by the taps' names, letters in capitals."""
+    by_path = {path: layer for layer, path in paths.items()}
+    found = {}
+    for name, letters in axes.items():
+        layer = name if name in paths else by_path.get(name)
+        if layer is None:
+            raise UserError(f"axes names {name!r}, which is no tap; the taps are {', '.join(paths)}.")
+        if not any(sorted(letters.upper()) == sorted(kind) for kind in KINDS):
+            raise UserError(
+                f"axes says {letters!r} for the tap {layer}; use the letters of BC, BCHW or BCN, each once, in the "
+                "order of the tap's axes."
+            )
+        found[layer] = letters.upper()
+    return found

@@ -161,7 +161,7 @@ class CellFeed:
             yield self._assemble([(group, reading) for group in groups[start : start + self._per_minibatch]])
 
     def activations(self, part: Part, cell: CellKey, transform: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """All activations of a part under one cell: shape (n, C, h, w) or (n, C), float16.
+        """All activations of a part under one cell: shape (n, C, h, w) or (n, C), float16 or float32.
 
         Arguments:
             transform: applied to each group as it is read, so that what it throws away is never held in memory.

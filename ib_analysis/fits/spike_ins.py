@@ -113,7 +113,8 @@ class SpikeIns:
         mixing = self.mixings[layer]
         assert mixing is not None
         added = self.scales[plain.cell] * mixing(torch.from_numpy(2.0 * coins - 1.0))
-        mixed, _ = to_float16(plain.activations.double() + added.to(plain.activations.device))
+        both = plain.activations.double() + added.to(plain.activations.device)
+        mixed = to_float16(both)[0] if plain.activations.dtype == torch.float16 else both.float()
         return Condition(mixed, f"{plain.cell}_spike_in_mixed")
 
 

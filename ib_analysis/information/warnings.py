@@ -48,6 +48,10 @@ EXPLANATIONS: dict[str, str] = {
         "The estimate lies above a known upper bound on I(X;H), such as H(X) or the bits that the activations can "
         "hold: the null code length is too long, or evaluation images were seen in training."
     ),
+    "activations_lose_precision": (
+        "Activations lose digits or values beyond the range of the numbers that they are kept in, and with them "
+        "information that no decoder can find any more: let activations.storage be auto or float32."
+    ),
     "spike_in_not_converged": (
         "With the coins of spike-ins beside or in the activations the decoder was still improving when its training "
         "ended (or its fit is in doubt): more steps would find more of the coins; I(X;H) is not touched."

@@ -44,6 +44,7 @@ def recomputed(experiment: Experiment, run: Run) -> RecomputedActivations:
         experiment.epochs,
         experiment.layers,
         experiment.config.activations.group_size,
+        experiment.config.activations.storage,
     )
 
 
@@ -53,6 +54,7 @@ def activations_config(experiment: Experiment) -> dict:
     return {
         "layers": list(experiment.layers),
         "group_size": config.activations.group_size,
+        **experiment.storage,
         "data": data_section(experiment),
         **experiment.section("encoder", "training"),
     }

@@ -27,6 +27,7 @@ def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
     config: dict[str, Any] = {
         **experiment.section("decoder", "fitting", "start_from"),
         "group_size": experiment.config.activations.group_size,
+        **(experiment.storage if fit.cells else {}),
         "cells": [cell_name(*cell) for cell in fit.cells],
         "data": data_section(experiment),
     }

@@ -19,6 +19,7 @@ def probe_artifact(experiment: Experiment, run: Run, cell: tuple[int, str]) -> A
         **experiment.section("probe"),
         "cell": cell_name(*cell),
         "group_size": experiment.config.activations.group_size,
+        **experiment.storage,
         "data": data_section(experiment),
     }
     inputs = {

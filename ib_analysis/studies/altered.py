@@ -47,7 +47,7 @@ class ShuffledActivations:
     """Every image with the activations of another image of the same part: their joint distribution is a product.
 
     One derangement for all cells, so that an image keeps its stranger. A cell is held in memory once it was asked for
-    (2 bytes per activation), as an image's stranger may be in any group.
+    (2 or 4 bytes per activation), as an image's stranger may be in any group.
 
     Arguments:
         source: the activations.
@@ -104,7 +104,7 @@ class ConstantActivations:
             groups = self.groups.part("train")
             sums = [self._source.read(epoch, layer, index).cpu().double().sum(0) for index in groups]
             mean = torch.stack(sums).sum(0) / self.groups.n_train
-            self._means[epoch, layer] = mean.half()
+            self._means[epoch, layer] = mean.to(self._source.read(epoch, layer, 0).dtype)
         start, stop = self.groups.bounds[group]
         mean = self._means[epoch, layer]
         return mean.expand(stop - start, *mean.shape).clone()

@@ -122,6 +122,7 @@ class ExtraFits:
             "fitting": fit.fitting,
             "condition": fit.condition,
             "group_size": self.experiment.config.activations.group_size,
+            **(self.experiment.storage if fit.cells else {}),
             "cells": [cell_name(*cell) for cell in fit.cells],
             "data": data_section(self.experiment),
         }

@@ -25,6 +25,7 @@ from ib_analysis.records.common_null import CommonNull
 from ib_analysis.records.decoders import decoder_artifact, readings_of
 from ib_analysis.records.encoders import encoder_identities, layer_shapes
 from ib_analysis.records.images import measured_images
+from ib_analysis.records.numbers import KeptNumbers, numbers_of
 from ib_analysis.records.probes import best_kind, probe_artifact
 from ib_analysis.tables.probe_bits import probe_bits
 from ib_analysis.tables.spike_in_columns import spike_in_columns, spike_in_warnings
@@ -36,6 +37,7 @@ def information_rows(experiment: Experiment, null: CommonNull, bootstrap: Bootst
     rows = []
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     codes = {run: codes_of(experiment, run) for run in experiment.runs}
+    numbers = {run: numbers_of(experiment, run) for run in experiment.runs}
     for fit in experiment.fits:
         if fit.run is None:
             continue
@@ -43,7 +45,8 @@ def information_rows(experiment: Experiment, null: CommonNull, bootstrap: Bootst
             shapes[fit.run.task] = layer_shapes(experiment, fit.run)
         for cell in fit.cells:
             shape, code = shapes[fit.run.task][cell[1]], codes[fit.run].get(cell)
-            rows.append(_information_row(experiment, fit, cell, shape, code, null, bootstrap))
+            kept = numbers[fit.run][cell]
+            rows.append(_information_row(experiment, fit, cell, shape, code, kept, null, bootstrap))
     return rows
 
 
@@ -53,6 +56,7 @@ def _information_row(
     cell: tuple[int, str],
     shape: tuple[int, ...],
     code: Code | None,
+    kept: KeptNumbers,
     null: CommonNull,
     bootstrap: Bootstrap,
 ) -> InformationRow:
@@ -105,12 +109,13 @@ def _information_row(
                 *manifest["cell_warnings"][cell_name(*cell)],
                 *spike_in_warnings(experiment, fit, cell),
                 *_clipping(experiment, fit, cell),
+                *(["activations_lose_precision"] if kept.loses else []),
             ],
             estimates,
             label,
             own_null,
             null,
-            _bounds(data, shape, code),
+            _bounds(data, shape, kept.bits if code is None else code.bits),
             bootstrap,
         ),
         encoder_sha256=encoder_identities(experiment, run)[epoch],
@@ -149,9 +154,8 @@ def _clipping(experiment: Experiment, fit: Fit, cell: tuple[int, str]) -> list[s
     return ["conditions_clipped"] if conditions_clipped(*counts) else []
 
 
-def _bounds(data: ImageData, shape: tuple[int, ...], code: Code | None) -> dict[str, float]:
-    """Known upper bounds on I(X;H): what the codes or float16 activations can hold, and H(X) where it is known."""
-    bits = 16 if code is None else code.bits
+def _bounds(data: ImageData, shape: tuple[int, ...], bits: int) -> dict[str, float]:
+    """Known upper bounds on I(X;H): what the codes or numbers of activations can hold, and H(X) where it is known."""
     bounds = {f"units x {bits} bits": float(bits * math.prod(shape))}
     return bounds if data.h_x_bits is None else {**bounds, "H(X)": data.h_x_bits}
 

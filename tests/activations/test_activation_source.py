@@ -56,6 +56,8 @@ def test_one_forward_pass_gives_all_layers_and_each_encoder_is_loaded_once():
         return encoder
 
     source = RecomputedActivations(load, make_data(), (0, 3), ("h1", "h2", "h3", "h4"), group_size=8)
+    for epoch in source.epochs:
+        source.layout(epoch, "h1")  # its numbers are chosen now
     passes.clear()
     for epoch, group in ((0, 0), (3, 0), (0, 1)):
         for layer in source.layers:
@@ -79,7 +81,8 @@ def test_activations_are_made_without_tf32():
     seen.clear()
     before = settings()
     source.read(0, "h1", 0)
-    assert seen == [("ieee", "ieee")]
+    assert len(seen) > 1  # the sample from which numbers are chosen is taken alike
+    assert set(seen) == {("ieee", "ieee")}
     assert settings() == before
 
 
@@ -101,12 +104,13 @@ def test_values_beyond_float16_are_warned_of_once():
 
     data = make_data()
     network = NamedTaps(Loud(), {"h1": "loud"}, lambda images: images.float() * 1e4)
-    source = RecomputedActivations(lambda epoch: network, data, (5,), ("h1",), group_size=8)
+    source = RecomputedActivations(lambda epoch: network, data, (5,), ("h1",), 8, storage="float16")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for group in range(len(source.groups)):
             source.read(5, "h1", group)
-    assert [str(warning.message)[:30] for warning in caught] == ["Activations of h1 at epoch 5 e"]
+    told = [str(warning.message) for warning in caught]
+    assert [message[:30] for message in told] == ["Activations of h1 at epoch 5 e", "Activations of h1 at epoch 5 l"]
     expected = (data.decoder.images[:8].astype(float) * 1e4 > 65504).sum()
     assert source.n_clamped(5, "h1", 0) == expected
 

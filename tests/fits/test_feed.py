@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from decoders import Condition
 from ib_analysis.activations import Groups
 from ib_analysis.fits.feed import CellFeed, name_of
 from ib_analysis.fits.spike_ins import SpikeIns
@@ -149,6 +150,18 @@ def test_every_reading_is_drawn_and_validated_with_the_coins_of_its_images() -> 
             start = stop
         assert start == len(minibatch)
     assert set(seen) == {reading.condition for reading in feed.readings}
+
+
+def test_coins_are_mixed_into_float32_without_rounding_it_to_float16() -> None:
+    _, spike_ins = spiked_feed(Groups(8, 4, 4, 4), {"epoch_0000/h3": 3.0})
+    mixing = spike_ins.mixings["h3"]
+    assert mixing is not None
+    plain = 1e6 + torch.rand(4, 2, 2, 2)
+    coins = spike_ins.coins[:4]
+    found = spike_ins.condition(Condition(plain, "epoch_0000/h3"), "h3", "spike_in_mixed", coins).activations
+    assert found.dtype == torch.float32
+    expected = plain.double() + 3.0 * mixing(torch.from_numpy(2.0 * coins - 1))
+    assert float((found - expected).abs().max()) < 0.1
 
 
 def test_scales_are_those_of_the_activations_and_mixed_statistics_allow_for_the_coins() -> None:

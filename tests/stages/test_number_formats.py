@@ -18,7 +18,7 @@ from ib_analysis.experiment import Experiment
 from ib_analysis.information.table import InformationRow, read_table
 from ib_analysis.records import codes
 from ib_analysis.records.activations import open_activations
-from ib_analysis.records.codes import Code, codes_of
+from ib_analysis.records.codes import codes_of
 from ib_analysis.records.images import images_of
 from ib_analysis.tables.information import _bounds
 
@@ -86,8 +86,8 @@ def test_the_table_says_which_cells_are_codes(tiny: Path, monkeypatch: pytest.Mo
 
 def test_codes_hold_no_more_than_their_bits(tiny: Path) -> None:
     data = images_of(Experiment(parse_experiment("train", ["tiny.yaml"])))
-    real = _bounds(data, (4, 8, 8), None)
-    narrow = _bounds(data, (4, 8, 8), Code(30, "h1", bits=2, is_bottleneck=1))
+    real = _bounds(data, (4, 8, 8), bits=16)
+    narrow = _bounds(data, (4, 8, 8), bits=2)
     assert real["units x 16 bits"] == 16 * 4 * 8 * 8
     assert narrow["units x 2 bits"] == 2 * 4 * 8 * 8
     assert real["H(X)"] == narrow["H(X)"] == data.h_x_bits

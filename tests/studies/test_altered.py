@@ -103,6 +103,15 @@ def test_constant_activations_are_the_mean_of_the_training_part() -> None:
         np.testing.assert_allclose(found[0].numpy(), mean, rtol=1e-3, atol=1e-4)
 
 
+def test_the_mean_of_float32_activations_is_float32() -> None:
+    source = Drawn(Groups(10, 3, 7, 4))
+    source.values = {cell: 1e6 + values.float() for cell, values in source.values.items()}
+    found = everything(ConstantActivations(source), 3, "h3")
+    assert found.dtype == torch.float32
+    expected = source.values[3, "h3"][:10].double().mean(0).float()
+    assert torch.equal(found[0], expected)
+
+
 @pytest.mark.parametrize("intensities", [2, 17, 256])
 def test_the_image_itself_can_be_read_back(intensities: int) -> None:
     groups = Groups(10, 3, 7, 4)

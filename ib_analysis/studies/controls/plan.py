@@ -74,6 +74,7 @@ class Controls:
             **experiment.section("probe"),
             "cell": cell_name(self.epoch, layer),
             "group_size": experiment.config.activations.group_size,
+            **experiment.storage,
             "data": data_section(experiment),
         }
         inputs = {
