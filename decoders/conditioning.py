@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from decoders.config import PixelCNNPPConfig, resolution_sizes
+from decoders.matrices import Matrix
 
 __all__ = ["LARGEST", "Condition", "Conditioning", "Conditions", "LayerProjection"]
 
@@ -111,6 +112,7 @@ class LayerProjection(nn.Module):
         outputs = filters * self.shuffle[0] * self.shuffle[1]
         # Standardised inputs and weights of variance 1 / fan-in: the read-outs have unit scale.
         self.weight = nn.Parameter(torch.randn(outputs, inputs) * inputs**-0.5)
+        self.matrices = {"weight": Matrix(0)}
         self.bias = nn.Parameter(torch.zeros(outputs))
         if self.dense is not None:
             nn.init.normal_(self.dense.weight, std=channels**-0.5)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from decoders.activations import concat_elu, gated_sum
 from decoders.dropout import Dropout
+from decoders.matrices import Matrix
 
 __all__ = ["GatedBlock", "Stream", "UpsamplingConvolution", "WeightNormConvolution", "module_list"]
 
@@ -45,6 +46,7 @@ class _WeightNorm(nn.Module):
         self.direction = nn.Parameter(torch.randn(shape) * 0.05)
         self.gain = nn.Parameter(torch.ones(shape[output_axis]))
         self.bias = nn.Parameter(torch.zeros(shape[output_axis]))
+        self.matrices = {"direction": Matrix(output_axis, unit_rows=True)}
         self._others = tuple(axis for axis in range(4) if axis != output_axis)
         self._broadcast = tuple(-1 if axis == output_axis else 1 for axis in range(4))
 

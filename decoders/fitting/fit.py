@@ -28,6 +28,7 @@ from decoders.fitting.schedule import FittingConfig, cooldown_start, learning_ra
 from decoders.fitting.state import CurvePoint, Fit, FitState, Snapshot
 from decoders.fitting.validation import validation_bits
 from decoders.fitting.warnings import NAN_RECOVERED, curve_warnings
+from decoders.matrices import matrices_of
 
 if TYPE_CHECKING:
     from decoders.pixelcnnpp import PixelCNNPP
@@ -62,7 +63,7 @@ def fit(
 ) -> Fit:
     """Fit a decoder by maximum likelihood; on return it has the averaged weights of the best validation.
 
-    Minimises the mean of -log q(x | h) with Adam, the schedule and the averaged weights of PixelCNN++
+    Minimises the mean of -log q(x | h) with Adam or Muon, the schedule and the averaged weights of PixelCNN++
     (Salimans et al. 2017, arXiv 1701.05517). Minibatch, null mask and dropout of a step depend on ``(seed,
     step)`` alone: a fit that goes on from a checkpoint is, on a CPU, bit for bit the uninterrupted one. Under
     ``accelerate launch`` the processes share each minibatch: the result is that of one process up to the
@@ -124,7 +125,7 @@ class _Loop:
             draw = draw_step(data, seed, 0, config.null_share)
             initialise_from_minibatch(decoder, draw, accelerator.device)
         # Only now: an initialisation may replace the parameters' memory.
-        self._flat = FlatParameters(decoder)
+        self._flat = FlatParameters(decoder, matrices_of(decoder) if config.optimiser == "muon" else None)
         self._state = FitState(self._flat, config)
         self._gradient = StepGradient(decoder, self._flat, accelerator, self._bfloat16)
         self._keeper = FitCheckpoint(decoder, self._flat, config, seed)

@@ -7,11 +7,13 @@ faster for small networks, and much shorter to write.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from decoders.matrices import Matrix
 
 __all__ = ["FlatParameters"]
 
@@ -25,6 +27,14 @@ class FlatParameters:
     ``backward`` and set to zero by :meth:`zero_gradient`; a parameter that a loss does not touch has gradient
     zero, not None.
 
+    Arguments:
+        module: the network.
+        matrices: parameters, by name, that come after all others; see `matrices`.
+
+    Attributes:
+        n_others: elements before the first of the matrices.
+        matrices: place in the flat tensor, shape and kind of each of the matrices.
+
     Raises:
         ValueError: there is nothing to train, or the parameters differ in type or device.
 
@@ -36,8 +46,10 @@ class FlatParameters:
         [[4.0, 4.0]]
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, matrices: Mapping[str, Matrix] | None = None) -> None:
+        matrices = matrices or {}
         named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+        named.sort(key=lambda pair: pair[0] in matrices)
         if not named:
             raise ValueError("The decoder has no trainable parameter: there is nothing to fit.")
         kinds = {(p.dtype, p.device) for _, p in named}
@@ -50,9 +62,13 @@ class FlatParameters:
         flat = self._parameters[0].new_zeros(sum(sizes), requires_grad=False)
         self.weights = nn.Parameter(flat)
         self.weights.grad = torch.zeros_like(flat)
+        self.n_others = sum(size for size, (name, _) in zip(sizes, named, strict=True) if name not in matrices)
+        self.matrices: list[tuple[slice, torch.Size, Matrix]] = []
         offset = 0
-        for parameter, size in zip(self._parameters, sizes, strict=True):
+        for (name, parameter), size in zip(named, sizes, strict=True):
             place = slice(offset, offset + parameter.numel())
+            if name in matrices:
+                self.matrices.append((place, parameter.shape, matrices[name]))
             flat[place] = parameter.detach().flatten()
             parameter.data = flat[place].view(parameter.shape)
             parameter.grad = self.weights.grad[place].view(parameter.shape)

@@ -23,6 +23,13 @@ class FittingConfig:
     it: a minibatch that does not fit on the GPU is computed in parts."""
     learning_rate: float = 1e-3
     """Adam's learning rate after the warm-up (PixelCNN++, Salimans et al. 2017, openai/pixel-cnn)."""
+    optimiser: Literal["adam", "muon"] = "adam"
+    """What moves weight matrices and kernels: `adam`, as in the paper, or `muon`, momentum made orthogonal (Jordan et
+    al. 2024), which needs a fraction of the images. Gains, biases and embeddings are Adam's in either case."""
+    matrix_learning_rate: float = 0.02
+    """Muon's learning rate after the warm-up: the angle in radians by which a row of unit norm turns in a step."""
+    matrix_momentum: float = 0.95
+    """Decay rate of Muon's momentum (Jordan et al. 2024)."""
     betas: tuple[float, float] = (0.95, 0.9995)
     """Adam's decay rates of the first and second moment (openai/pixel-cnn)."""
     lr_decay_per_step: float = 0.999995
@@ -63,7 +70,10 @@ class FittingConfig:
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         for name in ("cooldown_share", "null_share"):
             _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "between 0 and 1")
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        for name in ("learning_rate", "matrix_learning_rate"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
+        _require(0 <= self.matrix_momentum < 1, "matrix_momentum", self.matrix_momentum, "in [0, 1)")
+        _require(self.optimiser in ("adam", "muon"), "optimiser", self.optimiser, "one of adam, muon")
         _require(0 < self.lr_decay_per_step <= 1, "lr_decay_per_step", self.lr_decay_per_step, "in (0, 1]")
         _require(0 <= self.averaging < 1, "averaging", self.averaging, "in [0, 1)")
         _require(all(0 <= beta < 1 for beta in self.betas), "betas", self.betas, "both in [0, 1)")
@@ -83,7 +93,7 @@ def cooldown_start(config: FittingConfig) -> int:
 
 
 def learning_rate(config: FittingConfig, step: int) -> float:
-    """Learning rate of step ``step`` (0 is the first).
+    """Adam's learning rate of step ``step`` (0 is the first); Muon's has the same course.
 
     lr(s) = learning_rate * min(1, (s + 1) / warmup) * decay^s * min(1, (steps - s) / cool-down steps).
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from decoders.fitting.averaging import update_average
 from decoders.fitting.flat_parameters import FlatParameters
+from decoders.fitting.optimiser import Optimiser
 from decoders.fitting.schedule import FittingConfig
 
 __all__ = ["CurvePoint", "Fit", "FitState", "Numbers", "Snapshot"]
@@ -102,7 +103,7 @@ class Snapshot:
 
 
 class FitState:
-    """Weights, their average, Adam's moments and the numbers of a fit, and how a step changes them.
+    """Weights, their average, the optimiser's moments and the numbers of a fit, and how a step changes them.
 
     Args:
         flat: the decoder's parameters.
@@ -112,33 +113,28 @@ class FitState:
     def __init__(self, flat: FlatParameters, config: FittingConfig) -> None:
         self.flat = flat
         self.numbers = Numbers()
-        self.average = flat.weights.detach().clone()
         self.best: Tensor | None = None
         self._config = config
-        # One fused kernel over one tensor: 0.13 ms for 300 small parameters, where foreach takes 3.7 ms (one
-        # CPU core).
-        self._adam = torch.optim.Adam([flat.weights], betas=config.betas, fused=True)
-        self._set_moments(torch.zeros_like(self.average), torch.zeros_like(self.average))
+        self._optimiser = Optimiser(flat, config)
+        self.average = flat.weights.detach().clone()
 
     def update(self, learning_rate: float, gradient_norm: float) -> None:
         """Take one step along the clipped gradient in ``flat``, and the new weights into the average."""
         clip = self._config.gradient_clip
         if clip is not None and gradient_norm > clip:
             self.flat.gradient.mul_(clip / gradient_norm)
-        self._adam.param_groups[0]["lr"] = learning_rate
-        self._adam.step()
+        self._optimiser.step(learning_rate)
         self.numbers.step += 1
         weights = self.flat.weights.detach()
         update_average(self.average, weights, self.numbers.step, self._config.averaging, self._config.averaging_power)
 
     def snapshot(self) -> Snapshot:
         """A copy of the state."""
-        moments = self._adam.state[self.flat.weights]
         tensors = {
             "weights": self.flat.weights.detach().clone(),
             "average": self.average.clone(),
-            "first_moment": moments["exp_avg"].clone(),
-            "second_moment": moments["exp_avg_sq"].clone(),
+            "first_moment": self._optimiser.first_moment.clone(),
+            "second_moment": self._optimiser.second_moment.clone(),
         }
         if self.best is not None:
             tensors["best"] = self.best
@@ -150,8 +146,5 @@ class FitState:
         self.flat.weights.data.copy_(snapshot.tensors["weights"])
         self.average.copy_(snapshot.tensors["average"])
         self.best = snapshot.tensors.get("best")
-        self._set_moments(snapshot.tensors["first_moment"].clone(), snapshot.tensors["second_moment"].clone())
-
-    def _set_moments(self, first: Tensor, second: Tensor) -> None:
-        step = torch.tensor(float(self.numbers.step), dtype=torch.float32, device=first.device)
-        self._adam.state[self.flat.weights] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
+        moments = (snapshot.tensors["first_moment"], snapshot.tensors["second_moment"])
+        self._optimiser.set_moments(*moments, self.numbers.step)

@@ -1,5 +1,7 @@
 """Short fits of the real network: mixed cells, null condition, dropout, interruptions and micro-batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -52,9 +54,10 @@ def build(dropout: float = 0.5) -> PixelCNNPP:
     return PixelCNNPP(PixelCNNPPConfig(IMAGE, architecture, CELLS))
 
 
-def test_bits_fall_and_the_condition_helps_where_it_can():
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_bits_fall_and_the_condition_helps_where_it_can(optimiser):
     decoder, data = build(dropout=0.0), Patches()
-    result = fit(decoder, data, SMALL, seed=0)
+    result = fit(decoder, data, replace(SMALL, optimiser=optimiser), seed=0)
     assert result.curve[-1].validation_bits < 60 < 64 * 2, "128 bits is the uniform code"
     by_image = [code_lengths_bits(decoder, data.validation(), null).reshape(3, 12) for null in (False, True)]
     gain = (by_image[1] - by_image[0]).mean(0)
@@ -67,24 +70,27 @@ def test_bits_fall_and_the_condition_helps_where_it_can():
     assert set(result.cell_warnings) == set(cells)
 
 
-def test_killed_fit_with_dropout_ends_bit_for_bit_alike():
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_killed_fit_with_dropout_ends_bit_for_bit_alike(optimiser):
+    config = replace(SMALL, optimiser=optimiser)
     expected_decoder, memory = build(), Memory()
-    expected = fit(expected_decoder, Patches(), SMALL, seed=0)
+    expected = fit(expected_decoder, Patches(), config, seed=0)
 
     def kill(step: int, steps: int, shown: dict) -> None:
         if step == 33:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(build(), Patches(), SMALL, seed=0, checkpoint=memory, progress=kill)
+        fit(build(), Patches(), config, seed=0, checkpoint=memory, progress=kill)
     decoder = build()
-    result = fit(decoder, Patches(), SMALL, seed=0, checkpoint=memory)
+    result = fit(decoder, Patches(), config, seed=0, checkpoint=memory)
     assert result.curve == expected.curve
     first, second = parameters_of(expected_decoder), parameters_of(decoder)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_micro_batches_change_nothing(monkeypatch):
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_micro_batches_change_nothing(monkeypatch, optimiser):
     forward = PixelCNNPP.forward
 
     def limited(self, condition=None, null_mask=None, batch_size=None):
@@ -93,7 +99,7 @@ def test_micro_batches_change_nothing(monkeypatch):
             raise torch.OutOfMemoryError
         return forward(self, condition, null_mask, batch_size)
 
-    config = FittingConfig(steps=6, validate_every=3, save_every=5, null_share=0.25)
+    config = FittingConfig(steps=6, validate_every=3, save_every=5, null_share=0.25, optimiser=optimiser)
     torch.set_default_dtype(torch.float64)
     try:
         whole, cut = build(), build()
@@ -106,3 +112,31 @@ def test_micro_batches_change_nothing(monkeypatch):
     assert result.micro_batch == 3
     first, second = (torch.nn.utils.parameters_to_vector(d.parameters()) for d in (whole, cut))
     assert torch.allclose(first, second, rtol=0, atol=1e-10)
+
+
+class Shuffled(Patches):
+    """The same minibatches with the images of each condition in another order."""
+
+    def minibatch(self, rng: np.random.Generator) -> Minibatch:
+        found = super().minibatch(rng)
+        orders = [np.arange(0, 3)[::-1], np.arange(3, 8)[::-1], np.arange(8, 12)[::-1]]
+        starts = (0, 3, 8)
+        conditions = tuple(
+            Condition(part.activations[np.array(order) - start], part.cell)
+            for part, order, start in zip(found.condition, orders, starts, strict=True)
+        )
+        return Minibatch(found.images[np.concatenate(orders)], conditions)
+
+
+def test_muon_does_not_depend_on_the_order_of_the_images():
+    config = replace(SMALL, optimiser="muon", steps=10, null_share=0.0, validate_every=5)
+    torch.set_default_dtype(torch.float64)
+    try:
+        ends = []
+        for data in (Patches(), Shuffled()):
+            decoder = build(dropout=0.0)
+            fit(decoder, data, config, seed=0, initialise=False)
+            ends.append(torch.nn.utils.parameters_to_vector(decoder.parameters()).detach())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    torch.testing.assert_close(ends[0], ends[1], rtol=0, atol=1e-9)

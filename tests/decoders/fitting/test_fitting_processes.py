@@ -15,19 +15,19 @@ HERE = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", [0, 2])
-def test_two_processes_fit_like_one(tmp_path, limit):
+@pytest.mark.parametrize(("limit", "optimiser"), [(0, "adam"), (2, "adam"), (2, "muon")])
+def test_two_processes_fit_like_one(tmp_path, limit, optimiser):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     paths = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
     subprocess.run(
-        [*command, str(HERE / "fit_in_processes.py"), str(tmp_path), str(limit)],
+        [*command, str(HERE / "fit_in_processes.py"), str(tmp_path), str(limit), optimiser],
         check=True,
         timeout=240,
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
     )
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     try:
-        alone = run(Accelerator(cpu=True), Memory(), None)
+        alone = run(Accelerator(cpu=True), Memory(), None, optimiser)
     finally:
         torch.set_default_dtype(torch.float32)
     assert (first["processes"], alone["processes"]) == (2, 1)
