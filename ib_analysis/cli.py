@@ -14,6 +14,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from ib_analysis.artifacts import UserError, plain
+from ib_analysis.engines.failures import failures_explained
 from ib_analysis.engines.launch_variables import check_launch_variables
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.parsing import experiments_here, one_line, parse
@@ -126,7 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _answer(words: list[str]) -> int:
     try:
-        return _dispatch(words)
+        with failures_explained(f"ib {words[0]}" if words else "ib"):  # beside the stages, which say their names
+            return _dispatch(words)
     except (UserError, ArgumentError) as error:
         print(f"ib: {one_line(str(error))}", file=sys.stderr)
         return 2
