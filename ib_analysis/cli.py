@@ -16,6 +16,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from ib_analysis.artifacts import UserError, begin_notices, plain
 from ib_analysis.data import forget
+from ib_analysis.engines.failures import failures_explained
 from ib_analysis.engines.launch_variables import check_launch_variables
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.experiment_files import experiments_here, known_experiments
@@ -131,7 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _answer(words: list[str]) -> int:
     try:
-        return _dispatch(words)
+        with failures_explained(f"ib {words[0]}" if words else "ib"):  # beside the stages, which say their names
+            return _dispatch(words)
     except (UserError, ArgumentError) as error:
         print(f"ib: {one_line(str(error))}", file=sys.stderr)
         return 2

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -21,6 +21,7 @@ import torch
 from tqdm import tqdm
 
 from ib_analysis.artifacts import UserError, silent
+from ib_analysis.engines.failures import failures_explained, loss_of_worker
 from ib_analysis.engines.locks import exclusive
 
 __all__ = [
@@ -81,6 +82,7 @@ class Workers:
     def __init__(self, count: int, threads: int, locks: Path, quiet: bool = False) -> None:
         self.count, self.threads, self.locks, self.quiet = count, threads, locks, quiet
         self._processes: list[tuple[BaseProcess, Connection]] = []
+        self._begun: set[Connection] = set()
 
     def __enter__(self) -> Workers:
         torch.set_num_threads(self.threads)
@@ -93,6 +95,7 @@ class Workers:
         for process, _ in self._processes:
             process.join()
         self._processes.clear()
+        self._begun.clear()
 
     def run(self, stage: str, units: Sequence[Unit]) -> list[Any]:
         """Run all units and return their results in order.
@@ -108,7 +111,7 @@ class Workers:
         return self._schedule(stage, units)
 
     def _run_here(self, stage: str, unit: Unit) -> Any:
-        with ProgressBars(stage, [unit], self.quiet) as bars, _failures_explained(stage):
+        with ProgressBars(stage, [unit], self.quiet) as bars, failures_explained(f"The stage '{stage}'"):
             return unit.function(*unit.arguments, progress=lambda *news: bars.show(0, *news))
 
     def _start(self, count: int) -> None:
@@ -125,17 +128,25 @@ class Workers:
         results: list[Any] = [None] * len(units)
         waiting = list(range(len(units)))[::-1]
         idle = [connection for _, connection in self._processes]
+        process_of = {connection: process for process, connection in self._processes}
         busy: set[Connection] = set()
         with ProgressBars(stage, units, self.quiet) as bars:
             while waiting or busy:
                 while idle and waiting:
                     index = waiting.pop()
                     connection = idle.pop(0)
-                    connection.send((index, units[index].function, units[index].arguments))
+                    with contextlib.suppress(ConnectionError):  # it is gone, as its other end will tell
+                        connection.send((index, units[index].function, units[index].arguments))
                     busy.add(connection)
                 for ready in wait(list(busy)):
                     assert isinstance(ready, Connection)
-                    kind, index, content = _receive(ready, stage)
+                    try:
+                        kind, index, content = ready.recv()
+                    except (EOFError, ConnectionError) as error:
+                        raise loss_of_worker(process_of[ready], ready in self._begun, stage) from error
+                    if kind == "begun":
+                        self._begun.add(ready)
+                        continue
                     if kind == "progress":
                         bars.show(index, *content)
                         continue
@@ -146,18 +157,9 @@ class Workers:
         return results
 
 
-def _receive(connection: Connection, stage: str) -> tuple[str, int, Any]:
-    try:
-        return connection.recv()
-    except (EOFError, ConnectionError) as error:
-        raise UserError(
-            f"A worker process of the stage '{stage}' was killed (often for want of memory); run the same command "
-            "again to go on, with --workers 1 if memory is short."
-        ) from error
-
-
 def _serve(connection: Connection, parent: int, threads: int, lock: Path) -> None:
     """A worker's life: wait for units, run them, report; end with the parent."""
+    connection.send(("begun", -1, None))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business, who then ends us
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)
@@ -178,7 +180,7 @@ def _serve(connection: Connection, parent: int, threads: int, lock: Path) -> Non
 def attempt(function: Callable[..., Any], arguments: tuple[Any, ...], progress: Progress) -> tuple[str, Any]:
     """Run a unit in a process of its own and tell what came of it, as `result_of` takes it; raises nothing."""
     try:
-        with silent(), _failures_explained(function.__name__.strip("_")):
+        with silent(), failures_explained(f"The stage '{function.__name__.strip('_')}'"):
             return "done", function(*arguments, progress=progress)
     except UserError as error:
         return "user_error", str(error)
@@ -198,24 +200,6 @@ def result_of(stage: str, unit: Unit, kind: str, content: Any) -> Any:
     if kind == "error":
         raise RuntimeError(f"{stage} of {unit.label} failed:\n{content}")
     return content
-
-
-@contextlib.contextmanager
-def _failures_explained(stage: str) -> Iterator[None]:
-    """Numbers that diverge and memory that does not suffice are told in a sentence: the user can mend them."""
-    try:
-        yield
-    except FloatingPointError as error:
-        raise UserError(f"The stage '{stage}' diverged: {error}") from error
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"The stage '{stage}' does not fit on the GPU, not even image by image; use a smaller network "
-            "(decoder.filters, decoder.blocks), or free the GPU."
-        ) from error
-    except MemoryError as error:
-        raise UserError(
-            f"The stage '{stage}' ran out of memory; use --workers 1, fewer images, or a smaller network."
-        ) from error
 
 
 def _die_with(parent: int) -> None:
