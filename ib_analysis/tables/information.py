@@ -12,6 +12,7 @@ from ib_analysis.information.estimates import bits_per_dim, lower_bound, usable_
 from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.table import InformationRow
 from ib_analysis.information.warnings import (
+    common_null_warnings,
     information_above_upper_bound,
     join_warnings,
     not_finite,
@@ -125,9 +126,7 @@ def _warnings(
     upper_bounds_bits: dict[str, float],
     bootstrap: Bootstrap,
 ) -> str:
-    found = list(fitted)
-    if null.warnings:
-        found.append("common_null_not_converged")
+    found = [*fitted, *common_null_warnings(null.warnings)]
     if not_finite([*estimates, label]):
         found.append("not_finite")
     if own_null is not None and own_null_much_worse_than_common(null.bits, own_null, bootstrap):
