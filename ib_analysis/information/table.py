@@ -116,6 +116,17 @@ class InformationRow:
     code_is_bottleneck: int | None = None
     """1 where the codes are all that goes on to later layers, 0 where real numbers or other codes pass beside them;
     empty where there is no code."""
+    i_hy_bound_bits: float | None = None
+    """Lower bound on I(H;Y) by data processing: i_hy_bits of this layer or of a later one of the same run and epoch
+    that is a function of it, whichever was best on the validation images."""
+    i_hy_bound_bits_low: float | None = None
+    """Lower end of its interval."""
+    i_hy_bound_bits_high: float | None = None
+    """Upper end of its interval."""
+    i_hy_bound_layer: str = ""
+    """The layer that it came from."""
+    probe_warnings: str = ""
+    """Names of warnings about the probes of the label, joined by semicolons: they touch i_hy_* alone."""
 
 
 @dataclass(frozen=True)

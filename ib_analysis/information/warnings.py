@@ -59,6 +59,11 @@ EXPLANATIONS: dict[str, str] = {
         "With the coins of spike-ins beside or in the activations the decoder was still improving when its training "
         "ended (or its fit is in doubt): more steps would find more of the coins; I(X;H) is not touched."
     ),
+    "network_probe_overfits_at_once": (
+        "The network that reads the label from the layer was at its best by its second epoch and learned its images by "
+        "heart afterwards: it has too few of them, so that I(H;Y) may be understated; see i_hy_bound_bits, the bound "
+        "by later layers. I(X;H) is not touched."
+    ),
     "accuracy_at_chance": (
         "The network's accuracy on evaluation images is not above the share of the most frequent class, beyond its "
         "interval: it has learned nothing that counts, and its place on a curve of accuracy means little."

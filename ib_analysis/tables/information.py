@@ -26,6 +26,7 @@ from ib_analysis.records.decoders import decoder_artifact, readings_of
 from ib_analysis.records.encoders import encoder_identities, layer_shapes
 from ib_analysis.records.images import measured_images
 from ib_analysis.records.probes import best_kind, probe_artifact
+from ib_analysis.tables.label_columns import label_bound_columns
 from ib_analysis.tables.probe_bits import probe_bits
 from ib_analysis.tables.spike_in_columns import spike_in_columns, spike_in_warnings
 
@@ -114,6 +115,7 @@ def _information_row(
         **spike_in_columns(experiment, fit, cell, bootstrap),
         code_bits=None if code is None else code.bits,
         code_is_bottleneck=None if code is None else code.is_bottleneck,
+        **label_bound_columns(experiment, run, cell, code, bootstrap),
     )
 
 
