@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ib_analysis.artifacts import UserError
 
-__all__ = ["Components", "Standardisation", "pool_features"]
+__all__ = ["Components", "Standardisation", "distinct_rows", "pool_features"]
 
 BLOCK = 1024
 """Images turned to float32 at once: statistics and pooling of any number of images need little memory."""
@@ -52,6 +54,18 @@ def pool_features(activations: Tensor, max_features: int) -> Tensor:
             break
     blocks = [functional.adaptive_avg_pool2d(block.float(), size) for block in activations.split(BLOCK)]
     return torch.cat([block.to(activations.dtype) for block in blocks])
+
+
+def distinct_rows(values: np.ndarray) -> int:
+    """How many of the rows differ, by 128 bits of each.
+
+    Arguments:
+        values: shape (N, ...), numbers; 0 and -0 are the same.
+
+    >>> distinct_rows(np.array([[0.0, 1.0], [-0.0, 1.0], [0.0, 2.0]], dtype=np.float16))
+    2
+    """
+    return len({hashlib.blake2b((row + values.dtype.type(0)).tobytes(), digest_size=16).digest() for row in values})
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,15 @@ class InformationRow:
     """The layer that it came from."""
     probe_warnings: str = ""
     """Names of warnings about the probes of the label, joined by semicolons: they touch i_hy_* alone."""
+    upper_bound_bits: float | None = None
+    """Upper bound on I(X;H) without a fit to the layer: the lowest of units x bits (16 of a float, else of a code) and
+    H(X), or mean(L0) where H(X) is not known."""
+    distinct_activations: float | None = None
+    """Distinct activations among decoder and evaluation images, as a share of the distinct images; where a layer was
+    pooled before it was probed, of the pooled ones."""
+    injective: int | None = None
+    """1 where I(X;H) = H(X), as far as can be told: room for H(X) (or mean(L0)) and distinct activations; 0 where not;
+    empty for codes and where it has not been looked at."""
 
 
 @dataclass(frozen=True)

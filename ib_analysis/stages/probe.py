@@ -13,9 +13,9 @@ from ib_analysis.activations import Part
 from ib_analysis.data import ImageData
 from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run
-from ib_analysis.fits.feed import CellFeed
+from ib_analysis.fits.feed import CellFeed, images_in_order
 from ib_analysis.fits.leak_guard import image_guard
-from ib_analysis.information.features import pool_features
+from ib_analysis.information.features import distinct_rows, pool_features
 from ib_analysis.information.guard import Guard
 from ib_analysis.information.noise_probe import probe_noise
 from ib_analysis.information.probe import ProbePair, ProbeSplit, probe_targets
@@ -76,7 +76,11 @@ def _probe_cell(
         pairs["factor:noise"] = probe_noise(
             activations, noise, (side, side), split, config.probe, seed=cell[0], device=device, guard=guard
         )
-    arrays: dict[str, np.ndarray] = {}
+    images = images_in_order(data)
+    arrays: dict[str, np.ndarray] = {
+        "distinct_images": np.array(distinct_rows(images)),
+        "distinct_activations": np.array(distinct_rows(activations.numpy())),
+    }
     for name, pair in pairs.items():
         for kind, probe in (("linear", pair.linear), ("network", pair.network)):
             arrays[f"{name}/{kind}"] = probe.cross_entropy_bits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ib_analysis.data import ImageData
 from ib_analysis.experiment import Experiment, Fit, cell_name
 from ib_analysis.information.estimates import bits_per_dim, lower_bound, usable_information
 from ib_analysis.information.intervals import Bootstrap, Interval
+from ib_analysis.information.shannon import FLOAT_BITS, holds_all, upper_bound_bits
 from ib_analysis.information.table import InformationRow
 from ib_analysis.information.warnings import (
     common_null_warnings,
@@ -25,7 +27,7 @@ from ib_analysis.records.common_null import CommonNull
 from ib_analysis.records.decoders import decoder_artifact, readings_of
 from ib_analysis.records.encoders import encoder_identities, layer_shapes
 from ib_analysis.records.images import measured_images
-from ib_analysis.records.probes import best_kind, probe_artifact
+from ib_analysis.records.probes import best_kind, distinct_share, probe_artifact
 from ib_analysis.tables.label_columns import label_bound_columns
 from ib_analysis.tables.probe_bits import probe_bits
 from ib_analysis.tables.spike_in_columns import spike_in_columns, spike_in_warnings
@@ -68,7 +70,7 @@ def _information_row(
     best = best_kind(probes, "label")
     manifest = decoder_artifact(experiment, fit).record
     estimates = [usable, *([bound] if bound is not None else [])]
-    return InformationRow(
+    row = InformationRow(
         experiment=experiment.config.name,
         task=run.task,
         number_format=run.number_format,
@@ -116,7 +118,10 @@ def _information_row(
         code_bits=None if code is None else code.bits,
         code_is_bottleneck=None if code is None else code.is_bottleneck,
         **label_bound_columns(experiment, run, cell, code, bootstrap),
+        distinct_activations=distinct_share(probes),
     )
+    held = holds_all(row)
+    return replace(row, upper_bound_bits=upper_bound_bits(row), injective=None if held is None else int(held))
 
 
 def _warnings(
@@ -140,7 +145,7 @@ def _warnings(
 
 def _bounds(data: ImageData, shape: tuple[int, ...], code: Code | None) -> dict[str, float]:
     """Known upper bounds on I(X;H): what the codes or float16 activations can hold, and H(X) where it is known."""
-    bits = 16 if code is None else code.bits
+    bits = FLOAT_BITS if code is None else code.bits
     bounds = {f"units x {bits} bits": float(bits * math.prod(shape))}
     return bounds if data.h_x_bits is None else {**bounds, "H(X)": data.h_x_bits}
 

@@ -81,6 +81,9 @@ def test_the_table_has_the_bound(tiny: Path) -> None:
                 validation[layer] = float(arrays[f"label/{best_kind(arrays, 'label')}/validation"])
         assert row.i_hy_bound_layer == min(validation, key=validation.__getitem__)
         assert row.i_hy_bound_bits == pytest.approx(by_cell[row.epoch, row.i_hy_bound_layer].i_hy_bits)
+        # 64 pixels of noise and 2,880 clean images: all drawn images differ, and so do their activations.
+        assert (row.distinct_activations, row.injective) == (1.0, 1)
+        assert row.upper_bound_bits == row.h_x_bits
     # A table from before these columns is read as it is.
     path = Path("checkpoints/tiny/information.csv")
     with path.open(newline="") as file:
