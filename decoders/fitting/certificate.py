@@ -10,26 +10,25 @@ import numpy as np
 
 from decoders.fitting.power_law import FEWEST_POINTS, fit_power_law
 from decoders.fitting.schedule import FittingConfig, cooldown_start
-from decoders.fitting.warnings import TRAINING_TOO_SHORT_TO_TELL, tolerance_bits
+from decoders.fitting.warnings import (
+    TRAINING_TOO_SHORT_TO_TELL,
+    VALIDATION_CODE_LENGTH_RISING,
+    is_rising,
+    tolerance_bits,
+)
 
 __all__ = [
     "ASYMPTOTE_NOT_IDENTIFIED",
     "CERTIFICATE_EXPLANATIONS",
-    "VALIDATION_CODE_LENGTH_RISING",
     "Certificate",
     "CurveEnd",
     "certify",
     "check_judgeable",
 ]
 
-VALIDATION_CODE_LENGTH_RISING = "validation_code_length_rising"
 ASYMPTOTE_NOT_IDENTIFIED = "asymptote_not_identified"
 
 CERTIFICATE_EXPLANATIONS: dict[str, str] = {
-    VALIDATION_CODE_LENGTH_RISING: (
-        "The validation code length rose in the second half of the steady phase: the decoder learned its training "
-        "images by heart, and more images, not more steps, would help."
-    ),
     ASYMPTOTE_NOT_IDENTIFIED: (
         "The validation code length fell so steadily that no asymptote is in sight: how much a longer fit would gain "
         "has no upper end."
@@ -39,7 +38,6 @@ CERTIFICATE_EXPLANATIONS: dict[str, str] = {
 
 WINDOW = 4
 """Points before 1 / WINDOW of the steady phase are left out: the first descent follows another law."""
-_RISE_ERRORS = 5.0
 _TRIAL_STEPS = 1000
 """A fit of fewer steps is a trial: nobody waits long for its warning that it cannot be judged."""
 
@@ -167,6 +165,7 @@ def certify(
         raise ValueError(f"best_step is {best_step}, and there was no validation at this step.")
     reached = float(bits[list(steps).index(best_step)])
     t, y = np.array(steps, dtype=np.float64), np.array(bits, dtype=np.float64)
+    rising = is_rising(steps, bits, steady_until)
     steady = np.isfinite(y) & (t <= (t[-1] if steady_until is None else steady_until))
     t, y = t[steady], y[steady]
     found = list(warnings)
@@ -175,7 +174,7 @@ def certify(
     law = None
     if len(t) < FEWEST_POINTS or not math.isfinite(reached):
         found.append(TRAINING_TOO_SHORT_TO_TELL)
-    elif _rising(t, y):
+    elif rising:
         found.append(VALIDATION_CODE_LENGTH_RISING)
     else:
         law = fit_power_law(t, y, confidence)
@@ -205,14 +204,3 @@ def certify(
         best_step=best_step,
         warnings=tuple(dict.fromkeys(found)),
     )
-
-
-def _rising(t: np.ndarray, y: np.ndarray) -> bool:
-    """Whether the second half of the points rises by more than `_RISE_ERRORS` standard errors of its slope."""
-    half = max(4, len(t) // 2)
-    x, z = t[-half:] - t[-half:].mean(), y[-half:] - y[-half:].mean()
-    slope = float(x @ z) / float(x @ x)
-    residual = z - slope * x
-    error = math.sqrt(float(residual @ residual) / (half - 2) / float(x @ x))
-    scale = float(np.abs(y).max()) * 1e-12 / float(x[-1] - x[0])  # rounding is no rise
-    return slope > _RISE_ERRORS * error + scale

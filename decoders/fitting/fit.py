@@ -180,7 +180,7 @@ class _Loop:
 
     def _judge(self, bits: list[float]) -> tuple[str, ...]:
         steps = [point.step for point in self._state.numbers.curve]
-        return curve_warnings(steps, bits, cooldown_start(self._config))
+        return curve_warnings(steps, bits, cooldown_start(self._config), self._state.numbers.best_step)
 
     def release(self) -> None:
         """Leave an ordinary module, also after an error."""

@@ -19,6 +19,7 @@ from torch import Tensor
 from decoders import Architecture, Cell, Condition, ImageSpace, Minibatch, PixelCNNPP, PixelCNNPPConfig
 from decoders.code_lengths import code_lengths_bits
 from ib_analysis.activations import Groups, Part
+from ib_analysis.information.guard import Guard, unguarded
 
 __all__ = ["CodeReader", "PlaneFeed", "plane_code_lengths_bits", "plane_network"]
 
@@ -71,20 +72,30 @@ class PlaneFeed:
         channels: planes of the layer.
         batch_size: images of a minibatch.
         validation_images: (image, plane) pairs of one validation, at the least.
+        guard: asked before codes of images are used in a fit. Planes of codes do not show which image they belong to,
+            so that images are named by their places.
     """
 
     def __init__(
-        self, read: CodeReader, groups: Groups, channels: int, batch_size: int, validation_images: int
+        self,
+        read: CodeReader,
+        groups: Groups,
+        channels: int,
+        batch_size: int,
+        validation_images: int,
+        guard: Guard = unguarded,
     ) -> None:
         self._read, self.groups, self._channels = read, groups, channels
         self._per_minibatch = max(1, batch_size // groups.group_size)
         self._validation_images = validation_images
+        self._guard = guard
 
     def minibatch(self, rng: np.random.Generator) -> Minibatch:
         """Random groups of the training part, each with a random plane."""
         groups = rng.choice(self.groups.part("train"), self._per_minibatch)
         planes = rng.integers(self._channels, size=self._per_minibatch)
-        return self._assemble([(int(group), int(plane)) for group, plane in zip(groups, planes, strict=True)])
+        pairs = [(int(group), int(plane)) for group, plane in zip(groups, planes, strict=True)]
+        return self._assemble(pairs, "a training minibatch")
 
     def validation(self) -> Iterator[Minibatch]:
         """The same (group, plane) pairs of the validation slice each time, every plane equally often."""
@@ -94,7 +105,7 @@ class PlaneFeed:
             (groups[(plane + turn) % len(groups)], plane) for turn in range(rounds) for plane in range(self._channels)
         ]
         for start in range(0, len(pairs), self._per_minibatch):
-            yield self._assemble(pairs[start : start + self._per_minibatch])
+            yield self._assemble(pairs[start : start + self._per_minibatch], "the validation images")
 
     def standardisation(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Mean and standard deviation by which the condition of each plane is standardised: name -> ((C,), (C,)).
@@ -116,12 +127,14 @@ class PlaneFeed:
         return found
 
     def codes(self, part: Part) -> Iterator[Tensor]:
-        """The codes of a part, group by group in order."""
+        """The codes of a part, group by group in order; those of the evaluation part are for measuring alone."""
         for group in self.groups.part(part):
+            if part != "evaluation":
+                self._guard(range(*self.groups.bounds[group]), f"the {part} part")
             yield self._read(group)
 
     def guarded(self) -> PlaneFeed:
-        """Itself: only groups of the training part and of the validation slice are drawn."""
+        """Itself: the guard is asked before every minibatch."""
         return self
 
     @property
@@ -129,7 +142,8 @@ class PlaneFeed:
         """Nothing to keep beside the record of a fit."""
         return {}
 
-    def _assemble(self, pairs: Sequence[tuple[int, int]]) -> Minibatch:
+    def _assemble(self, pairs: Sequence[tuple[int, int]], where: str) -> Minibatch:
+        self._guard([place for group, _ in pairs for place in range(*self.groups.bounds[group])], where)
         return _minibatch([(_planes(self._read(group)), plane) for group, plane in pairs])
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ib_analysis.encoders.config import EncoderConfig
 from ib_analysis.encoders.interface import TappedNetwork
 from ib_analysis.encoders.normalisation import Normalisation
-from ib_analysis.encoders.resnet import LAYERS, ResidualBlock, ResNetTrunk, convolution, he_initialise
+from ib_analysis.encoders.resnet import CHAIN, LAYERS, ResidualBlock, ResNetTrunk, convolution, he_initialise
 
 __all__ = ["ResNetAutoencoder", "psnr_db", "reconstruct"]
 
@@ -110,6 +110,7 @@ class ResNetAutoencoder(TappedNetwork):
     """
 
     layers = LAYERS
+    determined_by = CHAIN
 
     def __init__(self, config: EncoderConfig, image_shape: Sequence[int], intensities: int, seed: int) -> None:
         super().__init__()

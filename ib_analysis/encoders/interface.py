@@ -23,10 +23,13 @@ class TappedNetwork(nn.Module, ABC):
     Attributes:
         layers: names of the taps, from input to output.
         code_bits: taps whose activations are whole numbers of few bits -> (bits, whether they can be negative).
+        determined_by: tap -> an earlier tap that it is computed from alone, in evaluation mode: what the one tells of
+            an image or its label, the other tells too. A tap whose network does not say so is left out.
     """
 
     layers: tuple[str, ...]
     code_bits: Mapping[str, tuple[int, bool]] = MappingProxyType({})
+    determined_by: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -13,9 +14,11 @@ from ib_analysis.encoders.config import EncoderConfig
 from ib_analysis.encoders.interface import TappedNetwork
 from ib_analysis.encoders.normalisation import Normalisation
 
-__all__ = ["LAYERS", "ResNetClassifier", "ResNetTrunk", "ResidualBlock", "convolution", "he_initialise"]
+__all__ = ["CHAIN", "LAYERS", "ResNetClassifier", "ResNetTrunk", "ResidualBlock", "convolution", "he_initialise"]
 
 LAYERS = ("h1", "h2", "h3", "h4")
+CHAIN = MappingProxyType({"h2": "h1", "h3": "h2", "h4": "h3"})
+"""Each stage reads the end of the stage before and nothing else; h4 is the mean of h3."""
 
 
 def convolution(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -130,6 +133,7 @@ class ResNetClassifier(TappedNetwork):
     """
 
     layers = LAYERS
+    determined_by = CHAIN
 
     def __init__(
         self, config: EncoderConfig, image_shape: Sequence[int], intensities: int, n_classes: int, seed: int

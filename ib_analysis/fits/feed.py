@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from decoders import Condition, Minibatch
 from ib_analysis.activations import Activations, Groups, Part, dataset_name
 from ib_analysis.data import ImageData
-from ib_analysis.fits.leak_guard import GuardedData
+from ib_analysis.fits.leak_guard import EvaluationImages, GuardedData, ImageGuard
 from ib_analysis.fits.spike_ins import COINS, SpikeIns, Variant
 
 __all__ = ["CellFeed", "Reading", "images_in_order", "name_of", "readings"]
@@ -189,11 +190,13 @@ class CellFeed:
 
         Summed in float64 group by group, layer after layer within a group, as recomputing is cheapest that way.
         """
+        guard = ImageGuard(self.without_coins(self._images), self._secret, "a decoder")
         sums: dict[CellKey, Tensor] = {}
         counts: dict[CellKey, int] = {}
         for epoch in sorted({epoch for epoch, _ in self.cells}):
             cells = [cell for cell in self.cells if cell[0] == epoch]
             for group in self.groups.part("train"):
+                guard(range(*self.groups.bounds[group]), "those that activations are standardised by")
                 for cell in cells:
                     assert self._activations is not None
                     values = self._activations.read(*cell, group).double().cpu()
@@ -215,8 +218,13 @@ class CellFeed:
 
     def guarded(self) -> GuardedData:
         """The minibatches, checked: the fit stops at the first evaluation image among them."""
+        return GuardedData(self, self._secret, content=self.without_coins)
+
+    @cached_property
+    def _secret(self) -> EvaluationImages:
+        """The evaluation images, without coins."""
         allowed = torch.cat([self.images("train"), self.images("validation")])
-        return GuardedData(self, self.images("evaluation"), allowed, content=self.without_coins)
+        return EvaluationImages(self.without_coins(self.images("evaluation")), self.without_coins(allowed))
 
     def calibrate_spike_ins(self, statistics: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
         """Fix by how much mixed coins are scaled, from `channel_statistics`; the statistics of the mixed cells.

@@ -1,19 +1,25 @@
-"""What probes see of a layer: its activations, made smaller where they are too many, and standardised."""
+"""What probes see of a layer: its activations, made smaller where they are too many, standardised, or rotated."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ib_analysis.artifacts import UserError
 
-__all__ = ["Standardisation", "pool_features"]
+__all__ = ["Components", "Standardisation", "distinct_rows", "pool_features"]
 
 BLOCK = 1024
 """Images turned to float32 at once: statistics and pooling of any number of images need little memory."""
+
+COMPONENT_IMAGES = 2048
+"""Training images that principal components are found on; more would cost more and change little."""
+_OVERSAMPLING, _ITERATIONS, _RANK = 16, 2, 1e-4
 
 LARGEST = 10.0
 """Standardised activations are clipped to +-10 training standard deviations. A unit that was active for one training
@@ -48,6 +54,18 @@ def pool_features(activations: Tensor, max_features: int) -> Tensor:
             break
     blocks = [functional.adaptive_avg_pool2d(block.float(), size) for block in activations.split(BLOCK)]
     return torch.cat([block.to(activations.dtype) for block in blocks])
+
+
+def distinct_rows(values: np.ndarray) -> int:
+    """How many of the rows differ, by 128 bits of each.
+
+    Arguments:
+        values: shape (N, ...), numbers; 0 and -0 are the same.
+
+    >>> distinct_rows(np.array([[0.0, 1.0], [-0.0, 1.0], [0.0, 2.0]], dtype=np.float16))
+    2
+    """
+    return len({hashlib.blake2b((row + values.dtype.type(0)).tobytes(), digest_size=16).digest() for row in values})
 
 
 @dataclass(frozen=True)
@@ -92,3 +110,48 @@ class Standardisation:
     def __call__(self, activations: Tensor) -> Tensor:
         """Standardise a batch; returns float32 of the same shape."""
         return ((activations.float() - self.mean) * self.scale).clamp_(-LARGEST, LARGEST)
+
+
+@dataclass(frozen=True)
+class Components:
+    """Coordinates of standardised features along the directions in which training images differ most.
+
+    A linear map that is found without labels and evaluation images: by the data processing inequality a probe of the
+    coordinates bounds the layer's information from below, as one of the features does.
+
+    Arguments:
+        standardisation: of the features.
+        directions: shape (F, k), orthonormal columns, the one of most variance first.
+    """
+
+    standardisation: Standardisation
+    directions: Tensor
+
+    @classmethod
+    def of(cls, training: Tensor, largest: int) -> Components:
+        """Principal components of training images, by randomised subspace iteration with a fixed seed (Halko,
+        Martinsson & Tropp 2011, arXiv 0909.4061, algorithm 4.4), which costs a fraction of all eigenvectors.
+
+        Arguments:
+            training: shape (N, F), any float dtype; of more than `COMPONENT_IMAGES` images every so many is taken.
+            largest: number of components at most; directions that hold next to nothing are left out.
+
+        Raises:
+            UserError: a value is not finite.
+        """
+        standardisation = Standardisation.of(training)
+        x = standardisation(training[:: -(-len(training) // COMPONENT_IMAGES)])
+        x = x - x.mean(0)
+        width = min(largest + _OVERSAMPLING, *x.shape)
+        start = torch.randn(x.shape[1], width, generator=torch.Generator().manual_seed(0)).to(x.device)
+        across = x @ start
+        for _ in range(_ITERATIONS):
+            along = torch.linalg.qr(x.T @ torch.linalg.qr(across)[0])[0]
+            across = x @ along
+        _, deviations, rotation = torch.linalg.svd(across, full_matrices=False)
+        count = min(largest, int((deviations > _RANK * deviations[0]).sum()))
+        return cls(standardisation, along @ rotation[:count].T)
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        """Shape (N, F) to (N, k), float32."""
+        return torch.cat([self.standardisation(block) @ self.directions for block in activations.split(BLOCK)])

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ib_analysis.information.features import Standardisation, pool_features
+from ib_analysis.information.guard import Guard, check_places, unguarded
 from ib_analysis.information.probe_fitting import (
     ParameterGroup,
     ProbeConfig,
@@ -89,6 +90,7 @@ def probe_noise(
     *,
     seed: int = 0,
     device: str | torch.device = "cpu",
+    guard: Guard = unguarded,
 ) -> ProbePair:
     """Fit probes that read the noise symbol of every pixel, and score them on the evaluation images.
 
@@ -104,7 +106,7 @@ def probe_noise(
             ``config.max_features``).
         noise: shape (N, H*W) or (N, H, W), integers 0..K-1.
         size: (H, W) of the noise; activations on a grid that is a multiple of it are folded into channels.
-        split, config, seed, device: as in `ib_analysis.information.probe.probe_targets`.
+        split, config, seed, device, guard: as in `ib_analysis.information.probe.probe_targets`.
 
     Returns:
         The pair of probes; ``cross_entropy_bits`` is the sum over the pixels of an image, ``accuracy`` the share of
@@ -112,7 +114,7 @@ def probe_noise(
 
     Raises:
         ValueError: shapes do not fit the split or the size.
-        UserError: an activation is not finite.
+        UserError: an activation is not finite, or the guard stops the fit.
     """
     config = config or ProbeConfig()
     h, symbols = torch.as_tensor(activations), torch.as_tensor(noise)
@@ -133,6 +135,7 @@ def probe_noise(
     hidden_units = max(1, config.hidden_units * patch // 8)
     generator = torch.Generator().manual_seed(seed)
     levels = int(symbols.max()) + 1
+    check_places(guard, slice(0, split.n_training), "those that activations are standardised by")
     model = _PixelSymbols(h[: split.n_training], size, levels, hidden_units, generator)
     (pair,) = fit_probes(
         model,
@@ -143,6 +146,7 @@ def probe_noise(
         seed=seed,
         batch_size=max(1, config.batch_size // 8) if spatial else config.batch_size,
         images_per_epoch=config.noise_images_per_epoch if spatial else None,
+        guard=guard,
     )
     return pair
 

@@ -13,8 +13,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.information.guard import Guard, check_places, unguarded
 
-__all__ = ["ParameterGroup", "ProbeConfig", "ProbeFit", "ProbeModel", "ProbePair", "ProbeSplit", "fit_probes"]
+__all__ = [
+    "ParameterGroup",
+    "ProbeConfig",
+    "ProbeFit",
+    "ProbeModel",
+    "ProbePair",
+    "ProbeSplit",
+    "best_of",
+    "fit_probes",
+]
+
+EARLY_EPOCH = 2
+"""A probe that is at its best at this epoch, or before, and then gets worse has learned its images by heart at once."""
+LEAST_RISE_BITS = 0.05
+"""What a validation cross-entropy must rise by after its best epoch to be called a rise."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +113,16 @@ class ProbeFit:
         validation_bits: mean cross-entropy on the validation images.
         cross_entropy_bits: shape (n_evaluation,) float64: -log2 q(y | h) of each evaluation image.
         accuracy: share of evaluation labels (or noise pixels) for which the likeliest value is the right one.
-        epoch: the best epoch; 0 is the probe that ignores h.
+        epoch: the best epoch; 0 is the probe that ignores h; None for a fit without epochs.
+        overfits_at_once: whether it was at its best by epoch 2 and the validation images cost it more bits at the last
+            epoch, by more than 0.05 and two standard errors.
     """
 
     validation_bits: float
     cross_entropy_bits: np.ndarray
     accuracy: float
-    epoch: int
+    epoch: int | None
+    overfits_at_once: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +136,14 @@ class ProbePair:
     def better(self) -> ProbeFit:
         """The one with the smaller validation cross-entropy: chosen without a look at the evaluation images."""
         return self.network if self.network.validation_bits < self.linear.validation_bits else self.linear
+
+
+def best_of(pairs: Sequence[ProbePair]) -> ProbePair:
+    """Of several pairs for one target the linear probe and the network that are best on the validation images."""
+    return ProbePair(
+        min((pair.linear for pair in pairs), key=lambda fit: fit.validation_bits),
+        min((pair.network for pair in pairs), key=lambda fit: fit.validation_bits),
+    )
 
 
 @dataclass(frozen=True)
@@ -158,6 +184,7 @@ def fit_probes(
     seed: int,
     batch_size: int,
     images_per_epoch: int | None = None,
+    guard: Guard = unguarded,
 ) -> list[ProbePair]:
     """Fit all probes of a model together; return each as it was at its own best validation epoch.
 
@@ -168,9 +195,13 @@ def fit_probes(
         targets: tensors of shape (N,) or (N, ...), integers on the same device; the cross-entropy of an image is the
             sum over the further axes.
         images_per_epoch: how many of the training images make an epoch; None: all of them.
+        guard: asked before every step and every validation, with the places of the images among all.
 
     Returns:
         A pair of probes for each target.
+
+    Raises:
+        UserError: the guard's, for an image that must not be seen.
     """
     n_epoch = min(images_per_epoch or split.n_training, split.n_training)
     steps = config.epochs * math.ceil(n_epoch / batch_size)
@@ -190,27 +221,37 @@ def fit_probes(
     generator = torch.Generator().manual_seed(seed)
     parameters = [parameter for group in groups for parameter in group.parameters]
 
-    best = _cross_entropies(model, activations, targets, split.validation, batch_size).mean(1)
+    def validate() -> Tensor:
+        check_places(guard, split.validation, "the validation images")
+        return _cross_entropies(model, activations, targets, split.validation, batch_size)
+
+    best_rows = rows = validate()
+    best = rows.mean(1)
     best_epoch = torch.zeros(len(best), dtype=torch.long)
     # The weights of every epoch at which some probe was at its best: few, and small beside the activations.
     kept = {0: [parameter.detach().clone() for parameter in parameters]}
     for epoch in range(1, config.epochs + 1):
-        order = torch.randperm(split.n_training, generator=generator)[:n_epoch].to(activations.device)
-        for images in order.split(batch_size):
+        order = torch.randperm(split.n_training, generator=generator)[:n_epoch]
+        for places in order.split(batch_size):
+            guard(places, "a training minibatch")
+            images = places.to(activations.device)
             losses = _image_losses(model.logits(activations[images]), [target[images] for target in targets])
             optimizer.zero_grad()
             torch.stack(losses).sum(0).mean().backward()
             optimizer.step()
             schedule.step()
-        validation = _cross_entropies(model, activations, targets, split.validation, batch_size).mean(1)
+        rows = validate()
+        validation = rows.mean(1)
         improved = validation < best
         if improved.any():
             best[improved], best_epoch[improved] = validation[improved], epoch
+            best_rows = torch.where(improved[:, None], rows, best_rows)
             kept[epoch] = [parameter.detach().clone() for parameter in parameters]
             kept = {e: weights for e, weights in kept.items() if (best_epoch == e).any()}
         elif epoch - int(best_epoch.max()) >= config.patience:
             break
 
+    at_once = _rises(best_rows, rows) & (best_epoch <= EARLY_EPOCH)
     bits = np.empty((len(best), split.n_evaluation))
     accuracy = np.empty(len(best))
     for epoch, weights in kept.items():
@@ -222,10 +263,17 @@ def fit_probes(
         bits[here] = nats[here] / math.log(2)
         accuracy[here] = _accuracies(model, activations, targets, split.evaluation, batch_size)[here]
     fits = [
-        ProbeFit(float(best[p]) / math.log(2), bits[p], float(accuracy[p]), int(best_epoch[p]))
+        ProbeFit(float(best[p]) / math.log(2), bits[p], float(accuracy[p]), int(best_epoch[p]), bool(at_once[p]))
         for p in range(len(best))
     ]
     return [ProbePair(*pair) for pair in zip(fits[: len(targets)], fits[len(targets) :], strict=True)]
+
+
+def _rises(best: Tensor, last: Tensor) -> Tensor:
+    """Whether cross-entropies (n_probes, n) in nats rose, paired by image: (n_probes,), bool."""
+    rise = (last - best) / math.log(2)
+    error = rise.std(1, unbiased=True) / math.sqrt(rise.shape[1]) if rise.shape[1] > 1 else torch.inf
+    return rise.mean(1) > torch.clamp(torch.as_tensor(2 * error), min=LEAST_RISE_BITS)
 
 
 def _image_losses(logits: Sequence[Tensor], targets: Sequence[Tensor]) -> list[Tensor]:

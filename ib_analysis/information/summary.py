@@ -227,6 +227,8 @@ def _legend(rows: Iterable[InformationRow]) -> list[str]:
     for row in rows:
         for name in split_warnings(row.warnings):
             counts[name] += 1
+        for name in split_warnings(row.probe_warnings):
+            counts[name] += 1  # named, but no number is marked: i_hy_bits is a lower bound all the same
     if not counts:
         return []
     lines = [f"{MARK} {name} (cells: {counts[name]}). {EXPLANATIONS.get(name, '')}".rstrip() for name in sorted(counts)]

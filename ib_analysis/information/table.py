@@ -111,6 +111,28 @@ class InformationRow(CellColumns):
     code_is_bottleneck: int | None = None
     """1 where the codes are all that goes on to later layers, 0 where real numbers or other codes pass beside them;
     empty where there is no code."""
+    i_hy_bound_bits: float | None = None
+    """Lower bound on I(H;Y) by data processing: i_hy_bits of this layer or of a later one of the same run and epoch
+    that is a function of it, whichever was best on the validation images."""
+    i_hy_bound_bits_low: float | None = None
+    """Lower end of its interval."""
+    i_hy_bound_bits_high: float | None = None
+    """Upper end of its interval."""
+    i_hy_bound_layer: str = ""
+    """The layer that it came from."""
+    probe_warnings: str = ""
+    """Names of warnings about the probes of the label, joined by semicolons: they touch i_hy_* alone."""
+    upper_bound_bits: float | None = None
+    """Upper bound on I(X;H) without a fit to the layer: the lowest of units x bits (those that are stored, or of a code)
+    and H(X), or mean(L0) where H(X) is not known."""
+    distinct_activations: float | None = None
+    """Distinct activations among decoder and evaluation images, as a share of the distinct images; where a layer was
+    pooled before it was probed, of the pooled ones."""
+    injective: int | None = None
+    """1 where I(X;H) = H(X), as far as can be told: room for H(X) (or mean(L0)) and distinct activations; 0 where not;
+    empty for codes and where it has not been looked at."""
+    stored_bits: int | None = None
+    """Bits in which each unit is kept and measured, 16 or 32; empty for codes, and in older tables, where it was 16."""
 
 
 @dataclass(frozen=True)

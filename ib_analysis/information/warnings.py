@@ -12,6 +12,7 @@ from ib_analysis.information.intervals import Bootstrap, Interval
 
 __all__ = [
     "EXPLANATIONS",
+    "common_null_warnings",
     "conditions_clipped",
     "information_above_upper_bound",
     "join_warnings",
@@ -25,8 +26,13 @@ WORTH_MENTION = 1e-3
 
 EXPLANATIONS: dict[str, str] = {
     "validation_code_length_still_falling": (
-        "The decoder's validation code length was still falling when its training ended: more steps would shorten "
-        "the code, so that the information is understated."
+        "The decoder's validation code length was still falling when its training ended, or at the step whose weights "
+        "were kept: more steps would shorten the code, so that the information is understated."
+    ),
+    "validation_code_length_rising": (
+        "The decoder's validation code length rose again after its lowest point: it learned its training images by "
+        "heart. The weights of the best validation were kept, but more images, not more steps, would shorten the code, "
+        "so that the information is understated."
     ),
     "training_too_short_to_tell": (
         "There are too few validation points to tell whether the decoder had converged; train it longer or validate "
@@ -39,6 +45,11 @@ EXPLANATIONS: dict[str, str] = {
     "common_null_not_converged": (
         "The data set's common unconditional model was still improving when its fit ended (or its fit is in doubt): "
         "its code lengths are too long, and the information is overstated; differences of cells are not touched."
+    ),
+    "common_null_rising": (
+        "The validation code length of the data set's common unconditional model rose again after its lowest point: it "
+        "has too few images, its code lengths are too long, and the information is overstated; differences of cells "
+        "are not touched."
     ),
     "own_null_much_worse_than_common": (
         "The decoder codes images without a condition much worse than the data set's best unconditional model: it may "
@@ -56,6 +67,11 @@ EXPLANATIONS: dict[str, str] = {
         "With the coins of spike-ins beside or in the activations the decoder was still improving when its training "
         "ended (or its fit is in doubt): more steps would find more of the coins; I(X;H) is not touched."
     ),
+    "network_probe_overfits_at_once": (
+        "The network that reads the label from the layer was at its best by its second epoch and learned its images by "
+        "heart afterwards: it has too few of them, so that I(H;Y) may be understated; see i_hy_bound_bits, the bound "
+        "by later layers. I(X;H) is not touched."
+    ),
     "accuracy_at_chance": (
         "The network's accuracy on evaluation images is not above the share of the most frequent class, beyond its "
         "interval: it has learned nothing that counts, and its place on a curve of accuracy means little."
@@ -68,6 +84,18 @@ EXPLANATIONS: dict[str, str] = {
     "not_finite": "A code length or cross-entropy is infinite or not a number; the decoder or probe has diverged.",
 }
 """What each warning means, in words for documentation and pages."""
+
+
+def common_null_warnings(fitted: Iterable[str]) -> list[str]:
+    """What the warnings of the fit that gave the common L0 mean for a row that is measured against it.
+
+    >>> common_null_warnings(["validation_code_length_rising"]), common_null_warnings(["nan_recovered"])
+    (['common_null_rising'], ['common_null_not_converged'])
+    """
+    rising = {"validation_code_length_rising"}
+    names = set(fitted)
+    found = ["common_null_not_converged"] if names - rising else []
+    return [*found, *(["common_null_rising"] if names & rising else [])]
 
 
 def own_null_much_worse_than_common(

@@ -28,6 +28,7 @@ from ib_analysis.plots.curves import (
     warnings_note,
 )
 from ib_analysis.plots.saved import SavedExperiment
+from ib_analysis.plots.shannon import shannon_note
 from ib_analysis.plots.style import INK, MUTED, WARNED, framed, task_title
 
 __all__ = ["NUISANCE", "draw"]
@@ -193,9 +194,8 @@ def _notes(rows: Sequence[FactorRow], cells: Sequence[InformationRow], h_x_bits:
     margin = 100 * np.nanmax([(row.high - row.low) / 2 / row.true_bits for row in rows])
     colours = "Blue: meaning. Orange: nuisance."
     if h_x_bits is not None:
-        colours += (
-            f" Green: usable information I(X;H), in per cent of H(X) = {_bits(h_x_bits)}; for a float layer that is "
-            "injective on the images, Shannon's I(X;H) is H(X), 100 %, at every epoch."
+        colours += f" Green: usable information I(X;H), in per cent of H(X) = {_bits(h_x_bits)}. " + shannon_note(
+            cells, h_x_bits, " (100 %)"
         )
     seeds = seeds_in_words(cells)
     return [

@@ -27,6 +27,7 @@ from ib_analysis.plots.curves import (
     warnings_note,
 )
 from ib_analysis.plots.saved import SavedExperiment
+from ib_analysis.plots.shannon import draw_truth_about_images, shannon_note
 from ib_analysis.plots.style import (
     INK,
     WARNED,
@@ -82,7 +83,8 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
             if quantity == "i_hy":
                 draw_truth_line(axes, "y", data.h_y_bits, end, f"H(Y) = {data.h_y_bits:.2f} bits")
             elif data.h_x_bits is not None:
-                draw_truth_line(axes, "y", data.h_x_bits, end, f"H(X) = {data.h_x_bits:.1f} bits")
+                own = [row for row in rows if (row.task, row.number_format) == panel]
+                draw_truth_about_images(axes, "y", own, data.h_x_bits, end)
         for line in lines:
             line[0].set_ylabel(_LABELS[quantity])
     if any(real_yet(rows, panel) for panel in panels):
@@ -130,12 +132,8 @@ def _meaning(rows: tuple[InformationRow, ...], h_x_bits: float | None) -> list[s
         "on Shannon's I(X;H). I(H;Y) is a lower bound from a held-out probe."
     ]
     if h_x_bits is None:
-        notes.append("For a float layer that is injective on the images, Shannon's I(X;H) is H(X) at every epoch.")
-        return notes
-    sentence = (
-        "For a float layer that is injective on the images, Shannon's I(X;H) is H(X) at every epoch (dashed line): "
-        "what rises and falls is usable information."
-    )
+        return [*notes, shannon_note(rows, None)]
+    sentence = shannon_note(rows, h_x_bits, " (dashed line)") + " What rises and falls is usable information."
     gaps = [row.i_xh_bits - row.lower_bound_bits for row in rows if row.lower_bound_bits is not None]
     if gaps:
         sentence += f" A true lower bound, H(X) − mean(L), lies {np.mean(gaps):.1f} bits below every point."

@@ -25,6 +25,7 @@ from ib_analysis.plots.curves import (
     warnings_note,
 )
 from ib_analysis.plots.saved import SavedExperiment
+from ib_analysis.plots.shannon import draw_truth_about_images, shannon_note
 from ib_analysis.plots.style import (
     INK,
     LIGHT,
@@ -36,7 +37,6 @@ from ib_analysis.plots.style import (
     task_title,
     warned_handle,
 )
-from ib_analysis.plots.truth_line import draw_truth_line
 
 __all__ = ["draw"]
 
@@ -57,13 +57,8 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         f"{data.name}. Every point is one layer at one epoch of training.",
         [
             "I(X;H) is usable information, mean(L0 − L): what this family of decoders can extract. It is an estimate, "
-            "no bound on Shannon's I(X;H)."
-            + (
-                f" For a float layer that is injective on the images, Shannon's I(X;H) is H(X) = {data.h_x_bits:.1f} "
-                "bits at every epoch (dashed line)."
-                if data.h_x_bits is not None
-                else " For a float layer that is injective on the images, Shannon's I(X;H) is H(X) at every epoch."
-            ),
+            "no bound on Shannon's I(X;H). "
+            + shannon_note(rows, data.h_x_bits, "" if data.h_x_bits is None else " (dashed line)"),
             "I(H;Y): H(Y) less the held-out cross-entropy of a probe, a lower bound. Whiskers: 95 % bootstrap "
             "intervals over held-out images.",
             *codes_notes(rows),
@@ -97,7 +92,8 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
                 _draw_trajectory(axes, i_xh, i_hy, epochs, colours, layer_marker(index))
                 draw_real_yet(axes, i_xh.epochs, i_xh.value, i_hy.value, real[panel])
         if data.h_x_bits is not None:
-            draw_truth_line(axes, "x", data.h_x_bits, x_end, f"H(X) = {data.h_x_bits:.1f} bits")
+            own = [row for row in rows if (row.task, row.number_format) == panel]
+            draw_truth_about_images(axes, "x", own, data.h_x_bits, x_end)
         axes.axhline(data.h_y_bits, color=TRUTH, linestyle=(0, (5, 3)), linewidth=1.1, gid="truth")
         axes.text(
             0.02, data.h_y_bits, f"H(Y) = {data.h_y_bits:.2f} bits", size=8, va="bottom",

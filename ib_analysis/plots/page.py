@@ -16,6 +16,7 @@ from ib_analysis.plots.curves import Curve, layers_of
 from ib_analysis.plots.map_pictures import MapScale
 from ib_analysis.plots.mosaic import displayable, mosaic, png_data_url
 from ib_analysis.plots.saved import Run, SavedExperiment, printable
+from ib_analysis.plots.shannon import shannon_note
 from ib_analysis.plots.style import task_title
 
 __all__ = ["write_samples_page"]
@@ -50,7 +51,7 @@ def write_samples_page(experiment_folder: Path, figures_folder: Path) -> Path:
     page = environment.get_template("samples.html").render(
         experiment=printable(saved.name),
         data_name=saved.data.name,
-        h_x_bits=saved.data.h_x_bits,
+        shannon=shannon_note(saved.information, saved.data.h_x_bits),
         h_y_bits=saved.data.h_y_bits,
         draws=payload["draws"],
         null_source=_NULLS[saved.samples.common_null],

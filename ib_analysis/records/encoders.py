@@ -19,6 +19,7 @@ __all__ = [
     "encoder_identities",
     "encoder_recipe",
     "initial_encoder",
+    "later_layers",
     "layer_shapes",
     "measured_encoder",
     "new_encoder",
@@ -109,6 +110,30 @@ def measured_encoder(experiment: Experiment, run: Run, epoch: int) -> TappedNetw
 def layer_shapes(experiment: Experiment, run: Run) -> dict[str, tuple[int, ...]]:
     """Shapes of one image's activations by layer; no image is loaded."""
     return dict(_layer_shapes(experiment.config.encoder, experiment.config.data, run.task))
+
+
+def later_layers(experiment: Experiment, run: Run) -> dict[str, tuple[str, ...]]:
+    """Measured layer -> the measured layers behind it that are functions of it, through however many others.
+
+    Of what the network hands on from a tap, that is; where codes are measured, only of all that goes on
+    (`CodedTaps.codes`).
+    """
+    determined_by = _determined_by(experiment.config.encoder, experiment.config.data, run.task)
+
+    def before(layer: str) -> list[str]:
+        found = []
+        while layer in determined_by:
+            layer = determined_by[layer]
+            found.append(layer)
+        return found
+
+    layers = experiment.config.layers
+    return {layer: tuple(later for later in layers if layer in before(later)) for layer in layers}
+
+
+@lru_cache(maxsize=8)
+def _determined_by(encoder: EncoderConfig, data: DataConfig, task: Task) -> dict[str, str]:
+    return dict(build_encoder(encoder, task, *image_space(data), seed=0).determined_by)
 
 
 @lru_cache(maxsize=8)

@@ -9,7 +9,7 @@ from ib_analysis.experiment import Experiment, Run, cell_name
 from ib_analysis.records.encoders import encoder_identities
 from ib_analysis.records.images import data_section, images_of
 
-__all__ = ["best_kind", "probe_artifact"]
+__all__ = ["best_kind", "distinct_share", "probe_artifact"]
 
 
 def probe_artifact(experiment: Experiment, run: Run, cell: tuple[int, str]) -> Artifact:
@@ -33,3 +33,10 @@ def best_kind(arrays: dict[str, np.ndarray], name: str) -> str:
     """Which probe of a target is better on the validation slice: ``linear`` or ``network``."""
     linear, network = (float(arrays[f"{name}/{kind}/validation"]) for kind in ("linear", "network"))
     return "network" if network < linear else "linear"
+
+
+def distinct_share(arrays: dict[str, np.ndarray]) -> float | None:
+    """Distinct activations over distinct images; None in records from before they were counted."""
+    if "distinct_images" not in arrays:
+        return None
+    return float(arrays["distinct_activations"]) / float(arrays["distinct_images"])

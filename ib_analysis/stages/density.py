@@ -18,6 +18,7 @@ from ib_analysis.brackets.counted import LARGEST_LAYER_BITS, counted_information
 from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run, cell_name
 from ib_analysis.fits.artifact import fit_artifact
+from ib_analysis.fits.leak_guard import image_guard
 from ib_analysis.quantization import CodedTaps
 from ib_analysis.records.activations import open_activations
 from ib_analysis.records.arrays import save_arrays
@@ -50,10 +51,15 @@ def _density(config: ExperimentConfig, run: Run, cell: tuple[int, str], progress
     def read(group: int) -> Tensor:
         return (activations.read(*cell, group).cpu() - lowest).to(torch.int16)
 
-    groups = groups_of(images_of(experiment), config.activations.group_size)
+    data = images_of(experiment)
     feed = PlaneFeed(
-        read, groups, layout.shape[0], settings.fitting.batch_size, settings.fitting.validation_images
-    )  # fmt: skip
+        read,
+        groups_of(data, config.activations.group_size),
+        layout.shape[0],
+        settings.fitting.batch_size,
+        settings.fitting.validation_images,
+        image_guard(data, "a density of codes"),
+    )
     model = density_artifact(experiment, run, cell)
     network = plane_network(layout.shape, layout.bits, settings.density)
     # What distinguishes models enters the seed, else all would see the same random numbers.

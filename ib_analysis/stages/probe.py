@@ -13,8 +13,10 @@ from ib_analysis.activations import Part
 from ib_analysis.data import ImageData
 from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run
-from ib_analysis.fits.feed import CellFeed
-from ib_analysis.information.features import pool_features
+from ib_analysis.fits.feed import CellFeed, images_in_order
+from ib_analysis.fits.leak_guard import image_guard
+from ib_analysis.information.features import distinct_rows, pool_features
+from ib_analysis.information.guard import Guard
 from ib_analysis.information.noise_probe import probe_noise
 from ib_analysis.information.probe import ProbePair, ProbeSplit, probe_targets
 from ib_analysis.records.arrays import load_arrays, save_arrays
@@ -38,21 +40,21 @@ def _probe(config: ExperimentConfig, run: Run, progress: Progress) -> None:
     experiment = Experiment(config)
     data = images_of(experiment)
     fit = Fit("", run, 0, experiment.cells)
-    feed = feed_for(experiment, fit)
+    feed, guard = feed_for(experiment, fit), image_guard(data, "a probe")
     progress(0, len(experiment.cells), {})
     for done, cell in enumerate(experiment.cells, start=1):
         artifact = probe_artifact(experiment, run, cell)
         if artifact.status() != "complete":
             artifact.begin()
             start = time.perf_counter()
-            arrays = _probe_cell(data, feed, cell, config)
+            arrays = _probe_cell(data, feed, cell, config, guard)
             save_arrays(artifact, arrays, seconds=time.perf_counter() - start)
         bits = data.h_y_bits - _best(load_arrays(artifact), "label").mean()
         progress(done, len(experiment.cells), {"I(H;Y) bits": float(bits)})
 
 
 def _probe_cell(
-    data: ImageData, feed: CellFeed, cell: tuple[int, str], config: ExperimentConfig
+    data: ImageData, feed: CellFeed, cell: tuple[int, str], config: ExperimentConfig, guard: Guard
 ) -> dict[str, np.ndarray]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     parts: tuple[Part, ...] = ("train", "validation", "evaluation")
@@ -66,18 +68,25 @@ def _probe_cell(
     }
     noise = factors.pop("noise", None)
     targets |= {f"factor:{name}": values for name, values in factors.items()}
-    pairs: dict[str, ProbePair] = probe_targets(activations, targets, split, config.probe, seed=cell[0], device=device)
+    pairs: dict[str, ProbePair] = probe_targets(
+        activations, targets, split, config.probe, seed=cell[0], device=device, guard=guard
+    )
     if noise is not None:
         side = math.isqrt(noise.shape[1])
         pairs["factor:noise"] = probe_noise(
-            activations, noise, (side, side), split, config.probe, seed=cell[0], device=device
+            activations, noise, (side, side), split, config.probe, seed=cell[0], device=device, guard=guard
         )
-    arrays: dict[str, np.ndarray] = {}
+    images = images_in_order(data)
+    arrays: dict[str, np.ndarray] = {
+        "distinct_images": np.array(distinct_rows(images)),
+        "distinct_activations": np.array(distinct_rows(activations.numpy())),
+    }
     for name, pair in pairs.items():
         for kind, probe in (("linear", pair.linear), ("network", pair.network)):
             arrays[f"{name}/{kind}"] = probe.cross_entropy_bits
             arrays[f"{name}/{kind}/validation"] = np.array(probe.validation_bits)
             arrays[f"{name}/{kind}/accuracy"] = np.array(probe.accuracy)
+            arrays[f"{name}/{kind}/overfits_at_once"] = np.array(probe.overfits_at_once)
     return arrays
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ib_analysis.activations import Activations, Groups, Part
 from ib_analysis.artifacts import UserError
+from ib_analysis.information.guard import Guard, unguarded
 
 __all__ = ["IMAGE", "ConstantActivations", "ImageItself", "ShuffledActivations", "all_groups", "derangement"]
 
@@ -52,12 +53,13 @@ class ShuffledActivations:
     Arguments:
         source: the activations.
         seed: of the derangement.
+        guard: asked whether a decoder may see the activations of the strangers of the images that it is fitted to.
 
     Raises:
         UserError: a part has only one image.
     """
 
-    def __init__(self, source: Activations, seed: int = 0) -> None:
+    def __init__(self, source: Activations, seed: int = 0, guard: Guard = unguarded) -> None:
         self._source, self.groups = source, source.groups
         self.epochs, self.layers = source.epochs, source.layers
         rng = np.random.default_rng([seed, 0x5EED])
@@ -72,6 +74,8 @@ class ShuffledActivations:
             strangers.append(images.start + derangement(len(images), rng))
         self.stranger = np.concatenate(strangers)
         """Shape (N,): whose activations each image is given."""
+        fitted = len(self.stranger) - len(self.groups.images("evaluation"))
+        guard(torch.from_numpy(self.stranger[:fitted]), "those whose activations are given to others")
         self._held: dict[tuple[int, str], Tensor] = {}
 
     def shape(self, layer: str) -> tuple[int, ...]:
@@ -89,10 +93,11 @@ class ConstantActivations:
 
     Arguments:
         source: the activations.
+        guard: asked before activations of images enter the mean.
     """
 
-    def __init__(self, source: Activations) -> None:
-        self._source, self.groups = source, source.groups
+    def __init__(self, source: Activations, guard: Guard = unguarded) -> None:
+        self._source, self.groups, self._guard = source, source.groups, guard
         self.epochs, self.layers = source.epochs, source.layers
         self._means: dict[tuple[int, str], Tensor] = {}
 
@@ -102,6 +107,8 @@ class ConstantActivations:
     def read(self, epoch: int, layer: str, group: int) -> Tensor:
         if (epoch, layer) not in self._means:
             groups = self.groups.part("train")
+            for index in groups:
+                self._guard(range(*self.groups.bounds[index]), "the mean activation")
             sums = [self._source.read(epoch, layer, index).cpu().double().sum(0) for index in groups]
             mean = torch.stack(sums).sum(0) / self.groups.n_train
             self._means[epoch, layer] = mean.to(self._source.read(epoch, layer, 0).dtype)

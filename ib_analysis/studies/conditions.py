@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ib_analysis.activations import Activations, groups_of
 from ib_analysis.experiment import Experiment, Run
 from ib_analysis.fits.feed import images_in_order
+from ib_analysis.fits.leak_guard import ImageGuard, image_guard
 from ib_analysis.records.activations import open_activations
 from ib_analysis.records.images import images_of
 from ib_analysis.studies.altered import ConstantActivations, ImageItself, ShuffledActivations
@@ -25,12 +26,20 @@ def _image(experiment: Experiment, run: Run) -> Activations:
     return ImageItself(images_in_order(data), data.intensities, groups, experiment.epochs)
 
 
+def _guard(experiment: Experiment) -> ImageGuard:
+    return image_guard(images_of(experiment), "a control")
+
+
 CONDITIONS: dict[str, Callable[[Experiment, Run], Activations]] = {
     "activations": open_activations,
-    "shuffled": lambda experiment, run: ShuffledActivations(open_activations(experiment, run)),
-    "constant": lambda experiment, run: ConstantActivations(open_activations(experiment, run)),
+    "shuffled": lambda experiment, run: ShuffledActivations(
+        open_activations(experiment, run), guard=_guard(experiment)
+    ),
+    "constant": lambda experiment, run: ConstantActivations(open_activations(experiment, run), _guard(experiment)),
     "image": _image,
-    "signs": lambda experiment, run: SignCodes(open_activations(experiment, run), experiment.deepest),
+    "signs": lambda experiment, run: SignCodes(
+        open_activations(experiment, run), experiment.deepest, guard=_guard(experiment)
+    ),
 }
 """name -> what stands in for the run's activations."""
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from ib_analysis.activations import Activations
 from ib_analysis.artifacts import UserError
 from ib_analysis.information.features import Standardisation
+from ib_analysis.information.guard import Guard, unguarded
 from ib_analysis.studies.altered import all_groups
 
 __all__ = ["SignCodes", "check_units", "orthogonal", "sign_layer", "units_of"]
@@ -59,10 +60,11 @@ class SignCodes:
         source: the activations.
         layer: whose features are projected.
         seed: of the projection.
+        guard: asked before features are standardised by images and compared with their median.
     """
 
-    def __init__(self, source: Activations, layer: str, seed: int = 0) -> None:
-        self._source, self._layer, self._seed = source, layer, seed
+    def __init__(self, source: Activations, layer: str, seed: int = 0, guard: Guard = unguarded) -> None:
+        self._source, self._layer, self._seed, self._guard = source, layer, seed, guard
         self.groups, self.epochs = source.groups, source.epochs
         self.features = source.shape(layer)[0]
         self.layers = tuple(sign_layer(layer, units) for units in range(1, self.features + 1))
@@ -81,10 +83,11 @@ class SignCodes:
         if epoch not in self._codes:
             pooled = [h.float().flatten(2).mean(2) if h.ndim == 4 else h for h in self._groups(epoch)]
             features = torch.cat(pooled)
-            training = slice(0, self.groups.n_train)
-            standardised = Standardisation.of(features[training])(features).double().numpy()
+            training = self.groups.images("train")
+            self._guard(training, "those that signs are made by")
+            standardised = Standardisation.of(features[training.start : training.stop])(features).double().numpy()
             projected = standardised @ orthogonal(self.features, self._seed).T
-            self._codes[epoch] = projected > np.median(projected[training], axis=0)
+            self._codes[epoch] = projected > np.median(projected[training.start : training.stop], axis=0)
         return self._codes[epoch]
 
     def _groups(self, epoch: int) -> list[Tensor]:

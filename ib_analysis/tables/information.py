@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from ib_analysis.data import ImageData
 from ib_analysis.experiment import Experiment, Fit, cell_name
 from ib_analysis.information.estimates import bits_per_dim, lower_bound, usable_information
 from ib_analysis.information.intervals import Bootstrap, Interval
+from ib_analysis.information.shannon import holds_all, upper_bound_bits
 from ib_analysis.information.table import InformationRow
 from ib_analysis.information.warnings import (
+    common_null_warnings,
     conditions_clipped,
     information_above_upper_bound,
     join_warnings,
@@ -26,7 +29,8 @@ from ib_analysis.records.decoders import decoder_artifact, readings_of
 from ib_analysis.records.encoders import encoder_identities, layer_shapes
 from ib_analysis.records.images import measured_images
 from ib_analysis.records.numbers import KeptNumbers, numbers_of
-from ib_analysis.records.probes import best_kind, probe_artifact
+from ib_analysis.records.probes import best_kind, distinct_share, probe_artifact
+from ib_analysis.tables.label_columns import label_bound_columns
 from ib_analysis.tables.probe_bits import probe_bits
 from ib_analysis.tables.spike_in_columns import spike_in_columns, spike_in_warnings
 
@@ -71,7 +75,7 @@ def _information_row(
     best = best_kind(probes, "label")
     manifest = decoder_artifact(experiment, fit).record
     estimates = [usable, *([bound] if bound is not None else [])]
-    return InformationRow(
+    row = InformationRow(
         experiment=experiment.config.name,
         task=run.task,
         number_format=run.number_format,
@@ -123,7 +127,12 @@ def _information_row(
         **spike_in_columns(experiment, fit, cell, bootstrap),
         code_bits=None if code is None else code.bits,
         code_is_bottleneck=None if code is None else code.is_bottleneck,
+        **label_bound_columns(experiment, run, cell, code, bootstrap),
+        distinct_activations=distinct_share(probes),
+        stored_bits=kept.bits if code is None else None,
     )
+    held = holds_all(row)
+    return replace(row, upper_bound_bits=upper_bound_bits(row), injective=None if held is None else int(held))
 
 
 def _warnings(
@@ -135,9 +144,7 @@ def _warnings(
     upper_bounds_bits: dict[str, float],
     bootstrap: Bootstrap,
 ) -> str:
-    found = list(fitted)
-    if null.warnings:
-        found.append("common_null_not_converged")
+    found = [*fitted, *common_null_warnings(null.warnings)]
     if not_finite([*estimates, label]):
         found.append("not_finite")
     if own_null is not None and own_null_much_worse_than_common(null.bits, own_null, bootstrap):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ib_analysis.experiment import Experiment, Fit
@@ -15,9 +17,7 @@ from ib_analysis.records.decoders import decoder_artifact, readings_of
 __all__ = ["spike_in_columns", "spike_in_warnings"]
 
 
-def spike_in_columns(
-    experiment: Experiment, fit: Fit, cell: tuple[int, str], bootstrap: Bootstrap
-) -> dict[str, float | None]:
+def spike_in_columns(experiment: Experiment, fit: Fit, cell: tuple[int, str], bootstrap: Bootstrap) -> dict[str, Any]:
     """The fractions of a cell's coins that its decoder finds, by column; empty without spike-ins."""
     count = experiment.config.spike_in
     if not count:
@@ -26,7 +26,7 @@ def spike_in_columns(
     def bits(reading: Reading) -> np.ndarray:
         return load_arrays(code_length_artifact(experiment, fit, reading.name))["bits"]
 
-    columns: dict[str, float | None] = {"spike_in_bits": float(count)}
+    columns: dict[str, Any] = {"spike_in_bits": float(count)}
     for reading in _with_coins(experiment, fit, cell):
         found = recovered_fraction(bits(Reading(cell)), bits(reading), count, bootstrap)
         name = f"{reading.variant}_recovered"

@@ -46,7 +46,7 @@ def test_a_plane_depends_on_the_planes_before_it_alone() -> None:
 
     def by_plane(layer: Tensor) -> list[float]:
         feed = PlaneFeed(lambda group: layer, Groups(1, 0, 0, 1), 3, 1, 1)
-        pairs = [feed._assemble([(0, plane)]) for plane in range(3)]
+        pairs = [feed._assemble([(0, plane)], "") for plane in range(3)]
         return [float(decoder(pair.condition).log_prob(pair.images)) for pair in pairs]
 
     changed = codes.clone()

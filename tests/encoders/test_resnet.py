@@ -45,6 +45,19 @@ def test_macs_agree_with_torchs_own_count(task, bottleneck, shortcut):
     assert 2 * multiply_accumulates(network, (3, 9, 11)) == counter.get_total_flops()
 
 
+@pytest.mark.parametrize("task", ["classification", "autoencoding"])
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_every_tap_but_the_first_is_a_function_of_the_one_that_the_network_names(task, shortcut):
+    network = build(task, (1, 8, 8), depth=14, width=4, shortcut=shortcut).eval()
+    images = torch.randint(256, (2, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        taps = network.taps(images)
+        functions = {"h2": network.trunk.stages[1], "h3": network.trunk.stages[2], "h4": lambda h: h.mean((2, 3))}
+        assert set(network.determined_by) == set(functions)
+        for tap, function in functions.items():
+            assert torch.equal(taps[tap], function(taps[network.determined_by[tap]]))
+
+
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [

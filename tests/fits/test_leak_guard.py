@@ -22,7 +22,7 @@ from ib_analysis.cli import main
 from ib_analysis.data import DataConfig, ImageData, load_data
 from ib_analysis.fits import feed
 from ib_analysis.fits.feed import CellFeed
-from ib_analysis.fits.leak_guard import GuardedData
+from ib_analysis.fits.leak_guard import EvaluationImages, GuardedData
 from ib_analysis.information.certificates_table import CertificateRow
 from ib_analysis.information.table import read_table
 from ib_analysis.records import images as image_records
@@ -55,7 +55,7 @@ def test_the_guard_is_a_set_membership_test(seed: int, n: int, m: int, seen: int
     evaluation, allowed, images = draw(n), draw(m), draw(seen)
     secret = {x.numpy().tobytes() for x in evaluation} - {x.numpy().tobytes() for x in allowed}
     leak = any(x.numpy().tobytes() in secret for x in images)
-    guard = GuardedData(Fixed(images), evaluation, allowed)
+    guard = GuardedData(Fixed(images), EvaluationImages(evaluation, allowed))
     for hand_out in (lambda: [guard.minibatch(rng)], lambda: list(guard.validation())):
         if leak:
             with pytest.raises(UserError, match="Evaluation images leak"):
@@ -68,8 +68,9 @@ def test_one_pixel_more_is_another_image() -> None:
     evaluation = torch.randint(0, 255, (50, 3, 32, 32), dtype=torch.uint8, generator=torch.manual_seed(0))
     near = evaluation.clone()
     near[:, 2, 31, 31] += 1
-    guard = GuardedData(Fixed(near), evaluation, near[:0])
-    assert len(guard) == 50
+    secret = EvaluationImages(evaluation, near[:0])
+    assert len(secret) == 50
+    guard = GuardedData(Fixed(near), secret)
     assert len(guard.minibatch(np.random.default_rng(0))) == 50
     near[7] = evaluation[7]
     with pytest.raises(UserError, match="1 of the 50 images of a training minibatch"):

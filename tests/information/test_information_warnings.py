@@ -7,6 +7,7 @@ from decoders.fitting import warnings as fit_warnings
 from ib_analysis.information.intervals import Interval
 from ib_analysis.information.warnings import (
     EXPLANATIONS,
+    common_null_warnings,
     information_above_upper_bound,
     join_warnings,
     not_finite,
@@ -54,6 +55,14 @@ def test_not_finite(bad):
 @given(st.lists(st.sampled_from(sorted(EXPLANATIONS))))
 def test_names_survive_a_cell_of_the_table(names):
     assert split_warnings(join_warnings(names)) == tuple(sorted(set(names)))
+
+
+def test_warnings_of_the_common_null_tell_a_rise_from_the_rest():
+    assert common_null_warnings([]) == []
+    rising = fit_warnings.VALIDATION_CODE_LENGTH_RISING
+    for name in fit_warnings.EXPLANATIONS:
+        assert common_null_warnings([name]) == ["common_null_rising" if name == rising else "common_null_not_converged"]
+    assert common_null_warnings(fit_warnings.EXPLANATIONS) == ["common_null_not_converged", "common_null_rising"]
 
 
 def test_every_warning_of_a_fit_is_explained():

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.information.features import Components
 from ib_analysis.information.noise_probe import probe_noise
 from ib_analysis.information.probe import ProbeConfig, ProbeSplit, probe_targets
 
@@ -101,7 +102,92 @@ def test_the_kept_weights_are_those_of_the_best_epoch():
     for probe in (pair.linear, pair.network):
         # Validation and evaluation images are alike, so are their cross-entropies at one set of weights.
         assert probe.cross_entropy_bits.mean() == pytest.approx(probe.validation_bits, abs=0.12)
-        assert probe.epoch < 40
+        assert probe.epoch is None or probe.epoch < 40
+
+
+def wide_layer(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A layer (n, 64, 8, 8) that tells a class by 12 of its 4,096 directions, beside 40 of strong nuisance and noise in
+    all of them; labels; and the ideal cross-entropies: given the directions, classes are Gaussians of known means."""
+    classes, told, nuisance, noise = 10, 12, 40, 2.5
+    fixed, rng = np.random.default_rng(1), np.random.default_rng(seed)
+    directions, _ = np.linalg.qr(fixed.normal(size=(4096, told + nuisance)))
+    means = fixed.normal(size=(classes, told))
+    means *= 2.2 / np.linalg.norm(means, axis=1, keepdims=True)
+    label = rng.integers(0, classes, n)
+    inside = np.concatenate([means[label] + 0.5 * rng.normal(size=(n, told)), 3 * rng.normal(size=(n, nuisance))], 1)
+    h = 8 * inside @ directions.T + noise * rng.normal(size=(n, 4096))
+    squares = ((h @ directions[:, :told] / 8)[:, None] - means) ** 2
+    logits = -squares.sum(2) / (2 * (0.5**2 + (noise / 8) ** 2))
+    ideal = np.logaddexp.reduce(logits, 1) - logits[np.arange(n), label]
+    return h.astype(np.float16).reshape(n, 64, 8, 8), label, ideal / math.log(2)
+
+
+def test_a_wide_layer_and_few_images():
+    split = ProbeSplit(1000, 120, 1000)
+    h, label, ideal = wide_layer(split.total, seed=0)
+    truth = math.log2(10) - ideal[split.evaluation].mean()
+    assert truth == pytest.approx(3.04, abs=0.05)
+    found = probe_targets(h, {"label": label}, split)["label"]
+    linear, network = (math.log2(10) - probe.cross_entropy_bits.mean() for probe in (found.linear, found.network))
+    # Probes of the features alone find 2.0 and 1.4 bits.
+    assert 2.2 < linear < truth
+    assert 2.2 < network < truth
+
+
+def test_components_of_a_layer_of_low_rank_are_those_of_the_covariance():
+    rng = np.random.default_rng(10)
+    h = torch.from_numpy(rng.normal(size=(500, 8)) * 2.0 ** np.arange(8) @ rng.normal(size=(8, 300))).float()
+    found = Components.of(h, 20)
+    assert found.directions.shape == (300, 8)  # no direction of rounding noise
+    standardised = found.standardisation(h).double()
+    values, _ = torch.linalg.eigh(torch.cov(standardised.T))
+    assert torch.allclose(found(h).var(0).double(), values.flip(0)[:8], rtol=1e-3)
+    assert torch.allclose(found.directions.T @ found.directions, torch.eye(8), atol=1e-4)
+
+
+def test_a_network_that_learns_its_images_by_heart_at_once_is_named():
+    rng = np.random.default_rng(11)
+    split = ProbeSplit(200, 400, 10)
+    label = rng.integers(0, 2, split.total)
+    weak = rng.normal(size=(split.total, 30)).astype(np.float32)
+    weak[:, 0] += 0.8 * (2 * label - 1)
+    config = ProbeConfig(epochs=20, patience=20, batch_size=8, weight_decay=0.0)
+    assert probe_targets(weak, {"label": label}, split, config)["label"].network.overfits_at_once
+    clear = np.eye(2, dtype=np.float32)[label]
+    for probe in vars(probe_targets(clear, {"label": label}, split, config)["label"]).values():
+        assert not probe.overfits_at_once
+
+
+@pytest.mark.parametrize("features", [20, 800])  # probes of features, of components
+@pytest.mark.parametrize("leak", [5, 70, None])  # a training image, a validation image, only evaluation images
+def test_a_guard_sees_every_image_that_a_probe_is_fitted_to_or_chosen_by(features, leak):
+    split = ProbeSplit(60, 20, 20)
+    seen: set[int] = set()
+
+    def guard(places, where: str) -> None:
+        seen.update(map(int, places))
+        if leak in seen:
+            raise UserError(where)
+
+    h = np.random.default_rng(12).normal(size=(split.total, features)).astype(np.float32)
+    label = np.arange(split.total) % 2
+    if leak is None:
+        probe_targets(h, {"label": label}, split, CONFIG, guard=guard)
+        assert seen == set(range(80))
+    else:
+        with pytest.raises(UserError):
+            probe_targets(h, {"label": label}, split, CONFIG, guard=guard)
+
+
+def test_a_guard_sees_every_image_that_a_noise_probe_is_fitted_to_or_chosen_by():
+    seen: set[int] = set()
+
+    def guard(places, where: str) -> None:
+        seen.update(map(int, places))
+
+    noise = noise_of(2)
+    probe_noise(noise.reshape(-1, 1, *SIZE).astype(np.float32), noise, SIZE, SPLIT, ProbeConfig(epochs=1), guard=guard)
+    assert seen == set(range(SPLIT.n_training + SPLIT.n_validation))
 
 
 def test_seed_decides():

@@ -87,6 +87,7 @@ def _write_information(
                             condition="standardised", seconds=12.5,
                             warnings=STILL_FALLING if warned(task, epoch, layer) else "",
                             encoder_sha256="a" * 64, decoder_sha256="b" * 64,
+                            distinct_activations=1.0,
                         )
                     )  # fmt: skip
     write_table(folder / "information.csv", InformationRow, rows)

@@ -13,6 +13,7 @@ from ib_analysis.information.intervals import Bootstrap, paired_bootstrap_interv
 from ib_analysis.information.table import read_table, write_table
 from ib_analysis.information.tolerance import tolerance_bits
 from ib_analysis.information.warnings import (
+    common_null_warnings,
     information_above_upper_bound,
     join_warnings,
     not_finite,
@@ -75,10 +76,10 @@ def _bits(calibration: Calibration, fit: SourceFit, what: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Null:
-    """L0 of a source: bits of each evaluation image, shape (N,), and whether the fit had converged."""
+    """L0 of a source: bits of each evaluation image, shape (N,), and what its fit warns of."""
 
     bits: np.ndarray
-    converged: bool
+    warnings: tuple[str, ...]
 
 
 def _common_null(calibration: Calibration, fit: SourceFit) -> _Null:
@@ -86,7 +87,7 @@ def _common_null(calibration: Calibration, fit: SourceFit) -> _Null:
     candidates = [other for other in calibration.fits if other.source == fit.source]
     best = min(candidates, key=lambda other: float(_bits(calibration, other, NULL_VALIDATION).mean()))
     record = calibration.decoder_artifact(best).record
-    return _Null(_bits(calibration, best, NULL), not record["null_warnings"])
+    return _Null(_bits(calibration, best, NULL), tuple(record["null_warnings"]))
 
 
 def _row(calibration: Calibration, fit: SourceFit, cell: Cell, common_null: _Null) -> CalibrationRow:
@@ -103,9 +104,7 @@ def _row(calibration: Calibration, fit: SourceFit, cell: Cell, common_null: _Nul
         np.stack([null - lengths - density, lengths - (h_x - density), null - h_x]), bootstrap
     )
     record, shape = calibration.decoder_artifact(fit).record, calibration.outputs(source).shape(kind)
-    found = list(record["cell_warnings"][name_of(cell)])
-    if not common_null.converged:
-        found.append("common_null_not_converged")
+    found = [*record["cell_warnings"][name_of(cell)], *common_null_warnings(common_null.warnings)]
     if not_finite([usable, bound]):
         found.append("not_finite")
     if own_null_much_worse_than_common(null, own_null, bootstrap):

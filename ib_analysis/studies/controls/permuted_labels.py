@@ -11,7 +11,9 @@ from torch import Tensor
 from ib_analysis.activations import Part
 from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit
+from ib_analysis.fits.leak_guard import image_guard
 from ib_analysis.information.features import pool_features
+from ib_analysis.information.guard import Guard, unguarded
 from ib_analysis.information.probe import ProbeConfig, ProbeSplit, probe_targets
 from ib_analysis.records.arrays import load_arrays, save_arrays
 from ib_analysis.records.decoders import feed_for
@@ -38,20 +40,26 @@ def permuted(labels: np.ndarray, split: ProbeSplit, seed: int) -> np.ndarray:
 
 
 def probe_permuted(
-    activations: Tensor, labels: np.ndarray, split: ProbeSplit, config: ProbeConfig, seed: int
+    activations: Tensor,
+    labels: np.ndarray,
+    split: ProbeSplit,
+    config: ProbeConfig,
+    seed: int,
+    guard: Guard = unguarded,
 ) -> np.ndarray:
     """-log2 q(y | h) of the evaluation images' true labels, by the better probe fitted on permuted ones.
 
     Arguments:
         activations: shape (N, C, h, w) or (N, C), in the order of `ProbeSplit`.
         labels: shape (N,), the true labels.
+        guard: asked with the places of images before each of them is used in a fit.
 
     Returns:
         shape (n_evaluation,), bits.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     targets = {"label": permuted(labels, split, seed)}
-    return probe_targets(activations, targets, split, config, seed=seed, device=device)[
+    return probe_targets(activations, targets, split, config, seed=seed, device=device, guard=guard)[
         "label"
     ].better.cross_entropy_bits
 
@@ -67,6 +75,7 @@ def _probe(config: ExperimentConfig, settings: ControlsConfig, progress: Progres
     experiment = Experiment(config)
     controls = Controls(experiment, settings)
     data = images_of(experiment)
+    guard = image_guard(data, "a control")
     feed = feed_for(experiment, Fit("", controls.run, 0, experiment.cells))
     split = ProbeSplit(len(data.fitting), len(data.validation), len(data.evaluation))
     labels = np.concatenate([data.decoder.labels, data.evaluation.labels])
@@ -79,6 +88,7 @@ def _probe(config: ExperimentConfig, settings: ControlsConfig, progress: Progres
             artifact.begin()
             cell = (controls.epoch, layer)
             activations = torch.cat([feed.activations(part, cell, pool) for part in parts])
-            save_arrays(artifact, {"bits": probe_permuted(activations, labels, split, config.probe, controls.epoch)})
-        bits = data.h_y_bits - float(load_arrays(artifact)["bits"].mean())
-        progress(done, len(controls.layers), {"I(H;Y) bits": bits})
+            bits = probe_permuted(activations, labels, split, config.probe, controls.epoch, guard)
+            save_arrays(artifact, {"bits": bits})
+        found = data.h_y_bits - float(load_arrays(artifact)["bits"].mean())
+        progress(done, len(controls.layers), {"I(H;Y) bits": found})

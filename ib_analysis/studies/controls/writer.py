@@ -15,6 +15,8 @@ from ib_analysis.studies.controls.row import ControlRow
 
 __all__ = ["Writer", "of_the_fit"]
 
+_ABOUT_COMMON_NULL = ("common_null_not_converged", "common_null_rising")
+
 
 class Writer:
     """Makes the rows of one control.
@@ -33,7 +35,7 @@ class Writer:
         self.common_null = self.results.null_code_lengths()
         self.h_x_bits = controls.h_x_bits
         known = {name for row in self.results.information for name in split_warnings(row.warnings)}
-        self.null_warnings = [name for name in ("common_null_not_converged",) if name in known]
+        self.null_warnings = [name for name in _ABOUT_COMMON_NULL if name in known]
         self.fit = controls.fits.get(name)
 
     def bits(self, what: str) -> np.ndarray:
@@ -92,5 +94,5 @@ class Writer:
 
 def of_the_fit(names: list[str]) -> list[str]:
     """Warnings that also touch a difference of code lengths, which contains no L0."""
-    about_l0 = ("common_null_not_converged", "own_null_much_worse_than_common", "information_above_upper_bound")
+    about_l0 = (*_ABOUT_COMMON_NULL, "own_null_much_worse_than_common", "information_above_upper_bound")
     return [name for name in names if name not in about_l0]

@@ -12,7 +12,7 @@ from fitting_toys import CELLS, IndependentPixels, Memory, ToyData, parameters_o
 from decoders.fitting.fit import FittingConfig, Minibatch, code_lengths_bits, fit
 from decoders.fitting.gradients import draw_step
 from decoders.fitting.schedule import learning_rate
-from decoders.fitting.warnings import NAN_RECOVERED, TRAINING_TOO_SHORT_TO_TELL
+from decoders.fitting.warnings import NAN_RECOVERED, TRAINING_TOO_SHORT_TO_TELL, VALIDATION_CODE_LENGTH_RISING
 
 LONG = FittingConfig(
     steps=400,
@@ -128,6 +128,23 @@ def test_patience_ends_the_fit():
     result = fit(IndependentPixels(CELLS), ToyData(CELLS, batch_size=6, n_training=12), config, seed=1)
     assert result.early_stopped
     assert result.steps_done == result.best_step + 20 < 1000
+
+
+@pytest.mark.parametrize("patience", [0, 12])
+@pytest.mark.parametrize(("cells", "n_training"), [(CELLS, 6), ((), 2)])
+def test_a_fit_that_learns_its_images_by_heart_is_named(cells, n_training, patience):
+    config = dataclasses.replace(SHORT, steps=200, averaging=0.9, patience=patience)
+    few = fit(IndependentPixels(cells), ToyData(cells, batch_size=2, n_training=n_training), config, seed=1)
+    curve = [point.validation_bits for point in few.curve]
+    assert curve[-1] > min(curve) + 0.5  # overfitting, or there would be nothing to name
+    assert few.early_stopped is bool(patience)
+    assert VALIDATION_CODE_LENGTH_RISING in few.warnings
+    assert all(VALIDATION_CODE_LENGTH_RISING in named for named in few.cell_warnings.values())
+    if not cells:
+        assert VALIDATION_CODE_LENGTH_RISING in few.null_warnings
+    enough = fit(IndependentPixels(cells), ToyData(cells, batch_size=6), config, seed=1)
+    for named in (enough.warnings, enough.null_warnings, *enough.cell_warnings.values()):
+        assert VALIDATION_CODE_LENGTH_RISING not in named
 
 
 def test_initialise_once_at_the_start_unless_told_otherwise():
