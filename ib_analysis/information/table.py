@@ -123,8 +123,8 @@ class InformationRow(CellColumns):
     probe_warnings: str = ""
     """Names of warnings about the probes of the label, joined by semicolons: they touch i_hy_* alone."""
     upper_bound_bits: float | None = None
-    """Upper bound on I(X;H) without a fit to the layer: the lowest of units x bits (those that are stored, or of a code)
-    and H(X), or mean(L0) where H(X) is not known."""
+    """Upper bound on I(X;H) without a fit to the layer: the lowest of units x bits (as stored, or of a code) and
+    H(X), or mean(L0) where H(X) is not known."""
     distinct_activations: float | None = None
     """Distinct activations among decoder and evaluation images, as a share of the distinct images; where a layer was
     pooled before it was probed, of the pooled ones."""

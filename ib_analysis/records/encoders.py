@@ -127,13 +127,13 @@ def later_layers(experiment: Experiment, run: Run) -> dict[str, tuple[str, ...]]
             found.append(layer)
         return found
 
-    layers = experiment.config.layers
+    layers = experiment.layers
     return {layer: tuple(later for later in layers if layer in before(later)) for layer in layers}
 
 
 @lru_cache(maxsize=8)
 def _determined_by(encoder: EncoderConfig, data: DataConfig, task: Task) -> dict[str, str]:
-    return dict(build_encoder(encoder, task, *image_space(data), seed=0).determined_by)
+    return dict(build_encoder(encoder, task, *image_space(data, recheck=False), seed=0).determined_by)
 
 
 @lru_cache(maxsize=8)
