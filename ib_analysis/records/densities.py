@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from ib_analysis.artifacts import Artifact
 from ib_analysis.experiment import Experiment, Run, cell_name
+from ib_analysis.records.cells import cell_recipe
 from ib_analysis.records.codes import codes_of
-from ib_analysis.records.encoders import encoder_identities, layer_shapes
-from ib_analysis.records.images import data_section, images_of
+from ib_analysis.records.encoders import layer_shapes
 
 __all__ = ["CodedCell", "bracket_epochs", "coded_cell", "coded_cells", "density_artifact"]
 
@@ -71,16 +71,6 @@ def coded_cell(experiment: Experiment, run: Run, cell: tuple[int, str], bits: in
 def density_artifact(experiment: Experiment, run: Run, cell: tuple[int, str]) -> Artifact:
     """The record of a fitted density model."""
     settings = experiment.config.brackets
-    config = {
-        "density": settings.density,
-        "fitting": settings.fitting,
-        "cell": cell_name(*cell),
-        "group_size": experiment.config.activations.group_size,
-        "data": data_section(experiment),
-    }
-    inputs = {
-        "data": images_of(experiment).sha256,
-        "encoder": encoder_identities(experiment, run)[cell[0]],
-    }
+    config, inputs = cell_recipe(experiment, run, cell, density=settings.density, fitting=settings.fitting)
     path = experiment.folder / "code_densities" / run.key / cell_name(*cell).replace("/", "_") / "density.pt"
     return Artifact(path, "code_density", config, inputs, run.encoder_seed, algorithm="decoder")

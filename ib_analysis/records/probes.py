@@ -6,8 +6,7 @@ import numpy as np
 
 from ib_analysis.artifacts import Artifact
 from ib_analysis.experiment import Experiment, Run, cell_name
-from ib_analysis.records.encoders import encoder_identities
-from ib_analysis.records.images import data_section, images_of
+from ib_analysis.records.cells import cell_recipe
 
 __all__ = ["best_kind", "distinct_share", "probe_artifact"]
 
@@ -15,17 +14,7 @@ __all__ = ["best_kind", "distinct_share", "probe_artifact"]
 def probe_artifact(experiment: Experiment, run: Run, cell: tuple[int, str]) -> Artifact:
     """The probes of one cell: labels, and factors where they are known."""
     path = experiment.folder / "probes" / run.key / f"{cell_name(*cell).replace('/', '_')}.npz"
-    config = {
-        **experiment.section("probe"),
-        "cell": cell_name(*cell),
-        "group_size": experiment.config.activations.group_size,
-        **experiment.storage,
-        "data": data_section(experiment),
-    }
-    inputs = {
-        "data": images_of(experiment).sha256,
-        "encoder": encoder_identities(experiment, run)[cell[0]],
-    }
+    config, inputs = cell_recipe(experiment, run, cell, **experiment.section("probe"), **experiment.storage)
     return Artifact(path, "probes", config, inputs, run.encoder_seed)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import Artifact, UserError, plain, sha256_of_file, sha256_of_plain
 from ib_analysis.experiment import Experiment, Run, cell_name
-from ib_analysis.records.encoders import encoder_identities, layer_shapes
-from ib_analysis.records.images import data_section, images_of
+from ib_analysis.records.cells import cell_recipe
+from ib_analysis.records.encoders import layer_shapes
+from ib_analysis.records.images import images_of
 from ib_analysis.records.probes import probe_artifact
 from ib_analysis.studies.altered import IMAGE
 from ib_analysis.studies.controls.config import ControlsConfig
@@ -70,17 +71,8 @@ class Controls:
     def permuted_artifact(self, layer: str) -> Artifact:
         """Cross-entropies of probes of one layer that were fitted on permuted labels."""
         experiment = self.experiment
-        config = {
-            **experiment.section("probe"),
-            "cell": cell_name(self.epoch, layer),
-            "group_size": experiment.config.activations.group_size,
-            **experiment.storage,
-            "data": data_section(experiment),
-        }
-        inputs = {
-            "data": images_of(experiment).sha256,
-            "encoder": encoder_identities(experiment, self.run)[self.epoch],
-        }
+        own = {**experiment.section("probe"), **experiment.storage}
+        config, inputs = cell_recipe(experiment, self.run, (self.epoch, layer), **own)
         path = self.folder / "permuted_labels" / self.run.key / f"epoch_{self.epoch:04d}_{layer}.npz"
         return Artifact(path, "permuted_labels", config, inputs, self.run.encoder_seed, algorithm="probes")
 
