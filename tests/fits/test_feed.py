@@ -111,12 +111,14 @@ def test_without_cells_there_are_only_images() -> None:
     assert all(minibatch.condition is None for minibatch in feed.validation())
 
 
-def spiked_feed(groups: Groups, scales: dict[str, float] | None = None) -> tuple[CellFeed, SpikeIns]:
-    """Images of one pixel row, whose coins are the bits of the image's index; h4 has no room for mixing."""
+def spiked_feed(
+    groups: Groups, scales: dict[str, float] | None = None, size: tuple[int, int] = (1, 1)
+) -> tuple[CellFeed, SpikeIns]:
+    """Images whose pixels are all the image's index (of one pixel, though coins would need more), whose coins are the bits of the image's index; h4 has no room for mixing."""
     coins = (np.arange(groups.n_images)[:, None] >> np.arange(2)) & 1
     mixings = {"h3": mixing_for((2, 2, 2), (2, 4), (0, 3), "local", seed=0), "h4": None}
     spike_ins = SpikeIns(coins.astype(np.uint8), (0, 3), (2, 4), mixings, dict(scales or {}))
-    images = np.arange(groups.n_images, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    images = np.tile(np.arange(groups.n_images, dtype=np.uint8).reshape(-1, 1, 1, 1), (1, 1, *size))
     return CellFeed(images, groups, Telling(groups), CELLS, 8, 20, spike_ins), spike_ins
 
 
@@ -166,7 +168,7 @@ def test_coins_are_mixed_into_float32_without_rounding_it_to_float16() -> None:
 
 def test_scales_are_those_of_the_activations_and_mixed_statistics_allow_for_the_coins() -> None:
     groups = Groups(64, 4, 8, 4)
-    feed, _ = spiked_feed(groups)
+    feed, _ = spiked_feed(groups, size=(2, 4))
     statistics = feed.channel_statistics()
     mixed = feed.calibrate_spike_ins(statistics)
     assert set(mixed) == {f"epoch_{epoch:04d}/h3_spike_in_mixed" for epoch in (0, 5, 10)}
