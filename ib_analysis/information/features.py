@@ -65,7 +65,11 @@ def distinct_rows(values: np.ndarray) -> int:
     >>> distinct_rows(np.array([[0.0, 1.0], [-0.0, 1.0], [0.0, 2.0]], dtype=np.float16))
     2
     """
-    return len({hashlib.blake2b((row + values.dtype.type(0)).tobytes(), digest_size=16).digest() for row in values})
+    found: set[bytes] = set()
+    for start in range(0, len(values), BLOCK):
+        block = values[start : start + BLOCK] + values.dtype.type(0)
+        found.update(hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in block)
+    return len(found)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,8 @@ def test_without_cells_there_are_only_images() -> None:
 def spiked_feed(
     groups: Groups, scales: dict[str, float] | None = None, size: tuple[int, int] = (1, 1)
 ) -> tuple[CellFeed, SpikeIns]:
-    """Images whose pixels are all the image's index (of one pixel, though coins would need more), whose coins are the bits of the image's index; h4 has no room for mixing."""
+    """Images whose pixels are all the image's index (of one pixel, though coins would need more). The coins are the
+    bits of the index; h4 has no room for mixing."""
     coins = (np.arange(groups.n_images)[:, None] >> np.arange(2)) & 1
     mixings = {"h3": mixing_for((2, 2, 2), (2, 4), (0, 3), "local", seed=0), "h4": None}
     spike_ins = SpikeIns(coins.astype(np.uint8), (0, 3), (2, 4), mixings, dict(scales or {}))
