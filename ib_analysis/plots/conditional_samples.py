@@ -112,7 +112,6 @@ def _figure(
     names = saved.data.class_names
     labels = [names[saved.samples.labels[image]] if names else "" for image in images]
     shortened = [label if len(label) <= 14 else label[:13] + "…" for label in labels]
-    shortened = [label.replace("$", r"\$") for label in shortened]  # a class's name is no formula
     grid = PictureGrid(columns, captions, shortened)
     notes = [_MEANING, *_seeds_note(saved, run), *warnings_note(rows, "Grey headings")]
     figure, body = framed(title, subtitle, notes, body_inches=grid.height_inches)
