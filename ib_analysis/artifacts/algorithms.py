@@ -16,6 +16,7 @@ ALGORITHMS: dict[str, int] = {
     # Training, forward passes, and what is read from the weights.
     "encoder": 1,
     "activations": 1,
+    "numbers": 1,
     "codes": 1,
     "integers": 1,
     "probes": 2,  # better regularised, and reduced features of wide layers

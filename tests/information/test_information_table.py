@@ -55,7 +55,7 @@ decoder decoder_steps condition seconds warnings encoder_sha256 decoder_sha256
 spike_in_bits spike_in_recovered spike_in_recovered_low spike_in_recovered_high
 spike_in_mixed_recovered spike_in_mixed_recovered_low spike_in_mixed_recovered_high code_bits code_is_bottleneck
 i_hy_bound_bits i_hy_bound_bits_low i_hy_bound_bits_high i_hy_bound_layer probe_warnings
-upper_bound_bits distinct_activations injective
+upper_bound_bits distinct_activations injective stored_bits
 """
 
 

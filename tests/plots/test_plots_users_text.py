@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from saved_experiments import MakeExperiment, write_mean_maps
 
-from ib_analysis.plots import draw, draw_all, write_samples_page
+from ib_analysis.plots import draw_all, style, write_samples_page
 from ib_analysis.plots.style import drawing_style, save
 
 NAMES = ["$1_to_$5", "_caf\udce9\x01\n&--<b>", r"\$_x$ %", r"\frac{1}", "50 % <b>&", "US$ and $EUR_"]
@@ -47,7 +47,7 @@ def test_every_figure_shows_them_as_they_are(
         told[name] = {text.get_text() for text in texts}
         return save(figure, folder, name) if name == sampled else []
 
-    monkeypatch.setattr(draw, "save", laid_out)
+    monkeypatch.setattr(style, "save", laid_out)
     draw_all(with_names(make_experiment), tmp_path / "figures")
     for name in ("information_plane", "information_by_epoch", "phases", "information_maps_classification"):
         assert any("$10_to_$50 \\% <b>&" in text for text in told[name]), name
