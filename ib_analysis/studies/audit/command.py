@@ -47,9 +47,9 @@ def run(experiment: Experiment, settings: AuditConfig) -> None:
 def _draw(experiment: Experiment, table: Path, hysteresis: Path | None) -> list[Path]:
     def drawn() -> list[Path]:
         from ib_analysis.plots.style import save_all  # matplotlib is slow to import
-        from ib_analysis.studies.audit import figure
+        from ib_analysis.studies.audit.figure import draw
 
-        return save_all(figure.draw(table, hysteresis), experiment.figures)
+        return save_all(draw(table, hysteresis), experiment.figures)
 
     sources = [path for path in (table, hysteresis) if path is not None]
     return draw_unless_drawn(experiment.figures, "audit", sources, drawn)

@@ -53,8 +53,8 @@ def run(experiment: Experiment, settings: BudgetConfig) -> None:
 def _draw(experiment: Experiment, table: Path) -> list[Path]:
     def drawn() -> list[Path]:
         from ib_analysis.plots.style import save_all  # matplotlib is slow to import
-        from ib_analysis.studies.budget import figure
+        from ib_analysis.studies.budget.figure import draw
 
-        return save_all(figure.draw(table), experiment.figures)
+        return save_all(draw(table), experiment.figures)
 
     return draw_unless_drawn(experiment.figures, "budget", [table], drawn)

@@ -47,8 +47,8 @@ def calibrate(config: CalibrationConfig) -> None:
 def _draw(calibration: Calibration) -> list[Path]:
     def drawn() -> list[Path]:
         from ib_analysis.plots.style import save_all  # matplotlib is slow to import
-        from ib_analysis.studies.calibration import figure
+        from ib_analysis.studies.calibration.figure import draw
 
-        return save_all(figure.draw(calibration.table), calibration.figures)
+        return save_all(draw(calibration.table), calibration.figures)
 
     return draw_unless_drawn(calibration.figures, "calibration", [calibration.table], drawn)

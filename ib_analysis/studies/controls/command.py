@@ -97,8 +97,8 @@ def _draw(experiment: Experiment) -> list[Path]:
 
     def drawn() -> list[Path]:
         from ib_analysis.plots.style import save_all  # matplotlib is slow to import
-        from ib_analysis.studies.controls import figure
+        from ib_analysis.studies.controls.figure import draw
 
-        return save_all(figure.draw(table), experiment.figures)
+        return save_all(draw(table), experiment.figures)
 
     return draw_unless_drawn(experiment.figures, "controls", [table], drawn)

@@ -56,9 +56,10 @@ def run(experiment: Experiment, settings: CostQualityConfig) -> None:
 def _draw(study: CostQuality) -> list[Path]:
     def drawn() -> list[Path]:
         from ib_analysis.plots.style import save_all  # matplotlib is slow to import
-        from ib_analysis.studies.cost_quality import figure, generalization_gap
+        from ib_analysis.studies.cost_quality.figure import draw
+        from ib_analysis.studies.cost_quality.generalization_gap import draw as draw_gaps
 
-        figures = (named for module in (figure, generalization_gap) for named in module.draw(study.folder))
+        figures = (named for drawing in (draw, draw_gaps) for named in drawing(study.folder))
         return save_all(figures, study.experiment.figures)
 
     sources = [study.folder / name for name in ("cost_quality.csv", "cost_quality_points.csv", "dominance.csv")]
