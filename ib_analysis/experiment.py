@@ -1,28 +1,27 @@
-"""One experiment: its config, composed of the packages' own, and the names and places of everything it makes."""
+"""One experiment: the names and places of everything that it makes."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 
-from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
-from decoders.fitting.certificate import check_judgeable
-from decoders.fitting.fit import FittingConfig
-from ib_analysis.activations import Storage, dataset_name
-from ib_analysis.artifacts import UserError, settings_of
-from ib_analysis.brackets import BracketsConfig
-from ib_analysis.data import DataConfig, image_space
-from ib_analysis.encoders import EncoderConfig, tap_names
-from ib_analysis.information.probe import ProbeConfig
-from ib_analysis.quantization import QuantizationConfig, number_format
-from ib_analysis.spike_ins import SpikeInConfig
-from ib_analysis.spike_ins import check as check_spike_in
-from ib_analysis.training import TrainingConfig, checkpoint_epochs
+from ib_analysis.activations import dataset_name
+from ib_analysis.artifacts import settings_of
+from ib_analysis.experiment_config import (
+    ActivationsConfig,
+    EstimationConfig,
+    ExperimentConfig,
+    SamplingConfig,
+    Task,
+    check,
+    taps_of,
+)
+from ib_analysis.training import checkpoint_epochs
 
 __all__ = [
     "ActivationsConfig",
@@ -33,140 +32,8 @@ __all__ = [
     "Run",
     "SamplingConfig",
     "Task",
+    "cell_name",
 ]
-
-Task = Literal["classification", "autoencoding"]
-
-
-@dataclass(frozen=True)
-class ActivationsConfig:
-    """Where decoders and probes get activations from."""
-
-    mode: Literal["dump", "recompute"] = "dump"
-    """`dump` keeps them on disk (16 bits each, compressed); `recompute` makes them again from the checkpoint whenever
-    they are needed, with the same numbers: the choice where a dump would take tens of gigabytes."""
-    group_size: int = 16
-    """Images that are always evaluated together, kept as one chunk and drawn together for a minibatch, so that dump
-    and recompute agree bit for bit."""
-    storage: Storage = "auto"
-    """Numbers that activations are kept in and handed on as. `auto`: float16 as it is where that loses nothing of note
-    (rounding below 1/32 of each channel's standard deviation, less than 1 value in 1000 flushed to zero, whole numbers
-    exact), else each channel shifted and scaled into float16, else float32. `float16`: as it is, whatever it loses.
-    `float32`: twice the space. What loses even so has the warning activations_lose_precision."""
-
-    def __post_init__(self) -> None:
-        if self.storage not in get_args(Storage):
-            raise UserError(f"activations.storage is {self.storage!r}; choose from {', '.join(get_args(Storage))}.")
-
-
-@dataclass(frozen=True)
-class EstimationConfig:
-    """How code lengths become estimates with intervals."""
-
-    confidence: float = 0.95
-    """Level of the bootstrap intervals."""
-    resamples: int = 2000
-    """Bootstrap resamples of the evaluation images per interval."""
-    null_from: str | None = None
-    """Another finished experiment on the same data whose common null code lengths may serve as L0; the better one on
-    the validation slice is taken."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.confidence < 1:
-            raise UserError(f"estimation.confidence is {self.confidence}; choose a level between 0 and 1.")
-        if self.resamples < 1:
-            raise UserError(f"estimation.resamples is {self.resamples}; it must be at least 1.")
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """What is drawn from the conditional distributions."""
-
-    images: int = 6
-    """Evaluation images whose activations are sampled from."""
-    draws: int = 4
-    """Samples per image and cell. Draw k of image i uses the same random numbers in every cell, so that what changes
-    from cell to cell is the layer's knowledge alone."""
-    batch_size: int = 512
-    """Images sampled at once."""
-
-    def __post_init__(self) -> None:
-        for name in ("images", "draws", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UserError(f"sampling.{name} is {getattr(self, name)}; it must be at least 1.")
-
-
-@dataclass(frozen=True)
-class ExperimentConfig:
-    """An experiment: data, networks, what is measured and how. Any field can be set by --field value."""
-
-    name: str = "default"
-    """Folder of this experiment under the checkpoints and figures folders."""
-    tasks: tuple[Task, ...] = ("classification", "autoencoding")
-    """What the encoders are trained for."""
-    number_formats: tuple[str, ...] = ("float32",)
-    """Arithmetic of the encoders, each trained from the same weights on: float32, bfloat16 (trained in float32, costed
-    at 16 bits), or AQT integers such as w8a8, w4a4, w2a2 and w4a4_ends8 (bits of weights and activations; ends8: 8 bits
-    in the first and the last layer)."""
-    quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
-    """Details of the quantized ones among the number formats."""
-    layers: tuple[str, ...] = ()
-    """Taps that are measured, by the names that the network gives them; empty: all that it has. Of `resnet`: h1, h2 and
-    h3, the ends of the three stages, and h4, the pooled features."""
-    encoder_seeds: tuple[int, ...] = (0,)
-    """One encoder per task and seed."""
-    decoder_seeds: tuple[int, ...] = (0,)
-    """Every decoder is fitted once per seed."""
-    sharing: Literal["shared", "dedicated"] = "shared"
-    """`shared`: one decoder for all layers and epochs of a run; `dedicated`: one per cell and one unconditional (the
-    protocol of Darlow & Storkey 2020)."""
-    unconditional_fit: bool = False
-    """Whether an unconditional decoder is fitted beside shared ones and may serve as L0: it gives all its steps to what
-    they learn in a share of theirs, and costs one more fit. `dedicated` always has one."""
-    start_from: str | None = None
-    """Another finished experiment whose decoders (of the same name and shape) the fits start from."""
-    data: DataConfig = field(default_factory=DataConfig)
-    """Images and their splits."""
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    """The network that is studied."""
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    """How encoders are trained."""
-    activations: ActivationsConfig = field(default_factory=ActivationsConfig)
-    """Dump or recompute."""
-    decoder: Architecture = field(default_factory=Architecture)
-    """Size and output distribution of the PixelCNN++ decoders."""
-    fitting: FittingConfig = field(default_factory=FittingConfig)
-    """How decoders are fitted."""
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    """Probes for I(H;Y) and for the factors."""
-    estimation: EstimationConfig = field(default_factory=EstimationConfig)
-    """Intervals and the common null."""
-    brackets: BracketsConfig = field(default_factory=BracketsConfig)
-    """Upper ends of the information in layers that are made of codes; of use for quantized number formats only."""
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    """Conditional samples."""
-    spike_in: int = 0
-    """Pixels (at most a quarter) of the decoder's and the evaluation's images that are overwritten with fair coins,
-    which the encoder never sees, to measure how many of these known bits decoders find. 0: none."""
-    spike_in_options: SpikeInConfig = field(default_factory=SpikeInConfig)
-    """How coins are shown, and mixed into activations."""
-    workers: int = 0
-    """Processes that work side by side; 0: one per core without a GPU, one with a GPU. Does not change numbers."""
-    engine: Literal["local", "ray"] = "local"
-    """What the processes run on: `local`, this machine; `ray`, a Ray cluster whose nodes all see this folder (or a
-    Ray of this machine), on which `workers` is the most that run at once (0: as many as there is room for) and share
-    its GPUs. Does not change numbers."""
-    ray_address: str | None = None
-    """With `engine: ray`: `auto` or host:port of a running cluster; empty: RAY_ADDRESS where that is set, else a Ray
-    of this machine is started for the run."""
-    threads: int = 1
-    """Threads of each process. At small sizes two processes of one thread beat one of two. On a CPU another number sums
-    in another order: numbers differ by rounding and what training makes of it. Manifests record it, and going on with
-    another number is said."""
-    checkpoints: str = "checkpoints"
-    """Folder for everything that is computed."""
-    figures: str = "figures"
-    """Folder for figures and pages."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +84,7 @@ class Experiment:
     """
 
     def __init__(self, config: ExperimentConfig) -> None:
-        _check(config)
+        check(config)
         self.config = config
         self.folder = Path(config.checkpoints) / config.name
         self.figures = Path(config.figures) / config.name
@@ -250,7 +117,7 @@ class Experiment:
     @cached_property
     def _taps(self) -> tuple[str, ...]:
         """All taps of the network, from input to output; every task has the same."""
-        return _taps_of(self.config)
+        return taps_of(self.config)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -308,91 +175,3 @@ class Experiment:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-
-
-def _check(config: ExperimentConfig) -> None:
-    if not config.name or any(character in config.name for character in "/\\\0") or config.name.startswith("."):
-        raise UserError(f"name is {config.name!r}; it names a folder: use letters, digits, '-' and '_'.")
-    for field_name in ("tasks", "number_formats", "layers", "encoder_seeds", "decoder_seeds"):
-        values = getattr(config, field_name)
-        if (not values and field_name != "layers") or len(set(values)) != len(values):
-            raise UserError(f"{field_name} is {list(values)}; give at least one value, each once.")
-    for name in config.number_formats:
-        number_format(name)
-    known = _taps_of(config)
-    for layer in config.layers:
-        if layer not in known:
-            raise UserError(
-                f"layers names {layer!r}, which this encoder does not have; choose from {', '.join(known)}."
-            )
-    for field_name in ("encoder_seeds", "decoder_seeds"):
-        if min(getattr(config, field_name)) < 0:
-            raise UserError(f"{field_name} is {list(getattr(config, field_name))}; seeds are whole numbers from 0 on.")
-    if config.threads < 1 or config.workers < 0:
-        raise UserError("threads must be at least 1 and workers at least 0 (0: one per core).")
-    if config.activations.group_size < 1:
-        raise UserError("activations.group_size must be at least 1.")
-    _check_fitting(config)
-    _check_brackets(config)
-
-
-def _taps_of(config: ExperimentConfig) -> tuple[str, ...]:
-    """Taps that the networks of all tasks have, from input to output.
-
-    Raises:
-        UserError: the images are too small for the network.
-    """
-    space = image_space(config.data, recheck=False)
-    first, *others = (
-        tap_names(config.encoder, task, tuple(space.image_shape), space.intensities, space.n_classes)
-        for task in config.tasks
-    )
-    return tuple(name for name in first if all(name in names for names in others))
-
-
-def _check_brackets(config: ExperimentConfig) -> None:
-    if not any(number_format(name).is_quantized for name in config.number_formats):
-        return  # there will be none
-    settings, group_size = config.brackets, config.activations.group_size
-    if settings.fitting.batch_size % group_size:
-        raise UserError(
-            f"brackets.fitting.batch_size ({settings.fitting.batch_size}) must be a multiple of activations.group_size "
-            f"({group_size}): a minibatch is made of whole groups."
-        )
-    known = checkpoint_epochs(config.training)
-    for epoch in () if isinstance(settings.epochs, str) else settings.epochs:
-        if epoch not in known:
-            raise UserError(
-                f"brackets.epochs names epoch {epoch}, which has no checkpoint; choose from "
-                f"{', '.join(map(str, known))}."
-            )
-
-
-def _check_fitting(config: ExperimentConfig) -> None:
-    fitting = config.fitting
-    if fitting.batch_size % config.activations.group_size:
-        raise UserError(
-            f"fitting.batch_size ({fitting.batch_size}) must be a multiple of activations.group_size "
-            f"({config.activations.group_size}): a minibatch is made of whole groups."
-        )
-    if fitting.null_share >= 1:
-        raise UserError("fitting.null_share is 1: no image would be fitted with its condition; choose less than 1.")
-    has_null = fitting.null_share > 0 or config.unconditional_fit or config.estimation.null_from is not None
-    if config.sharing == "shared" and not has_null:
-        raise UserError(
-            "fitting.null_share is 0, so that no unconditional model would be fitted and there is no L0; choose a "
-            "share above 0, --unconditional_fit true, --sharing dedicated, or an experiment for estimation.null_from."
-        )
-    if fitting.precision == "bfloat16" and not torch.cuda.is_available():
-        raise UserError("fitting.precision is bfloat16, which needs a GPU, and there is none; use auto or float32.")
-    try:
-        check_judgeable(fitting)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    space = image_space(config.data, recheck=False)
-    (channels, height, width), intensities, _ = space
-    check_spike_in(config.spike_in, height, width)
-    try:
-        PixelCNNPPConfig(ImageSpace(channels, height, width, intensities), config.decoder)
-    except ValueError as error:
-        raise UserError(f"The decoder does not fit the images: {error}.") from error

@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
     "brackets": {"artifacts", "activations", "data", "decoders", "encoders", "information"},
     "spike_ins": {"artifacts"},
-    "experiment": {
+    "experiment_config": {
         "artifacts",
         "data",
         "encoders",
@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "results": {"artifacts", "hdf5", "information"},
     "plots": {"artifacts", "hdf5", "information", "results"},
 }
+ALLOWED["experiment"] = ALLOWED["experiment_config"] | {"experiment_config"}
 ALLOWED["engines"] = {"artifacts", "experiment"}
 ALLOWED["fits"] = ALLOWED["experiment"] | {"experiment", "engines"}
 ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits"}
