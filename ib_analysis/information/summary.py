@@ -52,7 +52,7 @@ def summary(results: Finished) -> str:
         return f"{results.experiment}: no cell has been measured."
     several = len({(row.encoder_seed, row.decoder_seed) for row in rows}) > 1
     told = _over_seeds(results) if several else _single_runs(results)
-    return "\n".join([*told, *_spike_ins(rows), *_legend(rows)])
+    return "\n".join([*told, *_late_peaks(rows), *_spike_ins(rows), *_legend(rows)])
 
 
 def _single_runs(results: Finished) -> list[str]:
@@ -91,6 +91,17 @@ def _starts(layers: Mapping[tuple[str, str], Sequence[InformationRow]]) -> dict[
     return {
         name: quantized_from(row for key, rows in layers.items() if key[0] == name for row in rows) for name in subjects
     }
+
+
+def _late_peaks(rows: Sequence[InformationRow]) -> list[str]:
+    """Why the peak of a quantized network may lie below its first number."""
+    layers = _by_layer(rows)
+    notes = [
+        f"{name}: quantized from epoch {start} on, among which the peak is sought; what comes before is real numbers."
+        for name, start in _starts(layers).items()
+        if any(row.epoch < start for (subject, _), cells in layers.items() if subject == name for row in cells)
+    ]
+    return ["", *notes] if notes else []
 
 
 # ---------------------------------------------------------------------------------------------- spike-ins

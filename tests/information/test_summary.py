@@ -30,6 +30,7 @@ def test_first_peak_and_last_of_every_layer():
     assert h4.split()[1] == "h4"
     assert text.count("1.20 [1.10, 1.30]") == 6  # I(H;Y): two layers, three columns
     assert "!" not in text
+    assert "peak is sought" not in text
 
 
 def test_the_peak_of_a_quantized_network_is_sought_after_its_activations_are_quantized():
@@ -47,6 +48,8 @@ def test_the_peak_of_a_quantized_network_is_sought_after_its_activations_are_qua
         assert "epoch 5" in h1
         assert "60.00" not in h3
         assert "epoch 2 " in h3
+        (note,) = [line for line in text.splitlines() if "peak is sought" in line]
+        assert "quantized from epoch 2 on" in note
 
 
 def test_columns_stand_below_each_other():
