@@ -167,7 +167,7 @@ class TapOutputs:
                 raise UserError(
                     f"The tap {layer} numbers the calls of {place.base}, which is no module; name the node itself."
                 )
-            close = difflib.get_close_matches(place.base, [*names, *known], n=3, cutoff=0.0)
+            close = difflib.get_close_matches(place.base, list(dict.fromkeys([*names, *known])), n=3, cutoff=0.0)
             raise UserError(
                 f"The network has no module {place.base!r} to tap; the nearest names are {', '.join(close)} "
                 "(torchvision.models.feature_extraction.get_graph_node_names lists all)."

@@ -113,7 +113,7 @@ class InformationRow(CellColumns):
     empty where there is no code."""
     i_hy_bound_bits: float | None = None
     """Lower bound on I(H;Y) by data processing: i_hy_bits of this layer or of a later one of the same run and epoch
-    that is a function of it, whichever was best on the validation images."""
+    that is a function of it, whichever was best on the validation images: it may thus lie a little below i_hy_bits."""
     i_hy_bound_bits_low: float | None = None
     """Lower end of its interval."""
     i_hy_bound_bits_high: float | None = None

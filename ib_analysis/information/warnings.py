@@ -31,8 +31,8 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "validation_code_length_rising": (
         "The decoder's validation code length rose again after its lowest point: it learned its training images by "
-        "heart. The weights of the best validation were kept, but more images, not more steps, would shorten the code, "
-        "so that the information is understated."
+        "heart. The weights of the best validation (of all cells together) were kept, but more images, not more steps, "
+        "would shorten the code, so that the information is understated."
     ),
     "training_too_short_to_tell": (
         "There are too few validation points to tell whether the decoder had converged; train it longer or validate "
