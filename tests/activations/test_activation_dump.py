@@ -215,7 +215,7 @@ def test_a_write_that_fails_halfway_is_made_good(tmp_path):
         except UserError as error:
             print(error, flush=True)
     """)
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert "full.h5 could not be written" in found.stdout, found.stderr
     assert "File too large" in found.stdout
     assert Dump(tmp_path / "full.h5").run() == expected
