@@ -56,7 +56,10 @@ def test_every_file_is_an_experiment_that_can_work(path: Path) -> None:
     assert experiment.epochs[-1] == experiment.config.training.epochs
 
 
-@pytest.mark.parametrize("name", LARGE)
+SLOW = ("quantized-full",)  # takes the way of `quantized`, with more networks
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in LARGE])
 def test_the_large_experiments_run_at_a_tiny_size(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
