@@ -91,9 +91,3 @@ def _artifact(experiment: Experiment) -> Artifact:
     return Artifact(
         experiment.folder / "code_lengths.h5", "code_lengths", experiment.section("name"), inputs, algorithm="tables"
     )
-
-
-# ---------------------------------------------------------------------------------------------- information.csv
-
-
-# ---------------------------------------------------------------------------------------------- factors.csv

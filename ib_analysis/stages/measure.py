@@ -25,9 +25,6 @@ from ib_analysis.records.decoders import decoder_artifact, feed_for, load_decode
 __all__ = ["code_length_units", "measure_code_lengths"]
 
 
-# ---------------------------------------------------------------------------------------------- code lengths
-
-
 def code_length_units(experiment: Experiment) -> list[Unit]:
     """One unit per decoder that has not yet measured all its cells."""
     return [

@@ -41,13 +41,17 @@ def _probe(config: ExperimentConfig, run: Run, progress: Progress) -> None:
     data = images_of(experiment)
     fit = Fit("", run, 0, experiment.cells)
     feed, guard = feed_for(experiment, fit), image_guard(data, "a probe")
+    n_distinct: int | None = None  # of the images: counted once, for the first cell that is missing
     progress(0, len(experiment.cells), {})
     for done, cell in enumerate(experiment.cells, start=1):
         artifact = probe_artifact(experiment, run, cell)
         if artifact.status() != "complete":
             artifact.begin()
             start = time.perf_counter()
+            if n_distinct is None:
+                n_distinct = distinct_rows(images_in_order(data))
             arrays = _probe_cell(data, feed, cell, config, guard)
+            arrays["distinct_images"] = np.array(n_distinct)
             save_arrays(artifact, arrays, seconds=time.perf_counter() - start)
         bits = data.h_y_bits - _best(load_arrays(artifact), "label").mean()
         progress(done, len(experiment.cells), {"I(H;Y) bits": float(bits)})
@@ -76,11 +80,7 @@ def _probe_cell(
         pairs["factor:noise"] = probe_noise(
             activations, noise, (side, side), split, config.probe, seed=cell[0], device=device, guard=guard
         )
-    images = images_in_order(data)
-    arrays: dict[str, np.ndarray] = {
-        "distinct_images": np.array(distinct_rows(images)),
-        "distinct_activations": np.array(distinct_rows(activations.numpy())),
-    }
+    arrays: dict[str, np.ndarray] = {"distinct_activations": np.array(distinct_rows(activations.numpy()))}
     for name, pair in pairs.items():
         for kind, probe in (("linear", pair.linear), ("network", pair.network)):
             arrays[f"{name}/{kind}"] = probe.cross_entropy_bits

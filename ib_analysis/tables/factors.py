@@ -14,6 +14,11 @@ __all__ = ["factor_rows"]
 
 
 def factor_rows(experiment: Experiment, bootstrap: Bootstrap) -> list[FactorRow]:
+    """A row for every cell and factor.
+
+    Raises:
+        UserError: a probe is not finished.
+    """
     data = images_of(experiment)
     rows = []
     for run in experiment.runs:

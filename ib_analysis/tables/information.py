@@ -38,6 +38,15 @@ __all__ = ["information_rows"]
 
 
 def information_rows(experiment: Experiment, null: CommonNull, bootstrap: Bootstrap) -> list[InformationRow]:
+    """A row for every cell of every decoder, in the order of the fits.
+
+    Arguments:
+        null: the common L0.
+        bootstrap: of the intervals.
+
+    Raises:
+        UserError: something that the rows are made of is not finished.
+    """
     rows = []
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     codes = {run: codes_of(experiment, run) for run in experiment.runs}

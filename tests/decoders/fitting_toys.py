@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import io
 import types
 
@@ -13,10 +14,22 @@ from torch import Tensor, nn
 from decoders.conditioning import Condition
 from decoders.config import Cell, ImageSpace
 from decoders.dropout import Dropout
-from decoders.fitting.fit import Minibatch
+from decoders.fitting.fit import FittingConfig, Minibatch
 
 IMAGE = ImageSpace(channels=1, height=2, width=2, intensities=3)
 CELLS = (Cell("epoch_0000/h3", "h3", (2,)), Cell("epoch_0001/h3", "h3", (3,)))
+
+
+LONG = FittingConfig(
+    steps=400,
+    learning_rate=0.1,
+    betas=(0.9, 0.99),
+    cooldown_share=0.3,
+    validate_every=40,
+    save_every=50,
+    null_share=0.2,
+)
+SHORT = dataclasses.replace(LONG, steps=47, validate_every=10, save_every=7, cooldown_share=0.0)
 
 
 class IndependentPixels(nn.Module):
@@ -113,6 +126,25 @@ class ToyData:
                 for group in (pixels[part][labels == label] for label in np.unique(labels))
             )
         return conditional / len(pixels), sum(_entropy_bits(column) for column in pixels.T)
+
+
+class Poisoned:
+    """Data whose minibatch of one step has activations that are not a number, the first ``times`` times."""
+
+    def __init__(self, data: ToyData, seed: int, step: int, times: int = 1) -> None:
+        self.data, self.times = data, times
+        self.first_draw = np.random.default_rng((seed, step)).random()
+        self.validation = data.validation
+
+    def minibatch(self, rng: np.random.Generator) -> Minibatch:
+        draw = np.random.default_rng()
+        draw.bit_generator.state = rng.bit_generator.state
+        minibatch = self.data.minibatch(rng)
+        if draw.random() == self.first_draw and self.times:
+            self.times -= 1
+            bad = [dataclasses.replace(c, activations=c.activations * torch.nan) for c in minibatch.condition]
+            return dataclasses.replace(minibatch, condition=tuple(bad))
+        return minibatch
 
 
 class Memory:
