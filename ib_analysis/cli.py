@@ -29,6 +29,12 @@ Studies = Mapping[str, Any]
 """Settings of the studies that an experiment's file has sections for, by name."""
 
 
+def _base(experiment: Experiment, _: Studies) -> None:
+    from ib_analysis.stages.pipeline import run_until
+
+    run_until(experiment, "base")
+
+
 def _train(experiment: Experiment, _: Studies) -> None:
     from ib_analysis.stages.pipeline import run_until
 
@@ -80,6 +86,7 @@ def _export(experiment: Experiment, _: Studies) -> None:
 
 # name -> (what it does, in one sentence; the function)
 COMMANDS: dict[str, tuple[str, Callable[[Experiment, Studies], None]]] = {
+    "base": ("Fit the unconditional model of the images, once for all experiments on them.", _base),
     "train": ("Train the encoders and dump their activations.", _train),
     "estimate-mi": ("Fit decoders and probes (after `train`) and estimate information in bits.", _estimate),
     "figures": (

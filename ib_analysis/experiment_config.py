@@ -133,6 +133,31 @@ class ExperimentConfig:
     """Size and output distribution of the PixelCNN++ decoders."""
     fitting: FittingConfig = field(default_factory=FittingConfig)
     """How decoders are fitted."""
+    base: Literal["shipped", "scratch"] = "shipped"
+    """The unconditional model of the images: `shipped` takes one of this recipe that is part of the package, if there
+    is one; else, and with `scratch`, it is fitted once and kept in `bases` under `checkpoints` for all experiments on
+    the same images."""
+    base_network: Architecture = field(default_factory=lambda: Architecture(blocks=2, filters=32, dropout=0.0))
+    """Size and output distribution of the base."""
+    base_fitting: FittingConfig = field(
+        default_factory=lambda: FittingConfig(
+            steps=20000,
+            batch_size=32,
+            optimiser="muon",
+            learning_rate=3e-3,
+            betas=(0.9, 0.99),
+            lr_decay_per_step=1.0,
+            warmup_steps=50,
+            cooldown_share=1.0,
+            averaging=0.998,
+            gradient_clip=1.0,
+            validate_every=1000,
+            validation_images=1024,
+        )
+    )
+    """How the base is fitted."""
+    base_seed: int = 0
+    """Seed of the base."""
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     """Probes for I(H;Y) and for the factors."""
     estimation: EstimationConfig = field(default_factory=EstimationConfig)

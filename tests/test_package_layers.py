@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
     "brackets": {"artifacts", "activations", "data", "decoders", "encoders", "information"},
     "spike_ins": {"artifacts"},
+    "bases": {"artifacts", "data", "decoders"},
     "experiment_config": {
         "artifacts",
         "data",
@@ -44,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
 ALLOWED["experiment"] = ALLOWED["experiment_config"] | {"experiment_config"}
 ALLOWED["engines"] = {"artifacts", "experiment"}
 ALLOWED["fits"] = ALLOWED["experiment"] | {"experiment", "engines"}
-ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits"}
+ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits", "bases"}
 ALLOWED["tables"] = ALLOWED["records"] | {"records"}
 ALLOWED["stages"] = ALLOWED["tables"] | {"tables", "results", "plots", "drawn"}
 ALLOWED["studies"] = ALLOWED["stages"] | {"stages"}

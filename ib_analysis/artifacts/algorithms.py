@@ -24,6 +24,7 @@ ALGORITHMS: dict[str, int] = {
     # number, here and for code lengths: it shortens them only where an activation lies beyond the limit, and what was
     # measured without is a valid code length all the same.
     "decoder": 1,
+    "base": 1,
     # Code lengths of images, and of codes.
     "code_lengths": 1,
     "code_lengths_of_codes": 1,

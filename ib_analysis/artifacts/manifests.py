@@ -137,10 +137,20 @@ class Artifact:
             )
         if not self._is_of(found) or not found.get("complete"):
             return "partial"
-        if not self.path.exists() or sha256_of_file(self.path) != found.get("sha256"):
+        if not self._holds(found):
             return "damaged"
         tell_other_origin(found)
         return "complete"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this very artifact is on disk, complete and undamaged, wherever it was made; says nothing."""
+        found = self.manifest()
+        return found is not None and self._is_of(found) and bool(found.get("complete")) and self._holds(found)
+
+    def _holds(self, found: Mapping[str, Any]) -> bool:
+        """Whether the file is the one that a manifest tells of."""
+        return self.path.exists() and sha256_of_file(self.path) == found.get("sha256")
 
     @property
     def is_outdated(self) -> bool:

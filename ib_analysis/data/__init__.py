@@ -2,9 +2,11 @@
 splits."""
 
 from ib_analysis.data.config import PLACES, DataConfig, FactorsConfig
+from ib_analysis.data.factors import draw as draw_factors
 from ib_analysis.data.interface import ImageData, Progress, Space, Split
 from ib_analysis.data.records import facts, save_splits
 from ib_analysis.data.sources import image_space, load_data, split_sizes
+from ib_analysis.data.splits import pixel_digests as image_digests
 from ib_analysis.data.verified import forget
 
 __all__ = [
@@ -15,8 +17,10 @@ __all__ = [
     "Progress",
     "Space",
     "Split",
+    "draw_factors",
     "facts",
     "forget",
+    "image_digests",
     "image_space",
     "load_data",
     "save_splits",

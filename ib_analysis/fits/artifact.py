@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +20,12 @@ from ib_analysis.engines.local import Progress
 from ib_analysis.fits.unfinished import UnfinishedFit
 
 __all__ = ["Feed", "fit_artifact"]
+
+
+def write_weights(path: Path, decoder: PixelCNNPP) -> dict[str, Any]:
+    """Write a decoder's weights as they are; there are no facts to tell."""
+    save_tensors(path, {name: tensor.cpu() for name, tensor in decoder.state_dict().items()})
+    return {}
 
 
 class Feed(Protocol):
@@ -46,6 +53,7 @@ def fit_artifact(
     seed: int,
     progress: Progress,
     start: Callable[[PixelCNNPP], bool] = lambda decoder: False,
+    write: Callable[[Path, PixelCNNPP], dict[str, Any]] = write_weights,
 ) -> None:
     """Fit a decoder, or go on where a fit of the same recipe was interrupted; a complete one is left alone.
 
@@ -60,6 +68,7 @@ def fit_artifact(
         seed: of the weights and of everything random in the fit.
         progress: told of every step.
         start: may give the decoder other weights to start from; returns whether it has.
+        write: writes the fitted decoder's file, and returns what its manifest tells of it.
 
     Raises:
         UserError: another config made what is there already; an evaluation image is among the minibatches; the disk is
@@ -86,10 +95,10 @@ def fit_artifact(
     for point in points:
         del point["cell_bits"]
     write_text(artifact.path.with_name("curve.csv"), _csv(points))
-    save_tensors(artifact.path, {name: tensor.cpu() for name, tensor in decoder.state_dict().items()})
+    told = write(artifact.path, decoder)
     facts = dataclasses.asdict(record)
     facts.pop("curve")
-    artifact.finish(**facts, **feed.facts)
+    artifact.finish(**facts, **feed.facts, **told)
     unfinished.path.unlink(missing_ok=True)
 
 

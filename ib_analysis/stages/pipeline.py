@@ -10,6 +10,7 @@ from ib_analysis.engines.choose import Engine, engine_for
 from ib_analysis.engines.launch import SHARED_STAGES, Launch
 from ib_analysis.engines.local import Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment
+from ib_analysis.stages.base import base_units, describe_base
 from ib_analysis.stages.collate import collate
 from ib_analysis.stages.density import density_units
 from ib_analysis.stages.draw import draw, print_table
@@ -23,11 +24,12 @@ from ib_analysis.stages.train import train_units
 
 __all__ = ["Goal", "run_until"]
 
-Goal = Literal["train", "dump", "measure", "sample", "draw"]
+Goal = Literal["base", "train", "dump", "measure", "sample", "draw"]
 
 # name -> units that are not complete, and what is made of all of them together; a stage starts when the one before is
 # whole
 STAGES: tuple[tuple[str, Callable[[Experiment], list[Unit]], Callable[[Experiment], None] | None], ...] = (
+    ("base", base_units, None),
     ("train", train_units, None),
     ("dump", dump_units, None),
     ("probe", probe_units, None),
@@ -54,10 +56,15 @@ def run_until(experiment: Experiment, goal: Goal) -> None:
             prepare(experiment)
         with engine_for(experiment, launch) as engine:
             for name, units, together in STAGES:
+                if name == "base" and goal != "base":
+                    continue
                 _run_stage(experiment, launch, engine, name, units, together)
                 if name == ("sample" if goal == "draw" else goal):
                     break
         if not launch.is_main:
+            return
+        if goal == "base":
+            print(describe_base(experiment))
             return
         record_config(experiment)
         if goal in ("sample", "draw"):

@@ -1,0 +1,100 @@
+"""The images that a base learns from: all that are not evaluation images, or fresh draws where they are drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from decoders import ImageSpace, Minibatch
+from ib_analysis.artifacts import UserError, sha256_of_plain
+from ib_analysis.data import DataConfig, ImageData, draw_factors, image_digests, load_data
+
+__all__ = ["BaseFeed", "digests_of"]
+
+VALIDATION_STREAM = 3
+"""Of the draws that a base is validated on; 0 to 2 are the splits' (`ib_analysis.data.factors`)."""
+
+
+def digests_of(images: np.ndarray) -> np.ndarray:
+    """64 bits of each image's SHA-256: shape (N, C, H, W), uint8, to (N,), int64."""
+    return image_digests(images)[:, :8].copy().view(np.int64)[:, 0]
+
+
+class BaseFeed:
+    """Minibatches without conditions (`decoders.TrainingData`).
+
+    Experiments on parts of a data set (`data.per_class`) share the base of the whole.
+
+    Arguments:
+        config: of the experiment's images.
+        batch_size: images of a minibatch.
+        validation_images: at most so many images judge a fit; they are not fitted to.
+
+    Attributes:
+        space: the images.
+        sha256: of what the base may learn from and what it must not see: split by split for finite data sets, whichever
+            way they are read; of the distribution where images are drawn.
+        evaluation: images that the base must not have seen, (N, C, H, W), uint8.
+    """
+
+    def __init__(self, config: DataConfig, batch_size: int, validation_images: int) -> None:
+        self._batch_size = batch_size
+        self._drawn = config.factors if config.source == "factors" else None
+        data = whole_data(config)
+        self.space = ImageSpace(*data.image_shape, data.intensities)
+        self.evaluation = data.evaluation.images
+        if self._drawn is not None:
+            sizes = {"size": self._drawn.size, "levels": self._drawn.noise_levels, "grain": self._drawn.noise_grain}
+            self.sha256 = sha256_of_plain({"factors": sizes})
+            rng = np.random.default_rng([config.seed, VALIDATION_STREAM])
+            self._validation = torch.from_numpy(draw_factors(validation_images, self._drawn, rng).images)
+            self.unseen = np.empty(0, dtype=np.int64)
+            return
+        self.sha256 = data.sha256
+        self.unseen = digests_of(self.evaluation)
+        chosen = np.random.default_rng(0).permutation(data.n_validation)
+        validating = np.zeros(len(data.decoder), dtype=bool)
+        validating[len(data.fitting) + chosen[:validation_images]] = True
+        self._validation = torch.from_numpy(data.decoder.images[validating])
+        # An image that other splits have too must be on one side only.
+        others = np.concatenate([data.encoder.images, data.decoder.images[~validating]])
+        held = np.isin(digests_of(others), np.concatenate([self.unseen, digests_of(self._validation.numpy())]))
+        self._pool = torch.from_numpy(others[~held])
+        if not len(self._pool):
+            raise UserError("The data set has no image that a base could learn from; add images.")
+
+    def standardisation(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Nothing: there are no cells."""
+        return {}
+
+    def guarded(self) -> BaseFeed:
+        """Itself: no evaluation image is in what it draws from; draws may repeat one."""
+        return self
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Nothing beside the record of the fit."""
+        return {}
+
+    def minibatch(self, rng: np.random.Generator) -> Minibatch:
+        """Images drawn at random, a pure function of ``rng``."""
+        if self._drawn is not None:
+            return Minibatch(torch.from_numpy(draw_factors(self._batch_size, self._drawn, rng).images))
+        return Minibatch(self._pool[torch.from_numpy(rng.integers(len(self._pool), size=self._batch_size))])
+
+    def validation(self) -> Iterator[Minibatch]:
+        """The validation images, the same ones in the same order each time."""
+        for part in self._validation.split(128):
+            yield Minibatch(part)
+
+
+def whole_data(config: DataConfig) -> ImageData:
+    """The images of a config without its caps on their number."""
+    if config.source == "factors":
+        return load_data(config, recheck=False)
+    return load_data(dataclasses.replace(config, per_class=None, evaluation_per_class=None), recheck=False)

@@ -1,0 +1,71 @@
+"""What a base depends on: the images, the network, how it is fitted. Whoever asks for the same gets the same file."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
+from decoders.fitting.schedule import FittingConfig
+from ib_analysis.artifacts import Artifact, settings_of, sha256_of_plain
+
+__all__ = ["FILE_NAME", "BaseRecipe"]
+
+FILE_NAME = "base.safetensors"
+SHIPPED = Path(__file__).parent / "shipped"
+"""Bases that are part of the package, a folder each."""
+
+
+@dataclass(frozen=True)
+class BaseRecipe:
+    """Everything that a base's weights depend on.
+
+    Arguments:
+        images: hash of the images it may learn from and of those it must not see, or of the distribution that they are
+            drawn from (`BaseFeed.sha256`).
+        space: the images.
+        architecture: the network.
+        fitting: how it is fitted.
+        seed: of the weights and of everything random in the fit.
+    """
+
+    images: str
+    space: ImageSpace
+    architecture: Architecture
+    fitting: FittingConfig
+    seed: int
+
+    @property
+    def network(self) -> PixelCNNPPConfig:
+        """The base as a decoder without conditions."""
+        return PixelCNNPPConfig(self.space, self.architecture)
+
+    @property
+    def key(self) -> str:
+        """Name of its folder. Settings at their defaults do not enter: a new one does not rename what is there."""
+        chosen = {name: _chosen(getattr(self, name)) for name in ("architecture", "fitting")}
+        return sha256_of_plain({**chosen, "space": self.space, "images": self.images, "seed": self.seed})[:12]
+
+    def at(self, folder: Path) -> Artifact:
+        """Its record in a folder of its own."""
+        config = {"space": self.space, **settings_of(self, "architecture", "fitting")}
+        return Artifact(folder / FILE_NAME, "base", config, {"images": self.images}, self.seed)
+
+    def shipped(self) -> Artifact | None:
+        """The base of this recipe that is part of the package, if there is one."""
+        for folder in sorted(SHIPPED.iterdir()) if SHIPPED.is_dir() else ():
+            artifact = self.at(folder)
+            if artifact.is_whole:
+                return artifact
+        return None
+
+
+def _chosen(config: Any) -> dict[str, Any]:
+    """What of a config is not at its default."""
+    return {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if getattr(config, field.name) != field.default
+    }
