@@ -5,12 +5,13 @@ A decoder called on a condition gives a distribution over images: `decoder(condi
 
 from decoders.code_lengths import code_length_maps_bits, code_lengths_and_mean_map_bits, code_lengths_bits
 from decoders.conditioning import Condition
-from decoders.config import Architecture, Cell, ImageSpace, PixelCNNPPConfig
+from decoders.config import Architecture, Cell, ImageSpace, PixelCNNPPConfig, ReaderArchitecture
 from decoders.distribution import ImageDistribution
 from decoders.fitting.batches import Minibatch, TrainingData
 from decoders.fitting.fit import Fit, fit
 from decoders.fitting.schedule import FittingConfig
 from decoders.pixelcnnpp import PixelCNNPP
+from decoders.reader import Reader
 
 __all__ = [
     "Architecture",
@@ -23,6 +24,8 @@ __all__ = [
     "Minibatch",
     "PixelCNNPP",
     "PixelCNNPPConfig",
+    "Reader",
+    "ReaderArchitecture",
     "TrainingData",
     "code_length_maps_bits",
     "code_lengths_and_mean_map_bits",

@@ -11,15 +11,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from decoders.config import PixelCNNPPConfig, resolution_sizes
+from decoders.config import Cell, PixelCNNPPConfig, resolution_sizes
+from decoders.grid import depth_to_space, grid_of
 from decoders.matrices import Matrix
 
-__all__ = ["LARGEST", "Condition", "Conditioning", "Conditions", "LayerProjection"]
+__all__ = ["LARGEST", "CellReadings", "Condition", "Conditioning", "Conditions", "LayerProjection", "LayerReading"]
 
 LARGEST = 10.0
 """Standardised activations are clipped to +-10 standard deviations of the training images, as those that probes see.
@@ -61,15 +63,43 @@ class Condition:
 Conditions = Tensor | Condition | Sequence[Condition] | None
 
 
-def _smallest_divisor(size: int, at_least: int) -> int:
-    return next(divisor for divisor in range(1, size + 1) if size % divisor == 0 and divisor >= min(at_least, size))
-
-
 _PER_CELL = ("cell_scale", "cell_shift", "adapters")
 """Parameters of a projection that have a row per cell."""
 
 
-class LayerProjection(nn.Module):
+class LayerReading(nn.Module):
+    """What reads features of the image's size from a layer's activations; cells of the layer are numbered.
+
+    Arguments:
+        shape: (C, h, w) or (C,) of the activations.
+        n_cells: cells of this layer.
+    """
+
+    mean: Tensor
+    inverse_deviation: Tensor
+
+    def __init__(self, shape: tuple[int, ...], n_cells: int) -> None:
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("mean", torch.zeros(n_cells, shape[0]))
+        self.register_buffer("inverse_deviation", torch.ones(n_cells, shape[0]))
+
+    def standardised(self, activations: Tensor, cell: int) -> Tensor:
+        """Activations of one cell in training standard deviations from the training mean, not clipped yet."""
+        axes = (1, -1) + (1,) * (activations.ndim - 2)
+        mean, inverse = self.mean[cell].view(axes), self.inverse_deviation[cell].view(axes)
+        return (activations.to(self.mean) - mean) * inverse
+
+    def cell_parameters(self) -> list[Any]:
+        """The own parameters of every cell; once per minibatch, so that their gradients are dense once."""
+        raise TypeError(f"{type(self).__name__} does not say what its cells have of their own")
+
+    def read(self, parts: Sequence[tuple[Tensor, int, Any]]) -> Tensor:
+        """Activations, numbers and own parameters of cells, whose images follow one another, to (B, filters, H, W)."""
+        raise TypeError(f"{type(self).__name__} does not say how it reads")
+
+
+class LayerProjection(LayerReading):
     """Reads feature maps of the image's size from a layer's activations.
 
     Activations are brought to a grid that divides the image (vectors by a dense map to about 4x4), and a 1x1
@@ -86,30 +116,17 @@ class LayerProjection(nn.Module):
     def __init__(
         self, shape: tuple[int, ...], size: tuple[int, int], filters: int, n_cells: int, adapters: bool
     ) -> None:
-        super().__init__()
-        self.shape, self.size, self.filters = shape, size, filters
+        super().__init__(shape, n_cells)
+        self.size, self.filters = size, filters
         channels = shape[0]
-        spatial = shape[1:] if len(shape) == 3 and shape[1:] != (1, 1) else None
+        self.grid = grid_of(shape, size)
         self.dense: nn.Linear | None = None
-        self.resize: tuple[int, int] | None = None
-        self.unshuffle = (1, 1)
-        if spatial is None:
-            self.grid = (_smallest_divisor(size[0], 4), _smallest_divisor(size[1], 4))
-            hidden = 4 * filters
-            self.dense = nn.Linear(channels, hidden * self.grid[0] * self.grid[1])
-            inputs = hidden
+        if self.grid.is_map:
+            inputs = channels * self.grid.fold[0] * self.grid.fold[1]
         else:
-            # Too coarse: a grid that divides the image. Too fine: a multiple of the image, folded into channels.
-            brought = [
-                _smallest_divisor(whole, part) if part <= whole else whole * -(-part // whole)
-                for part, whole in zip(spatial, size, strict=True)
-            ]
-            self.resize = None if tuple(brought) == spatial else (brought[0], brought[1])
-            self.grid = (min(brought[0], size[0]), min(brought[1], size[1]))
-            self.unshuffle = (brought[0] // self.grid[0], brought[1] // self.grid[1])
-            inputs = channels * self.unshuffle[0] * self.unshuffle[1]
-        self.shuffle = (size[0] // self.grid[0], size[1] // self.grid[1])
-        outputs = filters * self.shuffle[0] * self.shuffle[1]
+            inputs = 4 * filters
+            self.dense = nn.Linear(channels, inputs * self.grid.size[0] * self.grid.size[1])
+        outputs = filters * self.grid.pixels[0] * self.grid.pixels[1]
         # Standardised inputs and weights of variance 1 / fan-in: the read-outs have unit scale.
         self.weight = nn.Parameter(torch.randn(outputs, inputs) * inputs**-0.5)
         self.matrices = {"weight": Matrix(0)}
@@ -121,13 +138,9 @@ class LayerProjection(nn.Module):
         self.cell_shift = nn.Parameter(torch.zeros(n_cells, filters))
         adapted = self.weight if self.dense is None else self.dense.weight
         self.adapters = nn.Parameter(torch.zeros(n_cells, *adapted.shape)) if adapters else None
-        self.mean: Tensor
-        self.inverse_deviation: Tensor
-        self.register_buffer("mean", torch.zeros(n_cells, channels))
-        self.register_buffer("inverse_deviation", torch.ones(n_cells, channels))
 
     def cell_parameters(self) -> list[tuple[Tensor, Tensor, Tensor | None]]:
-        """Scale, shift and correction of every cell; once per minibatch, so that their gradients are dense once."""
+        """Scale, shift and correction of every cell."""
         adapters = [None] * len(self.cell_scale) if self.adapters is None else self.adapters.unbind(0)
         return list(zip(self.cell_scale.unbind(0), self.cell_shift.unbind(0), adapters, strict=True))
 
@@ -138,86 +151,46 @@ class LayerProjection(nn.Module):
         weight: Tensor = self.weight
         if self.dense is not None:
             dense = self.dense.weight if adapter is None else self.dense.weight + adapter
-            x = F.linear(x.flatten(1), dense, self.dense.bias).unflatten(1, (-1, *self.grid))
+            x = F.linear(x.flatten(1), dense, self.dense.bias).unflatten(1, (-1, *self.grid.size))
         else:
             if adapter is not None:
                 weight = weight + adapter
-            if self.resize is not None:
-                x = F.interpolate(x, self.resize, mode="bilinear", align_corners=False)
-            if self.unshuffle != (1, 1):
-                x = self._fold(x)
+            x = self.grid.bring(x)
         # Scale and shift are applied to the small weight instead of the large map.
         weight = (weight.view(self.filters, -1) * (1 + scale).unsqueeze(1)).view(len(weight), -1, 1, 1)
         bias = (self.bias.view(self.filters, -1) * (1 + scale).unsqueeze(1) + shift.unsqueeze(1)).flatten()
-        return self._unfold(F.conv2d(x, weight, bias))
+        return depth_to_space(F.conv2d(x, weight, bias), self.grid.pixels)
 
-    def standardised(self, activations: Tensor, cell: int) -> Tensor:
-        """Activations of one cell in training standard deviations from the training mean, not clipped yet."""
-        axes = (1, -1) + (1,) * (activations.ndim - 2)
-        mean, inverse = self.mean[cell].view(axes), self.inverse_deviation[cell].view(axes)
-        return (activations.to(self.mean) - mean) * inverse
-
-    def _fold(self, x: Tensor) -> Tensor:
-        """Space to depth: (B, C, H a, W b) to (B, C a b, H, W)."""
-        down, right = self.unshuffle
-        x = x.unflatten(2, (self.grid[0], down)).unflatten(4, (self.grid[1], right))  # (B, C, H, a, W, b)
-        return x.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
-
-    def _unfold(self, x: Tensor) -> Tensor:
-        """Depth to space: (B, F a b, h, w) to (B, F, h a, w b)."""
-        if self.shuffle == (1, 1):
-            return x
-        x = x.unflatten(1, (self.filters, *self.shuffle))  # (B, F, a, b, h, w)
-        return x.permute(0, 1, 4, 2, 5, 3).reshape(len(x), self.filters, *self.size)
+    def read(self, parts: Sequence[tuple[Tensor, int, tuple[Tensor, Tensor, Tensor | None]]]) -> Tensor:
+        """See `LayerReading`."""
+        found = [self(*part) for part in parts]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
 
-class Conditioning(nn.Module):
-    """Feature maps of a minibatch's conditions at every resolution.
+class CellReadings(nn.Module):
+    """The cells that a decoder knows, and what reads their layers.
 
     Arguments:
-        config: the decoder's; it must name at least one cell, or mark a pixel.
+        cells: all cells.
+        make: a layer's shape and its number of cells -> what reads it.
     """
 
-    def __init__(self, config: PixelCNNPPConfig) -> None:
+    def __init__(self, cells: Sequence[Cell], make: Callable[[tuple[int, ...], int], LayerReading]) -> None:
         super().__init__()
-        image, chosen = config.image, config.architecture
-        sizes = resolution_sizes(image.height, image.width, chosen.resolutions)
-        self.size = sizes[0]
-        self.cells = {cell.name: cell for cell in config.cells}
+        self.cells = {cell.name: cell for cell in cells}
         layers: dict[str, list[str]] = {}
-        for cell in config.cells:
+        for cell in cells:
             layers.setdefault(cell.layer, []).append(cell.name)
         # Parameter names may not contain dots, layer names may: modules are numbered.
         self._places = {
             name: (layer, index) for layer, names in enumerate(layers.values()) for index, name in enumerate(names)
         }
-        self.projections = nn.ModuleList(
-            LayerProjection(
-                self.cells[names[0]].shape,
-                sizes[0],
-                chosen.condition_filters,
-                len(names),
-                chosen.cell_adapters,
-            )
-            for names in layers.values()
-        )
-        filters = chosen.condition_filters
-        self.null = nn.Parameter(torch.randn(filters))
-        self.mark: nn.Parameter | None = None
-        if config.marked_pixels:
-            self.mark = nn.Parameter(torch.randn(filters))
-            marks = torch.zeros(sizes[0][0] * sizes[0][1])
-            marks[list(config.marked_pixels)] = 1
-            self.marks: Tensor
-            self.register_buffer("marks", marks.view(sizes[0]), persistent=False)
-        self.refine = nn.Conv2d(filters, filters, 3, padding=1)
-        self.coarsen = nn.ModuleList(nn.Conv2d(filters, filters, 2, 2) for _ in sizes[1:])
+        self.projections = nn.ModuleList(make(self.cells[names[0]].shape, len(names)) for names in layers.values())
 
     def standardise(self, cell: str, mean: Tensor, std: Tensor) -> None:
         """Set the mean and standard deviation (C,) by which a cell's activations are standardised."""
         layer, index = self._place(cell)
-        projection = self.projections[layer]
-        assert isinstance(projection, LayerProjection)
+        projection = self._reading(layer)
         if mean.shape != projection.mean[index].shape or std.shape != mean.shape:
             wanted = tuple(projection.mean[index].shape)
             raise ValueError(f"cell {cell!r}: mean and std must be {wanted}, not {mean.shape} and {std.shape}")
@@ -237,13 +210,94 @@ class Conditioning(nn.Module):
         found = total = 0
         for part in condition:
             layer, index = self._place(part.cell)
-            projection = self.projections[layer]
-            assert isinstance(projection, LayerProjection)
+            projection = self._reading(layer)
             found += int((projection.standardised(part.activations, index).abs() > LARGEST).sum())
             total += part.activations.numel()
             beside = self.clipped(part.beside)
             found, total = found + beside[0], total + beside[1]
         return found, total
+
+    def read(self, condition: Tensor | Condition | Sequence[Condition]) -> Tensor:
+        """What is read of the conditions of a minibatch: (B, filters, H, W).
+
+        Raises:
+            ValueError: unknown cell, wrong shape, or conditions beside each other of different numbers of images.
+        """
+        if isinstance(condition, Tensor):
+            if len(self.cells) != 1:
+                raise ValueError(f"the decoder has {len(self.cells)} cells: pass a Condition that names one")
+            condition = Condition(condition, next(iter(self.cells)))
+        parts = (condition,) if isinstance(condition, Condition) else tuple(condition)
+        if not parts:
+            raise ValueError("an empty sequence of conditions: pass None for the null condition")
+        own: dict[int, list[Any]] = {}
+        layers = {self._place(part.cell)[0] for part in parts}
+        if len(layers) == 1 and not any(part.beside for part in parts):
+            layer = layers.pop()
+            return self._reading(layer).read([self._entry(part, own) for part in parts])
+        found = [self._read_part(part, own) for part in parts]
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+    def _read_part(self, part: Condition, own: dict[int, list[Any]]) -> Tensor:
+        """One condition with those beside it; `own` keeps the cells' parameters of the layers met so far."""
+        features: Tensor = self._reading(self._place(part.cell)[0]).read([self._entry(part, own)])
+        for other in part.beside:
+            if len(other.activations) != len(part.activations):
+                counts = f"{len(other.activations)} images beside {len(part.activations)}"
+                raise ValueError(f"conditions {part.name!r} of different images: {counts}")
+            features = features + self._read_part(other, own)
+        return features
+
+    def _entry(self, part: Condition, own: dict[int, list[Any]]) -> tuple[Tensor, int, Any]:
+        """One condition as its layer's reading takes it."""
+        layer, index = self._place(part.cell)
+        reading = self._reading(layer)
+        if tuple(part.activations.shape[1:]) != reading.shape:
+            given = tuple(part.activations.shape[1:])
+            raise ValueError(f"cell {part.cell!r} has activations of {reading.shape}, not {given}")
+        if layer not in own:
+            own[layer] = reading.cell_parameters()
+        return part.activations, index, own[layer][index]
+
+    def _reading(self, layer: int) -> LayerReading:
+        reading = self.projections[layer]
+        assert isinstance(reading, LayerReading)
+        return reading
+
+    def _place(self, cell: str) -> tuple[int, int]:
+        if cell not in self._places:
+            raise ValueError(f"unknown cell {cell!r}; the decoder knows {', '.join(self._places)}")
+        return self._places[cell]
+
+
+class Conditioning(CellReadings):
+    """Feature maps of a minibatch's conditions at every resolution.
+
+    Arguments:
+        config: the decoder's; it must name at least one cell, or mark a pixel.
+    """
+
+    def __init__(self, config: PixelCNNPPConfig) -> None:
+        image, chosen = config.image, config.architecture
+        sizes = resolution_sizes(image.height, image.width, chosen.resolutions)
+        super().__init__(
+            config.cells,
+            lambda shape, n_cells: LayerProjection(
+                shape, sizes[0], chosen.condition_filters, n_cells, chosen.cell_adapters
+            ),
+        )
+        self.size = sizes[0]
+        filters = chosen.condition_filters
+        self.null = nn.Parameter(torch.randn(filters))
+        self.mark: nn.Parameter | None = None
+        if config.marked_pixels:
+            self.mark = nn.Parameter(torch.randn(filters))
+            marks = torch.zeros(sizes[0][0] * sizes[0][1])
+            marks[list(config.marked_pixels)] = 1
+            self.marks: Tensor
+            self.register_buffer("marks", marks.view(sizes[0]), persistent=False)
+        self.refine = nn.Conv2d(filters, filters, 3, padding=1)
+        self.coarsen = nn.ModuleList(nn.Conv2d(filters, filters, 2, 2) for _ in sizes[1:])
 
     @torch.no_grad()
     def take_cells(self, source: Conditioning) -> None:
@@ -277,7 +331,7 @@ class Conditioning(nn.Module):
         """
         features = self.null.view(1, -1, 1, 1).expand(1, -1, *self.size)
         if condition is not None:
-            projected = self._project(condition)
+            projected = self.read(condition)
             if null_mask is not None:
                 if null_mask.shape != projected.shape[:1]:
                     raise ValueError(f"null_mask {tuple(null_mask.shape)} does not fit {len(projected)} conditions")
@@ -291,39 +345,3 @@ class Conditioning(nn.Module):
         for coarsen in self.coarsen:
             maps.append(F.elu(coarsen(maps[-1])))
         return maps
-
-    def _project(self, condition: Tensor | Condition | Sequence[Condition]) -> Tensor:
-        if isinstance(condition, Tensor):
-            if len(self.cells) != 1:
-                raise ValueError(f"the decoder has {len(self.cells)} cells: pass a Condition that names one")
-            condition = Condition(condition, next(iter(self.cells)))
-        if isinstance(condition, Condition):
-            condition = (condition,)
-        own: dict[int, list[tuple[Tensor, Tensor, Tensor | None]]] = {}
-        parts = [self._project_part(part, own) for part in condition]
-        if not parts:
-            raise ValueError("an empty sequence of conditions: pass None for the null condition")
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    def _project_part(self, part: Condition, own: dict[int, list[tuple[Tensor, Tensor, Tensor | None]]]) -> Tensor:
-        """One condition with those beside it; `own` keeps the cells' parameters of the layers met so far."""
-        layer, index = self._place(part.cell)
-        projection = self.projections[layer]
-        assert isinstance(projection, LayerProjection)
-        if tuple(part.activations.shape[1:]) != projection.shape:
-            given = tuple(part.activations.shape[1:])
-            raise ValueError(f"cell {part.cell!r} has activations of {projection.shape}, not {given}")
-        if layer not in own:
-            own[layer] = projection.cell_parameters()
-        features: Tensor = projection(part.activations, index, own[layer][index])
-        for other in part.beside:
-            if len(other.activations) != len(part.activations):
-                counts = f"{len(other.activations)} images beside {len(part.activations)}"
-                raise ValueError(f"conditions {part.name!r} of different images: {counts}")
-            features = features + self._project_part(other, own)
-        return features
-
-    def _place(self, cell: str) -> tuple[int, int]:
-        if cell not in self._places:
-            raise ValueError(f"unknown cell {cell!r}; the decoder knows {', '.join(self._places)}")
-        return self._places[cell]

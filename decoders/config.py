@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Architecture", "Cell", "ImageSpace", "PixelCNNPPConfig", "resolution_sizes"]
+__all__ = ["Architecture", "Cell", "ImageSpace", "PixelCNNPPConfig", "ReaderArchitecture", "resolution_sizes"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,36 @@ class Architecture:
             raise ValueError(f"decoder.dropout must be at least 0 and below 1, not {self.dropout}")
         if self.init_scale <= 0:
             raise ValueError(f"decoder.init_scale must be positive, not {self.init_scale}")
+
+
+@dataclass(frozen=True)
+class ReaderArchitecture:
+    """Size of what adds a layer's knowledge to a base (`decoders.reader`).
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    width: int = 32
+    """Feature maps at the image's resolution, of what reads the activations and of what joins them with the pixels."""
+    largest_width: int = 128
+    """Most feature maps at coarser resolutions, each of which has twice as many as the next finer one."""
+    blocks: int = 2
+    """Residual pairs of 3x3 convolutions that read the activations at the image's resolution."""
+    coarse_blocks: int = 1
+    """The same at each coarser resolution."""
+    causal_blocks: int = 2
+    """Gated blocks that join what the base knows, the pixels before, and what was read."""
+    own_share: float = 0.3
+    """Weight in the fit of the distribution that is read from the activations alone, without any pixel: it teaches the
+    reading part directly, from the first step on."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("width", 1), ("largest_width", 1), ("blocks", 0), ("coarse_blocks", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"reader_network.{name} must be at least {least}, not {getattr(self, name)}")
+        if self.causal_blocks < 0 or self.own_share < 0:
+            raise ValueError("reader_network.causal_blocks and own_share must be at least 0")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from decoders.distribution import ImageDistribution
 from decoders.layers import GatedBlock, Stream, UpsamplingConvolution, WeightNormConvolution, module_list
 from decoders.outputs import OUTPUTS, OutputDistribution
 
-__all__ = ["PixelCNNPP"]
+__all__ = ["PixelCNNPP", "length_of"]
 
 
 def _input_table(intensities: int, fourier_features: bool) -> Tensor:
@@ -36,7 +36,7 @@ def _input_table(intensities: int, fourier_features: bool) -> Tensor:
     return torch.stack(columns, 1)
 
 
-def _length(condition: Tensor | Condition | Sequence[Condition]) -> int:
+def length_of(condition: Tensor | Condition | Sequence[Condition]) -> int:
     """Number of images of a condition."""
     if isinstance(condition, Tensor):
         return len(condition)
@@ -147,7 +147,7 @@ class PixelCNNPP(nn.Module):
         if condition is not None:
             if not self.config.cells:
                 raise ValueError("the decoder has no cells, so it cannot take a condition")
-            sizes.add(_length(condition))
+            sizes.add(length_of(condition))
         if len(sizes) > 1:
             raise ValueError(f"condition, null_mask and batch_size disagree on the number of images: {sorted(sizes)}")
         terms: list[tuple[Tensor, ...]] | None = None
@@ -210,6 +210,14 @@ class PixelCNNPP(nn.Module):
 
     def output_parameters(self, features: Tensor, terms: list[tuple[Tensor, ...]] | None) -> Tensor:
         """The network: (B, N, H, W) input features and the blocks' condition terms to (B, P, H, W)."""
+        return self.readout(self.last_features(features, terms))
+
+    def last_features(self, features: Tensor, terms: list[tuple[Tensor, ...]] | None) -> Tensor:
+        """What the network knows of a pixel from those before it: the ELU of the left stream's end, (B, F, H, W).
+
+        Arguments:
+            features, terms: as for `output_parameters`, which are linear in what this returns.
+        """
         levels = len(self.sizes)
         blocks = self.config.architecture.blocks
         upper = self.input_upper(features)
@@ -243,4 +251,4 @@ class PixelCNNPP(nn.Module):
                 left = self.down_left[level][n](left, left_activated, auxiliary, left_term)
                 left_activated = concat_elu(left)
         # The first half of concat_elu is the ELU.
-        return self.readout(left_activated[:, : self.config.architecture.filters])
+        return left_activated[:, : self.config.architecture.filters]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -56,6 +56,12 @@ def uses_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: tor
     if precision == "auto":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return precision == "bfloat16"
+
+
+def auxiliary_log_prob(distribution: Any, images: Tensor) -> Tensor | None:
+    """What a decoder's fit adds to the log-probabilities of images, (B,), in nats; None for most decoders."""
+    found = getattr(distribution, "auxiliary_log_prob", None)
+    return None if found is None else found(images)
 
 
 class StepGradient:
@@ -113,8 +119,10 @@ class StepGradient:
             mask = None if draw.null_mask is None else draw.null_mask[start:stop].to(device)
             set_dropout_stream(self._decoder, draw.dropout_seed, offset=start, total=total)
             with torch.autocast(device.type, torch.bfloat16) if self._bfloat16 else contextlib.nullcontext():
-                log_prob = self._decoder(part.condition, mask).log_prob(part.images)
-            share = -log_prob.sum() / (dimensions * total)
-            share.backward()
-            loss += share.detach()
+                distribution = self._decoder(part.condition, mask)
+                log_prob = distribution.log_prob(part.images)
+                auxiliary = auxiliary_log_prob(distribution, part.images)
+            loss -= log_prob.detach().sum() / (dimensions * total)
+            objective = log_prob if auxiliary is None else log_prob + auxiliary
+            (-objective.sum() / (dimensions * total)).backward()
         return loss

@@ -29,11 +29,18 @@ class OutputDistribution(nn.Module):
         n_parameters: values per pixel, P, that the network must provide.
         n_uniforms: uniform random numbers, K, that one pixel's sample uses.
         init_scale: standard deviation of the parameters after initialisation of the network.
+        n_own: values per pixel of the simplest distribution of this kind, which a reader predicts for all pixels at
+            once from activations alone; 0 where there is none.
+        n_hints: values per pixel that it hands on as a guess at the pixel, scaled as the network's input.
+        n_pulls: values per pixel that say how far parameters are pulled towards it.
     """
 
     n_parameters: int
     n_uniforms: int
     init_scale: float = 1.0
+    n_own: int = 0
+    n_hints: int = 0
+    n_pulls: int = 0
 
     def __init__(self, image: ImageSpace) -> None:
         super().__init__()
@@ -50,6 +57,23 @@ class OutputDistribution(nn.Module):
             (B, C, H, W).
         """
         raise TypeError(f"{type(self).__name__} does not define channel_log_prob")
+
+    def own_log_prob(self, own: Tensor, x: Tensor) -> Tensor:
+        """Log-probability of every pixel under the simplest distribution, in nats: (B, n_own, H, W) to (B, H, W)."""
+        raise TypeError(f"{type(self).__name__} has no simplest distribution")
+
+    def hints(self, own: Tensor) -> Tensor:
+        """Its guess at the pixels: (B, n_own, H, W) to (B, n_hints, H, W)."""
+        return own[:, :0]
+
+    def pulled(self, parameters: Tensor, own: Tensor, pulls: Tensor) -> Tensor:
+        """Parameters (B, P, ...) pulled towards the simplest distribution's; without change where pulls are zero.
+
+        Arguments:
+            own: (B, n_own, ...).
+            pulls: (B, n_pulls, ...); one means all the way.
+        """
+        return parameters
 
     def sample(self, parameters: Tensor, uniforms: Tensor) -> Tensor:
         """Draw the channels of one pixel per row.

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from decoders.config import ImageSpace
-from decoders.outputs.base import OutputDistribution
+from decoders.outputs.base import OutputDistribution, exact
 
 __all__ = ["Categorical"]
 
@@ -28,7 +28,8 @@ class Categorical(OutputDistribution):
         super().__init__(image)
         self.n_uniforms = image.channels
         if image.channels == 1:
-            self.n_parameters = image.intensities
+            self.n_parameters = self.n_own = image.intensities
+            self.n_pulls = 1
             return
         self.features = max(32, image.intensities)
         self.n_parameters = image.channels * self.features
@@ -56,6 +57,15 @@ class Categorical(OutputDistribution):
             logits = self._logits(features[:, channel], channel, earlier)  # (B, H, W, intensities)
             channels.append(-F.cross_entropy(logits.movedim(-1, 1), x[:, channel], reduction="none"))
         return torch.stack(channels, 1)
+
+    def own_log_prob(self, own: Tensor, x: Tensor) -> Tensor:
+        """Log-probability of every pixel under logits of its own (grey images): see the base class."""
+        with exact(own) as own:
+            return -F.cross_entropy(own, x[:, 0].long(), reduction="none")
+
+    def pulled(self, parameters: Tensor, own: Tensor, pulls: Tensor) -> Tensor:
+        """A product of experts: log-probabilities are added, weighted by the pull; see the base class."""
+        return parameters if self.n_own == 0 else parameters + pulls * own.log_softmax(1)
 
     def sample(self, parameters: Tensor, uniforms: Tensor) -> Tensor:
         """Draw pixels by the inverse of each channel's CDF."""

@@ -31,6 +31,9 @@ class LogisticMixture(OutputDistribution):
         self.n_couplings = image.channels * (image.channels - 1) // 2
         self.n_parameters = components * (1 + 2 * image.channels + self.n_couplings)
         self.n_uniforms = 1 + image.channels
+        self.n_own = 2 * image.channels + self.n_couplings  # one logistic per channel
+        self.n_hints = image.channels
+        self.n_pulls = components * image.channels
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(B, P, ...) to logits (B, M, ...), means, log-scales (B, C, M, ...), couplings (B, C(C-1)/2, M, ...)."""
@@ -82,6 +85,31 @@ class LogisticMixture(OutputDistribution):
         below_upper = F.logsigmoid(upper).masked_fill(at_top, 0.0)
         above_lower = F.logsigmoid(-lower).masked_fill(at_bottom, 0.0)
         return below_upper + above_lower + inside.masked_fill(at_bottom | at_top, 0.0)
+
+    def own_log_prob(self, own: Tensor, x: Tensor) -> Tensor:
+        """Log-probability of every pixel under one logistic per channel: see the base class."""
+        with exact(own) as own:
+            single = LogisticMixture(self.image, 1, self.log_scale_min)
+            return single.log_prob(torch.cat([torch.zeros_like(own[:, :1]), own], 1), x)
+
+    def hints(self, own: Tensor) -> Tensor:
+        """The means: see the base class."""
+        return own[:, : self.image.channels]
+
+    def pulled(self, parameters: Tensor, own: Tensor, pulls: Tensor) -> Tensor:
+        """Means, with the couplings that belong to them, pulled component by component: see the base class."""
+        channels, m = self.image.channels, self.components
+        groups = parameters.unflatten(1, (-1, m))
+        logits, means, log_scales, couplings = groups.split((1, channels, channels, self.n_couplings), 1)
+        pulls = pulls.unflatten(1, (channels, m))
+        means = means.lerp(own[:, :channels].unsqueeze(2).to(means.dtype), pulls.to(means.dtype))
+        parts = [logits, means, log_scales]
+        if self.n_couplings:
+            # The coupled channel's pull: the second channel has one coupling, the third has two.
+            target = torch.tensor([1, 2, 2], device=pulls.device)
+            ours = own[:, 2 * channels :].unsqueeze(2).to(couplings.dtype)
+            parts.append(couplings.lerp(ours, pulls[:, target].to(couplings.dtype)))
+        return torch.cat(parts, 1).flatten(1, 2)
 
     def sample(self, parameters: Tensor, uniforms: Tensor) -> Tensor:
         """Draw pixels: choose the component, then each channel by the inverse of the logistic's CDF, rounded."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from decoders.precision import full_precision
 from decoders.sampling.cached_features import Buffer, LeftBlock, LeftConvolution, UpperStream, elu_into, mirrored
+from decoders.sampling.heads import Head, ReaderHead, ReadingNetwork, Readout
 from decoders.sampling.network import CausalNetwork, Conditioned
 
 __all__ = ["sample_cached", "sample_naive"]
@@ -46,16 +49,25 @@ def sample_cached(
     uniforms = _draw_uniforms(distribution, generator, uniforms)
     terms = distribution.terms
     with torch.inference_mode(), torch.autocast(uniforms.device.type, enabled=False), full_precision():
-        if terms is not None:
-            terms = [tuple(term.to(uniforms.dtype) for term in blocks) for blocks in terms]
-        drawn = _CachedSampler(distribution.network, terms, uniforms).run()
+        network = distribution.network
+        base = getattr(network, "base", None)
+        if base is None:
+            if terms is not None:
+                terms = [tuple(term.to(uniforms.dtype) for term in blocks) for blocks in terms]
+            sampler = _CachedSampler(network, terms, uniforms)
+        else:  # a reader: the base's features, and a head of its own
+            sampler = _CachedSampler(base, base().terms, uniforms)
+            if terms is not None:
+                sampler.head = ReaderHead(cast(ReadingNetwork, network), sampler.readout, terms[0], uniforms)
+        drawn = sampler.run()
     return drawn.clone()  # outside of inference mode, so that it can be used in training
 
 
 def _draw_uniforms(distribution: Conditioned, generator: torch.Generator | None, uniforms: Tensor | None) -> Tensor:
     """(B, H, W, K) uniforms of the decoder's dtype; checks those that are given."""
     network = distribution.network
-    image, reference = network.config.image, network.readout.direction
+    image = network.config.image
+    reference = next(parameter for parameter in network.parameters() if parameter.is_floating_point())
     shape = (distribution.batch_size or 1, image.height, image.width, network.output.n_uniforms)
     if uniforms is None:
         return torch.rand(shape, generator=generator, dtype=reference.dtype, device=reference.device)
@@ -156,7 +168,8 @@ class _CachedSampler:
         weights = self.upper.weights
         self.left_weight = weights[network.input_left][..., 0].permute(2, 1, 0)  # (above, here; N; F)
         self.left_here = mirrored(self.left_weight[1])
-        self.readout_weight = weights[network.readout][:, :, 0, 0].t()
+        self.readout = Readout(network.readout, weights[network.readout])
+        self.head: Head = self.readout
         image = network.config.image
         self.size = (image.height, image.width)
         # Input features: two rows above and the current one; the last channel is one inside the image.
@@ -172,13 +185,14 @@ class _CachedSampler:
         steps = [sum(column % 2**level == 0 for level in range(depth)) for column in range(width)]
         uniforms = self.uniforms.permute(1, 2, 0, 3).contiguous()
         network, levels = self.network, self.levels
-        sample, table, readout_bias = network.output.sample, network.input_table, network.readout.bias
+        sample, table, head = network.output.sample, network.input_table, self.head
         output = levels[0].down[-1].output.pixels
         activated = [pixel[:, : levels[0].filters] for pixel in output]
         written = self.features[:, 2, :, :-1].unbind(1)
         current = self.features[:, 2].unbind(1)
         for row in range(height):
             known = self._start_row(row)
+            head.start_row(row)
             active = sum(row % 2**level == 0 for level in range(depth))
             parities = [(row >> level) % 2 for level in range(depth)]
             row_uniforms, row_values = uniforms[row].unbind(0), self.x[row].unbind(0)
@@ -191,10 +205,11 @@ class _CachedSampler:
                     doubled = levels[level].go_up(column >> level, doubled if level == 0 else None)
                 for level in reversed(range(reached)):
                     levels[level].go_down(parities[level], column >> level, doubled)
-                parameters = torch.addmm(readout_bias, activated[column], self.readout_weight)
-                drawn = sample(parameters, row_uniforms[column])
+                drawn = sample(head.parameters(column, activated[column]), row_uniforms[column])
                 row_values[column].copy_(drawn)
-                written[column].copy_(F.embedding(drawn, table).flatten(1))
+                inputs = F.embedding(drawn, table).flatten(1)
+                written[column].copy_(inputs)
+                head.drawn(column, inputs)
         return self.x.permute(2, 3, 0, 1).to(torch.uint8)
 
     def _start_row(self, row: int) -> tuple[Tensor, ...]:

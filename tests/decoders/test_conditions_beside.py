@@ -31,10 +31,10 @@ def test_what_is_read_from_conditions_beside_each_other_is_added() -> None:
     assert isinstance(network, Conditioning)
     plain = conditions(CELLS[1:2])[0]
     both = with_coins(plain)
-    apart = network._project(plain) + network._project(both.beside[0])
-    assert torch.allclose(network._project(both), apart, rtol=1e-12)
+    apart = network.read(plain) + network.read(both.beside[0])
+    assert torch.allclose(network.read(both), apart, rtol=1e-12)
     twice = replace(both, beside=(*both.beside, conditions(CELLS[2:3])[0]))
-    assert torch.allclose(network._project(twice), apart + network._project(twice.beside[1]), rtol=1e-12)
+    assert torch.allclose(network.read(twice), apart + network.read(twice.beside[1]), rtol=1e-12)
 
 
 def test_a_minibatch_of_both_kinds_equals_its_parts_whole_cut_and_masked() -> None:
@@ -103,7 +103,7 @@ def test_marks_are_added_at_their_pixels_under_every_condition(cells: tuple[Cell
     choices: list = [(None, network.null.detach().view(1, -1, 1, 1).expand(1, -1, 8, 8))]
     if cells:
         parts = conditions(CELLS)
-        choices.append((parts, network._project(parts)))
+        choices.append((parts, network.read(parts)))
     for condition, features in choices:
         wanted = features + marks
         wanted = wanted + network.refine(torch.nn.functional.elu(wanted))
