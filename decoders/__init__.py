@@ -13,10 +13,14 @@ from decoders.fitting.schedule import FittingConfig
 from decoders.pixelcnnpp import PixelCNNPP
 from decoders.reader import Reader
 
+Decoder = PixelCNNPP | Reader
+"""Networks that give a distribution over images, with or without a condition: one interface."""
+
 __all__ = [
     "Architecture",
     "Cell",
     "Condition",
+    "Decoder",
     "Fit",
     "FittingConfig",
     "ImageDistribution",

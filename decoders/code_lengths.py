@@ -15,14 +15,14 @@ from decoders.fitting.micro_batches import with_fitting_micro_batch
 from decoders.precision import full_precision
 
 if TYPE_CHECKING:
-    from decoders.pixelcnnpp import PixelCNNPP
+    from decoders import Decoder
 
 __all__ = ["code_length_maps_bits", "code_lengths_and_mean_map_bits", "code_lengths_bits"]
 
 Measured = TypeVar("Measured")
 
 
-def code_lengths_bits(decoder: PixelCNNPP, minibatches: Iterable[Minibatch], null: bool = False) -> np.ndarray:
+def code_lengths_bits(decoder: Decoder, minibatches: Iterable[Minibatch], null: bool = False) -> np.ndarray:
     """Code length -log2 q(x | h) of every image.
 
     Computed in evaluation mode where the decoder is, in the precision of its parameters, never in TF32. What does
@@ -44,7 +44,7 @@ def code_lengths_bits(decoder: PixelCNNPP, minibatches: Iterable[Minibatch], nul
 
 
 def code_lengths_and_mean_map_bits(
-    decoder: PixelCNNPP, minibatches: Iterable[Minibatch], null: bool = False
+    decoder: Decoder, minibatches: Iterable[Minibatch], null: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Code lengths of all images, and the mean of their maps, from one pass through the network.
 
@@ -73,7 +73,7 @@ def code_lengths_and_mean_map_bits(
     return everything, total / len(everything)
 
 
-def code_length_maps_bits(decoder: PixelCNNPP, minibatches: Iterable[Minibatch], null: bool = False) -> np.ndarray:
+def code_length_maps_bits(decoder: Decoder, minibatches: Iterable[Minibatch], null: bool = False) -> np.ndarray:
     """The map of every image's code length (see `code_lengths_and_mean_map_bits`): float64, shape (N, C, H, W), bits.
 
     Args:
@@ -90,10 +90,10 @@ def code_length_maps_bits(decoder: PixelCNNPP, minibatches: Iterable[Minibatch],
 
 
 def _measured(
-    decoder: PixelCNNPP,
+    decoder: Decoder,
     minibatches: Iterable[Minibatch],
     null: bool,
-    measure: Callable[[PixelCNNPP, Minibatch, int, torch.device], Measured],
+    measure: Callable[[Decoder, Minibatch, int, torch.device], Measured],
 ) -> Iterator[Measured]:
     """What is measured of each minibatch that has images, in parts that fit in memory."""
     device = next(decoder.parameters()).device
@@ -118,7 +118,7 @@ def _measured(
 
 @full_precision()
 @torch.inference_mode()
-def _bits(decoder: PixelCNNPP, minibatch: Minibatch, micro_batch: int, device: torch.device) -> np.ndarray:
+def _bits(decoder: Decoder, minibatch: Minibatch, micro_batch: int, device: torch.device) -> np.ndarray:
     parts = []
     for part in _parts(minibatch, micro_batch, device):
         parts.append(_in_bits(decoder(part.condition).log_prob(part.images)))
@@ -128,7 +128,7 @@ def _bits(decoder: PixelCNNPP, minibatch: Minibatch, micro_batch: int, device: t
 @full_precision()
 @torch.inference_mode()
 def _bits_and_maps(
-    decoder: PixelCNNPP, minibatch: Minibatch, micro_batch: int, device: torch.device
+    decoder: Decoder, minibatch: Minibatch, micro_batch: int, device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
     """Code lengths, (B,), and their maps, (B, C, H, W)."""
     lengths, maps = [], []

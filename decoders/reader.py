@@ -135,7 +135,7 @@ class Reader(nn.Module):
         self.config = ReaderConfig(known.image, known.architecture, reader, cells, known.marked_pixels)
         # Not a submodule: neither fitted nor saved with the reader.
         self._base = (base.requires_grad_(False).eval(),)
-        self.stored: Callable[[Tensor], Tensor] | None = None
+        self.stored: Callable[[Tensor], Tensor | None] | None = None
         size = (known.image.height, known.image.width)
         self.conditioning = CellReadings(cells, lambda shape, n_cells: Trunk(shape, n_cells, size, reader))
         output, width = base.output, reader.width

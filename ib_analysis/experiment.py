@@ -24,6 +24,7 @@ from ib_analysis.experiment_config import (
 from ib_analysis.training import checkpoint_epochs
 
 __all__ = [
+    "BASE",
     "ActivationsConfig",
     "EstimationConfig",
     "Experiment",
@@ -74,6 +75,10 @@ def cell_name(epoch: int, layer: str) -> str:
     'epoch_0010/h3'
     """
     return dataset_name(epoch, layer)
+
+
+BASE = "base"
+"""Key of the base among an experiment's fits; it is made by a stage of its own (`ib_analysis.stages.base`)."""
 
 
 class Experiment:
@@ -133,17 +138,28 @@ class Experiment:
     def fits(self) -> tuple[Fit, ...]:
         """Every decoder that is fitted."""
         found: list[Fit] = []
+        if self.has_base:
+            found.append(Fit(BASE, None, self.config.base_seed, ()))
         for seed in self.config.decoder_seeds:
-            if self.config.sharing == "dedicated" or self.config.unconditional_fit:
+            if self.config.unconditional_fit or (self.config.sharing == "dedicated" and not self.has_base):
                 found.append(Fit(f"unconditional_decoder{seed}", None, seed, ()))
             for run in self.runs:
                 key = f"{run.key}_decoder{seed}"
                 if self.config.sharing == "shared":
                     found.append(Fit(key, run, seed, self.cells))
                     continue
+                if self.config.sharing == "layer":
+                    for layer in self.layers:
+                        found.append(Fit(f"{key}/{layer}", run, seed, tuple((e, layer) for e in self.epochs)))
+                    continue
                 for cell in self.cells:
                     found.append(Fit(f"{key}/{cell_name(*cell).replace('/', '_')}", run, seed, (cell,)))
         return tuple(found)
+
+    @property
+    def has_base(self) -> bool:
+        """Whether decoders stand on a base, which then is L0."""
+        return self.config.reader == "deep"
 
     @property
     def workers(self) -> int:

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import torch
 
-from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
+from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig, ReaderArchitecture
 from decoders.fitting.certificate import check_judgeable
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.activations import Storage
@@ -113,9 +113,14 @@ class ExperimentConfig:
     """One encoder per task and seed."""
     decoder_seeds: tuple[int, ...] = (0,)
     """Every decoder is fitted once per seed."""
-    sharing: Literal["shared", "dedicated"] = "shared"
-    """`shared`: one decoder for all layers and epochs of a run; `dedicated`: one per cell and one unconditional (the
-    protocol of Darlow & Storkey 2020)."""
+    sharing: Literal["shared", "layer", "dedicated"] = "shared"
+    """`shared`: one decoder for all layers and epochs of a run; `layer`: one for all epochs of a layer of a run;
+    `dedicated`: one per cell and one unconditional (the protocol of Darlow & Storkey 2020)."""
+    reader: Literal["gated", "deep"] = "gated"
+    """What reads the layers: `gated`, a PixelCNN++ per decoder, with the condition before every gate; `deep`, a deep
+    network that adds to the base of the images what a layer tells. The base then is L0."""
+    reader_network: ReaderArchitecture = field(default_factory=ReaderArchitecture)
+    """Size of a `deep` reader."""
     unconditional_fit: bool = False
     """Whether an unconditional decoder is fitted beside shared ones and may serve as L0: it gives all its steps to what
     they learn in a share of theirs, and costs one more fit. `dedicated` always has one."""
@@ -257,7 +262,12 @@ def _check_fitting(config: ExperimentConfig) -> None:
         )
     if fitting.null_share >= 1:
         raise UserError("fitting.null_share is 1: no image would be fitted with its condition; choose less than 1.")
-    has_null = fitting.null_share > 0 or config.unconditional_fit or config.estimation.null_from is not None
+    has_null = (
+        config.reader == "deep"
+        or fitting.null_share > 0
+        or config.unconditional_fit
+        or config.estimation.null_from is not None
+    )
     if config.sharing == "shared" and not has_null:
         raise UserError(
             "fitting.null_share is 0, so that no unconditional model would be fitted and there is no L0; choose a "

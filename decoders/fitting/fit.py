@@ -31,7 +31,7 @@ from decoders.fitting.warnings import NAN_RECOVERED, curve_warnings
 from decoders.matrices import matrices_of
 
 if TYPE_CHECKING:
-    from decoders.pixelcnnpp import PixelCNNPP
+    from decoders import Decoder
 
 __all__ = [
     "Checkpoint",
@@ -51,7 +51,7 @@ MAXIMUM_RECOVERIES = 5
 
 
 def fit(
-    decoder: PixelCNNPP,
+    decoder: Decoder,
     data: TrainingData,
     config: FittingConfig,
     *,
@@ -104,7 +104,7 @@ class _Loop:
 
     def __init__(
         self,
-        decoder: PixelCNNPP,
+        decoder: Decoder,
         data: TrainingData,
         config: FittingConfig,
         seed: int,

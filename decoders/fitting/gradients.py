@@ -18,7 +18,7 @@ from decoders.fitting.flat_parameters import FlatParameters
 from decoders.fitting.micro_batches import with_fitting_micro_batch
 
 if TYPE_CHECKING:
-    from decoders.pixelcnnpp import PixelCNNPP
+    from decoders import Decoder
 
 __all__ = ["StepDraw", "StepGradient", "draw_step", "uses_bfloat16"]
 
@@ -79,7 +79,7 @@ class StepGradient:
     """
 
     def __init__(
-        self, decoder: PixelCNNPP, flat: FlatParameters, accelerator: Accelerator, bfloat16: bool = False
+        self, decoder: Decoder, flat: FlatParameters, accelerator: Accelerator, bfloat16: bool = False
     ) -> None:
         self._decoder = decoder
         self._flat = flat

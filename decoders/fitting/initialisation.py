@@ -11,12 +11,12 @@ from decoders.fitting.gradients import StepDraw
 from decoders.fitting.micro_batches import with_fitting_micro_batch
 
 if TYPE_CHECKING:
-    from decoders.pixelcnnpp import PixelCNNPP
+    from decoders import Decoder
 
 __all__ = ["initialise_from_minibatch"]
 
 
-def initialise_from_minibatch(decoder: PixelCNNPP, draw: StepDraw, device: torch.device) -> None:
+def initialise_from_minibatch(decoder: Decoder, draw: StepDraw, device: torch.device) -> None:
     """Scale the decoder's weights to a minibatch (Salimans & Kingma 2016, arXiv 1602.07868, section 3).
 
     Where the memory of a GPU is short, the first half of the images is used, or the first quarter, and so on:

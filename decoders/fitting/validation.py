@@ -15,7 +15,7 @@ from decoders.code_lengths import code_lengths_bits
 from decoders.fitting.batches import Minibatch
 
 if TYPE_CHECKING:
-    from decoders.pixelcnnpp import PixelCNNPP
+    from decoders import Decoder
 
 __all__ = ["ValidationBits", "validation_bits"]
 
@@ -32,7 +32,7 @@ class ValidationBits:
     """Given the conditions, the images of each cell (or of cells beside each other: `Condition.name`) by themselves."""
 
 
-def validation_bits(decoder: PixelCNNPP, minibatches: Iterable[Minibatch], accelerator: Accelerator) -> ValidationBits:
+def validation_bits(decoder: Decoder, minibatches: Iterable[Minibatch], accelerator: Accelerator) -> ValidationBits:
     """Code lengths of the validation images: all together, without conditions, and cell by cell.
 
     Process r of n evaluates minibatches r, r + n, ...; every process returns the means of all.

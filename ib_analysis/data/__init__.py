@@ -3,6 +3,7 @@ splits."""
 
 from ib_analysis.data.config import PLACES, DataConfig, FactorsConfig
 from ib_analysis.data.factors import draw as draw_factors
+from ib_analysis.data.image_hashes import ImageHashes
 from ib_analysis.data.interface import ImageData, Progress, Space, Split
 from ib_analysis.data.records import facts, save_splits
 from ib_analysis.data.sources import image_space, load_data, split_sizes
@@ -14,6 +15,7 @@ __all__ = [
     "DataConfig",
     "FactorsConfig",
     "ImageData",
+    "ImageHashes",
     "Progress",
     "Space",
     "Split",

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from decoders import PixelCNNPP, PixelCNNPPConfig, TrainingData, fit
+from decoders import Decoder, TrainingData, fit
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import Artifact, save_tensors, write_text
 from ib_analysis.engines.launch import Launch
@@ -22,7 +22,7 @@ from ib_analysis.fits.unfinished import UnfinishedFit
 __all__ = ["Feed", "fit_artifact"]
 
 
-def write_weights(path: Path, decoder: PixelCNNPP) -> dict[str, Any]:
+def write_weights(path: Path, decoder: Decoder) -> dict[str, Any]:
     """Write a decoder's weights as they are; there are no facts to tell."""
     save_tensors(path, {name: tensor.cpu() for name, tensor in decoder.state_dict().items()})
     return {}
@@ -47,13 +47,13 @@ class Feed(Protocol):
 
 def fit_artifact(
     artifact: Artifact,
-    network: PixelCNNPPConfig,
+    make: Callable[[], Decoder],
     feed: Feed,
     fitting: FittingConfig,
     seed: int,
     progress: Progress,
-    start: Callable[[PixelCNNPP], bool] = lambda decoder: False,
-    write: Callable[[Path, PixelCNNPP], dict[str, Any]] = write_weights,
+    start: Callable[[Decoder], bool] = lambda decoder: False,
+    write: Callable[[Path, Decoder], dict[str, Any]] = write_weights,
 ) -> None:
     """Fit a decoder, or go on where a fit of the same recipe was interrupted; a complete one is left alone.
 
@@ -62,7 +62,7 @@ def fit_artifact(
 
     Arguments:
         artifact: what the decoder will be.
-        network: its architecture, images and cells.
+        make: makes the network, with random weights.
         feed: images, and the activations of the cells.
         fitting: the settings of the fit.
         seed: of the weights and of everything random in the fit.
@@ -81,7 +81,7 @@ def fit_artifact(
         artifact.begin()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        decoder = PixelCNNPP(network)
+        decoder = make()
     for name, (mean, deviation) in feed.standardisation().items():
         decoder.standardise(name, mean, deviation)
     started = start(decoder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -17,6 +18,11 @@ from ib_analysis.fits.leak_guard import EvaluationImages, GuardedData, ImageGuar
 from ib_analysis.fits.spike_ins import COINS, SpikeIns, Variant
 
 __all__ = ["CellFeed", "Reading", "images_in_order", "name_of", "readings"]
+
+LARGEST_HELD_BYTES = 3 << 30
+"""Activations of 16 bits that a fit may hold in memory."""
+MIXED_CELLS = 4
+"""Cells of a mixed minibatch: more would vary its gradient less and cost more."""
 
 CellKey = tuple[int, str]
 """(epoch, layer)"""
@@ -85,6 +91,7 @@ class CellFeed:
         batch_size: images of a minibatch, a multiple of the group size.
         validation_images: (image, cell) pairs of one validation, at the least.
         spike_ins: coins that the images show, if any.
+        mixed: whether minibatches mix images and cells freely, where the training part's activations fit in memory.
 
     Attributes:
         readings: what images are conditioned on: the cells in order, each in all its variants.
@@ -99,18 +106,26 @@ class CellFeed:
         batch_size: int,
         validation_images: int,
         spike_ins: SpikeIns | None = None,
+        mixed: bool = False,
     ) -> None:
         self._images = torch.from_numpy(np.ascontiguousarray(images))
         self.groups, self._activations, self.cells = groups, activations, tuple(cells)
         self._per_minibatch = max(1, batch_size // groups.group_size)
         self._validation_images = validation_images
         self._spike_ins = spike_ins
+        self._batch_size, self._mixed = batch_size, mixed
+        self._held: dict[CellKey, Tensor] = {}
         self.readings = readings(self.cells, spike_ins)
 
     # ------------------------------------------------------------------ for fitting
 
     def minibatch(self, rng: np.random.Generator) -> Minibatch:
-        """Random groups of the training part, each with a random reading, and with new coins if they are redrawn."""
+        """Random groups of the training part, each with a random reading, and with new coins if they are redrawn.
+
+        Mixed: random images instead of groups, in equal shares under a few random cells.
+        """
+        if self._holds_activations:
+            return self._mixture(rng)
         groups = rng.choice(self.groups.part("train"), self._per_minibatch)
         drawn = rng.integers(len(self.readings), size=self._per_minibatch) if self.cells else None
         return self._assemble(
@@ -128,9 +143,13 @@ class CellFeed:
         """The same (group, reading) pairs of the validation slice each time.
 
         Every reading has the same number of groups, at least one, and at least `validation_images` images come
-        together.
+        together. Mixed: at least so many of each reading (if there are), the same ones for all.
         """
         groups = self.groups.part("validation")
+        if self._mixed and self.readings:
+            size = self.groups.group_size
+            first = list(groups)[: -(-self._validation_images // size)]
+            return [(group, reading) for reading in self.readings for group in first]
         readings: tuple[Reading | None, ...] = self.readings or (None,)
         pairs: list[tuple[int, Reading | None]] = []
         count, rounds = 0, 0
@@ -252,6 +271,33 @@ class CellFeed:
         return {"spike_in_scales": self.spike_in_scales} if self.spike_in_scales else {}
 
     # ------------------------------------------------------------------ pieces
+
+    @cached_property
+    def _holds_activations(self) -> bool:
+        """Whether the training part's activations are held in memory, and mixed freely."""
+        if not self._mixed or not self.cells or self._spike_ins is not None:
+            return False
+        assert self._activations is not None
+        images = len(self.groups.images("train"))
+        numbers = sum(math.prod(self._activations.shape(layer)) for _, layer in self.cells)
+        return 2 * images * numbers <= LARGEST_HELD_BYTES
+
+    def _mixture(self, rng: np.random.Generator) -> Minibatch:
+        """Images in equal shares under up to `MIXED_CELLS` cells."""
+        count = min(MIXED_CELLS, len(self.cells), self._batch_size)
+        chosen = rng.permutation(len(self.cells))[:count]
+        images = torch.from_numpy(rng.integers(len(self.groups.images("train")), size=self._batch_size))
+        conditions = tuple(
+            Condition(self._activations_of(self.cells[k])[part], name_of(self.cells[k]))
+            for k, part in zip(chosen, images.tensor_split(count), strict=True)
+        )
+        return Minibatch(self._images[images], conditions)
+
+    def _activations_of(self, cell: CellKey) -> Tensor:
+        """The training part's activations of a cell, held from the first time on."""
+        if cell not in self._held:
+            self._held[cell] = self.activations("train", cell)
+        return self._held[cell]
 
     def _assemble(
         self, pairs: Sequence[tuple[int, Reading | None]], rng: np.random.Generator | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from decoders import Minibatch, TrainingData
 from ib_analysis.artifacts import UserError
-from ib_analysis.data import ImageData
+from ib_analysis.data import ImageData, ImageHashes
 
 __all__ = ["EvaluationImages", "GuardedData", "ImageGuard", "image_guard"]
 
@@ -19,10 +18,10 @@ __all__ = ["EvaluationImages", "GuardedData", "ImageGuard", "image_guard"]
 class EvaluationImages:
     """The evaluation images that no fit may see, and a look-up of others among them.
 
-    An image is looked up by 64 bits, h(x) = sum_i w_i x_i mod 2^64 with odd random w, in the sorted list of those of
-    the evaluation images, and what is found there is compared pixel by pixel: no other image is mistaken for one of
-    them. An evaluation image whose pixels also occur among the decoder images (independent draws may repeat a small
-    image) may be seen and is not on the list.
+    An image is looked up by 64 bits (`ib_analysis.data.ImageHashes`) in the sorted list of those of the evaluation
+    images, and what is found there is compared pixel by pixel: no other image is mistaken for one of them. An
+    evaluation image whose pixels also occur among the decoder images (independent draws may repeat a small image) may
+    be seen and is not on the list.
 
     Arguments:
         evaluation: shape (n, C, H, W), uint8: images that must not be seen.
@@ -30,8 +29,7 @@ class EvaluationImages:
     """
 
     def __init__(self, evaluation: Tensor, allowed: Tensor) -> None:
-        draws = np.random.default_rng(0).integers(-(2**62), 2**62, size=math.prod(evaluation.shape[1:]))
-        self._weights = torch.from_numpy(2 * draws + 1)
+        self._hashes = ImageHashes(tuple(evaluation.shape[1:]))
         hashes = self._hashes(evaluation)
         secret = ~torch.isin(hashes, self._hashes(allowed))
         order = torch.argsort(hashes[secret])
@@ -54,12 +52,6 @@ class EvaluationImages:
             for k in (self._secret[places] == hashes).nonzero().flatten().tolist():
                 found[k] = torch.equal(self._images[places[k]], images[k])
         return found
-
-    def _hashes(self, images: Tensor) -> Tensor:
-        """64 bits of each image, shape (n,), int64 (sums wrap around); in parts, so that any number fits in memory."""
-        flat = images.flatten(1)
-        parts = [(part.long() * self._weights).sum(1) for part in flat.split(4096)]
-        return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64)
 
 
 class GuardedData:

@@ -8,24 +8,39 @@ from typing import Any
 
 import torch
 
-from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig
+from decoders import Cell, Decoder, ImageSpace, PixelCNNPP, PixelCNNPPConfig, Reader
 from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import Artifact, UserError, load_tensors, sha256_of_file
 from ib_analysis.data import image_space
-from ib_analysis.experiment import Experiment, Fit, cell_name
+from ib_analysis.experiment import BASE, Experiment, Fit, cell_name
 from ib_analysis.fits.feed import CellFeed, Reading, images_in_order, readings
 from ib_analysis.fits.spike_ins import spike_ins_for
 from ib_analysis.records.activations import open_activations
+from ib_analysis.records.bases import base_artifact, load_base
 from ib_analysis.records.encoders import encoder_identities, layer_shapes
+from ib_analysis.records.features import stored_features
 from ib_analysis.records.images import data_section, images_of, measured_images
 
-__all__ = ["decoder_artifact", "decoder_network", "feed_for", "load_decoder", "network_of", "readings_of", "start_path"]
+__all__ = [
+    "decoder_artifact",
+    "decoder_network",
+    "feed_for",
+    "load_decoder",
+    "network_of",
+    "new_decoder",
+    "readings_of",
+    "start_path",
+]
 
 
 def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
     """The record of a fitted decoder."""
+    if fit.key == BASE:
+        return base_artifact(experiment)
+    # Which settings a reader does not have, its recipe does not name.
+    own = ("reader_network", "sharing") if experiment.has_base else ("decoder",)
     config: dict[str, Any] = {
-        **experiment.section("decoder", "fitting", "start_from"),
+        **experiment.section(*own, "fitting", "start_from"),
         "group_size": experiment.config.activations.group_size,
         **(experiment.storage if fit.cells else {}),
         "cells": [cell_name(*cell) for cell in fit.cells],
@@ -38,6 +53,8 @@ def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
         epochs = {epoch for epoch, _ in fit.cells}
         identities = encoder_identities(experiment, fit.run)
         inputs |= {f"encoder at epoch {epoch}": identities[epoch] for epoch in sorted(epochs)}
+    if experiment.has_base:
+        inputs["base"] = base_artifact(experiment).identity
     if experiment.config.start_from is not None:
         inputs["start"] = sha256_of_file(start_path(experiment, fit, experiment.config.start_from))
     path = experiment.decoder_folder(fit) / "decoder.pt"
@@ -101,12 +118,25 @@ def feed_for(experiment: Experiment, fit: Fit, scales: Mapping[str, float] | Non
         config.fitting.batch_size,
         config.fitting.validation_images,
         spike_ins,
+        mixed=experiment.has_base,
     )
 
 
-def load_decoder(experiment: Experiment, fit: Fit, device: torch.device) -> PixelCNNPP:
+def new_decoder(experiment: Experiment, fit: Fit) -> Decoder:
+    """A decoder with random weights; a reader stands on its base."""
+    network = decoder_network(experiment, fit)
+    if not experiment.has_base:
+        return PixelCNNPP(network)
+    reader = Reader(load_base(experiment, torch.device("cpu")), experiment.config.reader_network, network.cells)
+    reader.stored = stored_features(experiment)
+    return reader
+
+
+def load_decoder(experiment: Experiment, fit: Fit, device: torch.device) -> Decoder:
     """A fitted decoder, in evaluation mode."""
-    decoder = PixelCNNPP(decoder_network(experiment, fit))
+    decoder = new_decoder(experiment, fit)
+    if fit.key == BASE:
+        return decoder.to(device).eval()  # a reader that reads nothing is its base
     decoder.load_state_dict(load_tensors(decoder_artifact(experiment, fit).path))
     return decoder.to(device).eval()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from decoders import Minibatch, PixelCNNPP, code_lengths_bits
+from decoders import Decoder, Minibatch, PixelCNNPP, code_lengths_bits
 from ib_analysis.artifacts import Artifact, sha256_of_array, write_text
 from ib_analysis.bases import BaseFeed, write_base
 from ib_analysis.bases.files import rounded
@@ -45,7 +45,8 @@ def _fit_base(config: ExperimentConfig, progress: Progress) -> None:
 def _fit(experiment: Experiment, artifact: Artifact, feed: BaseFeed, progress: Progress) -> None:
     config = experiment.config
 
-    def write(path: Path, base: PixelCNNPP) -> dict[str, Any]:
+    def write(path: Path, base: Decoder) -> dict[str, Any]:
+        assert isinstance(base, PixelCNNPP)
         rounded(base)
         write_base(path, base, feed.unseen)
         images = torch.from_numpy(feed.evaluation[:EVALUATED])
@@ -64,7 +65,9 @@ def _fit(experiment: Experiment, artifact: Artifact, feed: BaseFeed, progress: P
         }
 
     network = base_recipe(experiment).network
-    fit_artifact(artifact, network, feed, config.base_fitting, config.base_seed, progress, write=write)
+    fit_artifact(
+        artifact, lambda: PixelCNNPP(network), feed, config.base_fitting, config.base_seed, progress, write=write
+    )
 
 
 def _card(experiment: Experiment, artifact: Artifact) -> str:

@@ -64,7 +64,7 @@ def _density(config: ExperimentConfig, run: Run, cell: tuple[int, str], progress
     network = plane_network(layout.shape, layout.bits, settings.density)
     # What distinguishes models enters the seed, else all would see the same random numbers.
     seed = int(sha256_of_plain([run.key, cell_name(*cell), "density"])[:8], 16)
-    fit_artifact(model, network, feed, settings.fitting, seed, progress)
+    fit_artifact(model, lambda: PixelCNNPP(network), feed, settings.fitting, seed, progress)
 
     artifact = coded_cell(experiment, run, cell, layout.bits).code_lengths
     if artifact.status() == "complete":

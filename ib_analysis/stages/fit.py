@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from decoders import PixelCNNPP
+from decoders import Decoder
 from ib_analysis.artifacts import UserError, load_tensors, sha256_of_plain
 from ib_analysis.engines.local import Progress, Unit
-from ib_analysis.experiment import Experiment, ExperimentConfig, Fit
+from ib_analysis.experiment import BASE, Experiment, ExperimentConfig, Fit
 from ib_analysis.fits.artifact import fit_artifact
-from ib_analysis.records.decoders import decoder_artifact, decoder_network, feed_for, start_path
+from ib_analysis.records.decoders import decoder_artifact, feed_for, new_decoder, start_path
 
 __all__ = ["fit_units"]
 
@@ -17,26 +17,37 @@ def fit_units(experiment: Experiment) -> list[Unit]:
     return [
         Unit(fit.key, _fit, (experiment.config, fit))
         for fit in experiment.fits
-        if decoder_artifact(experiment, fit).status() != "complete"
+        if fit.key != BASE and decoder_artifact(experiment, fit).status() != "complete"
     ]
 
 
 def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
     experiment = Experiment(config)
-    # What distinguishes decoders of one experiment enters the seed, else all would see the same random numbers.
-    seed = int(sha256_of_plain([unit.key, unit.decoder_seed])[:8], 16)
     fit_artifact(
         decoder_artifact(experiment, unit),
-        decoder_network(experiment, unit),
+        lambda: new_decoder(experiment, unit),
         feed_for(experiment, unit),
         config.fitting,
-        seed,
+        _seed(experiment, unit),
         progress,
         start=lambda decoder: _start_from(experiment, unit, decoder),
     )
 
 
-def _start_from(experiment: Experiment, fit: Fit, decoder: PixelCNNPP) -> bool:
+def _seed(experiment: Experiment, fit: Fit) -> int:
+    """What distinguishes decoders of one experiment enters the seed, else all would see the same random numbers.
+
+    Readers of the same layer do see the same: minibatches, cells and first weights are common to all tasks, number
+    formats and encoder seeds, so that their differences do not carry the noise of two fits.
+    """
+    if experiment.has_base and fit.run is not None:
+        layers = sorted({layer for _, layer in fit.cells})
+        epochs = sorted({epoch for epoch, _ in fit.cells}) if experiment.config.sharing == "dedicated" else []
+        return int(sha256_of_plain(["reader", layers, epochs, fit.decoder_seed])[:8], 16)
+    return int(sha256_of_plain([fit.key, fit.decoder_seed])[:8], 16)
+
+
+def _start_from(experiment: Experiment, fit: Fit, decoder: Decoder) -> bool:
     """Take over the weights of another experiment's decoder of the same name; whether there was one to take over.
 
     Raises:

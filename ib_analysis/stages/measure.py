@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 import torch
 
-from decoders import Minibatch, PixelCNNPP, code_lengths_and_mean_map_bits, code_lengths_bits
+from decoders import Decoder, Minibatch, code_lengths_and_mean_map_bits, code_lengths_bits
 from ib_analysis.activations import Part
 from ib_analysis.artifacts import Artifact
 from ib_analysis.engines.local import Progress, Unit
@@ -46,7 +46,7 @@ def _measure(config: ExperimentConfig, fit: Fit, progress: Progress) -> None:
 
 
 def measure_code_lengths(
-    decoder: PixelCNNPP,
+    decoder: Decoder,
     feed: CellFeed,
     artifacts: Mapping[str, Artifact],
     readings: Mapping[str, Reading],
@@ -90,7 +90,7 @@ def measure_code_lengths(
 class _Clipped:
     """Counts the values of conditions that a decoder clips, as minibatches go by."""
 
-    def __init__(self, decoder: PixelCNNPP) -> None:
+    def __init__(self, decoder: Decoder) -> None:
         self._conditioning = decoder.conditioning
         self._found = self._total = 0
 

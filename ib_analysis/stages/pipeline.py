@@ -15,6 +15,7 @@ from ib_analysis.stages.collate import collate
 from ib_analysis.stages.density import density_units
 from ib_analysis.stages.draw import draw, print_table
 from ib_analysis.stages.dump import dump_units
+from ib_analysis.stages.features import feature_units
 from ib_analysis.stages.fit import fit_units
 from ib_analysis.stages.measure import code_length_units
 from ib_analysis.stages.prepare import prepare, record_config
@@ -29,10 +30,11 @@ Goal = Literal["base", "train", "dump", "measure", "sample", "draw"]
 # name -> units that are not complete, and what is made of all of them together; a stage starts when the one before is
 # whole
 STAGES: tuple[tuple[str, Callable[[Experiment], list[Unit]], Callable[[Experiment], None] | None], ...] = (
-    ("base", base_units, None),
     ("train", train_units, None),
     ("dump", dump_units, None),
     ("probe", probe_units, None),
+    ("base", base_units, None),
+    ("features", feature_units, None),
     ("fit", fit_units, None),
     ("codes", density_units, None),
     ("measure", code_length_units, collate),
@@ -56,7 +58,7 @@ def run_until(experiment: Experiment, goal: Goal) -> None:
             prepare(experiment)
         with engine_for(experiment, launch) as engine:
             for name, units, together in STAGES:
-                if name == "base" and goal != "base":
+                if goal == "base" != name:
                     continue
                 _run_stage(experiment, launch, engine, name, units, together)
                 if name == ("sample" if goal == "draw" else goal):

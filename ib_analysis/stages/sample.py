@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import torch
 
-from decoders import Condition, Minibatch, PixelCNNPP, code_length_maps_bits
+from decoders import Condition, Decoder, Minibatch, code_length_maps_bits
 from ib_analysis.artifacts import Artifact, sha256_of_plain
 from ib_analysis.encoders import ResNetAutoencoder, reconstruct
 from ib_analysis.engines.local import Progress, Unit
@@ -99,7 +99,7 @@ def _chosen_originals(experiment: Experiment) -> torch.Tensor:
     return torch.from_numpy(images_of(experiment).evaluation.images[chosen_images(experiment)])
 
 
-def _uniforms(experiment: Experiment, decoder: PixelCNNPP, seed: int) -> torch.Tensor:
+def _uniforms(experiment: Experiment, decoder: Decoder, seed: int) -> torch.Tensor:
     """Random numbers of every image and draw, the same for all cells: (images, draws, H, W, K)."""
     image = decoder.config.image
     count = len(chosen_images(experiment))
@@ -107,7 +107,7 @@ def _uniforms(experiment: Experiment, decoder: PixelCNNPP, seed: int) -> torch.T
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def _draw(decoder: PixelCNNPP, conditions: list[Condition], uniforms: torch.Tensor) -> np.ndarray:
+def _draw(decoder: Decoder, conditions: list[Condition], uniforms: torch.Tensor) -> np.ndarray:
     device = next(decoder.parameters()).device
     distribution = decoder(conditions) if conditions else decoder(batch_size=len(uniforms))
     return distribution.sample(uniforms=uniforms.to(device)).cpu().numpy()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig
+from decoders import Cell, Decoder, ImageSpace, PixelCNNPP, PixelCNNPPConfig
 from decoders.config import Architecture
 from decoders.fitting.fit import FittingConfig
 from decoders.transfer import take_weights
@@ -180,14 +180,17 @@ class ExtraFits:
         decoder.load_state_dict(load_tensors(self.decoder_artifact(fit).path))
         return decoder
 
-    def start(self, fit: ExtraFit, decoder: PixelCNNPP) -> bool:
+    def start(self, fit: ExtraFit, decoder: Decoder) -> bool:
         """Give a decoder the weights that its fit starts from; whether there are any."""
         if fit.start is None:
             return False
+        source: Decoder
         if isinstance(fit.start, ExtraFit):
             source = self.decoder(fit.start)
         else:
             source = load_decoder(self.experiment, fit.start, torch.device("cpu"))
+        assert isinstance(decoder, PixelCNNPP)
+        assert isinstance(source, PixelCNNPP)
         take_weights(decoder, source)
         return True
 
@@ -208,9 +211,14 @@ def _fit(config: ExperimentConfig, study: str, fit: ExtraFit, progress: Progress
     # What distinguishes decoders enters the seed, else all would see the same random numbers.
     seed = int(sha256_of_plain([study, fit.key, fit.decoder_seed])[:8], 16)
     fit_artifact(
-        extra.decoder_artifact(fit), extra.network(fit), extra.feed(fit), fit.fitting, seed, progress,
+        extra.decoder_artifact(fit),
+        lambda: PixelCNNPP(extra.network(fit)),
+        extra.feed(fit),
+        fit.fitting,
+        seed,
+        progress,
         start=lambda decoder: extra.start(fit, decoder),
-    )  # fmt: skip
+    )
 
 
 def _measure(config: ExperimentConfig, study: str, fit: ExtraFit, progress: Progress) -> None:

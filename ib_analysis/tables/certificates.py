@@ -11,7 +11,7 @@ from typing import Any
 from decoders.fitting.certificate import Certificate, certify
 from decoders.fitting.schedule import FittingConfig, cooldown_start
 from ib_analysis.artifacts import Artifact, UserError
-from ib_analysis.experiment import Experiment, Fit, cell_name
+from ib_analysis.experiment import BASE, Experiment, Fit, cell_name
 from ib_analysis.information.certificates_table import CertificateRow
 from ib_analysis.information.table import write_table
 from ib_analysis.information.warnings import join_warnings
@@ -66,7 +66,8 @@ def write_certificates(experiment: Experiment, null_source: str) -> None:
     Raises:
         UserError: a curve is missing or damaged, or the table cannot be written.
     """
-    rows = [row for fit in experiment.fits for row in _rows(experiment, fit, null_source)]
+    # The base's curve lies beside it: it is no experiment's own.
+    rows = [row for fit in experiment.fits if fit.key != BASE for row in _rows(experiment, fit, null_source)]
     write_table(experiment.folder / "certificates.csv", CertificateRow, rows)
 
 

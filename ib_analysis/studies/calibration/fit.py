@@ -41,9 +41,13 @@ def _fit(config: CalibrationConfig, fit: SourceFit, progress: Progress) -> None:
     # What distinguishes decoders enters the seed, else all would see the same random numbers.
     seed = int(sha256_of_plain([fit.key, fit.decoder_seed])[:8], 16)
     fit_artifact(
-        calibration.decoder_artifact(fit), calibration.network(fit), calibration.feed(fit), calibration.fitting(fit),
-        seed, progress,
-    )  # fmt: skip
+        calibration.decoder_artifact(fit),
+        lambda: PixelCNNPP(calibration.network(fit)),
+        calibration.feed(fit),
+        calibration.fitting(fit),
+        seed,
+        progress,
+    )
 
 
 def _artifacts(calibration: Calibration, fit: SourceFit) -> dict[str, Artifact]:
