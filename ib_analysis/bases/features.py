@@ -60,7 +60,7 @@ class StoredFeatures:
     def __call__(self, x: Tensor) -> Tensor | None:
         """Images (B, C, H, W) to features (B, F, H, W), float16; None if one of them is not among the known ones."""
         pixels = x.cpu()
-        if pixels.shape[1:] != self._images.shape[1:] or not len(self._sorted):
+        if pixels.shape[1:] != self._images.shape[1:] or not len(pixels) or not len(self._sorted):
             return None
         hashes = self._hash(pixels)
         places = torch.searchsorted(self._sorted, hashes).clamp_max(len(self._sorted) - 1)
