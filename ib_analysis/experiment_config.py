@@ -217,6 +217,7 @@ def check(config: ExperimentConfig) -> None:
         raise UserError("threads must be at least 1 and workers at least 0 (0: one per core).")
     if config.activations.group_size < 1:
         raise UserError("activations.group_size must be at least 1.")
+    _check_reader(config)
     _check_fitting(config)
     _check_brackets(config)
 
@@ -282,7 +283,23 @@ def _check_fitting(config: ExperimentConfig) -> None:
     space = image_space(config.data, recheck=False)
     (channels, height, width), intensities, _ = space
     check_spike_in(config.spike_in, height, width)
+    what, network = ("base", config.base_network) if config.reader == "deep" else ("decoder", config.decoder)
     try:
-        PixelCNNPPConfig(ImageSpace(channels, height, width, intensities), config.decoder)
+        PixelCNNPPConfig(ImageSpace(channels, height, width, intensities), network)
     except ValueError as error:
-        raise UserError(f"The decoder does not fit the images: {error}.") from error
+        raise UserError(f"The {what} does not fit the images: {error}.") from error
+
+
+def _check_reader(config: ExperimentConfig) -> None:
+    if config.reader != "deep":
+        return
+    if config.spike_in:
+        raise UserError(
+            "spike_in does not go with reader: deep, since the base has not seen images with coins and could be no L0 "
+            "for them; choose --reader gated, or --spike_in 0."
+        )
+    if config.unconditional_fit:
+        raise UserError(
+            "unconditional_fit does not go with reader: deep, whose L0 is the base; leave it out, or choose --reader "
+            "gated."
+        )

@@ -49,7 +49,8 @@ def common_null(experiment: Experiment) -> CommonNull:
     candidates = [
         _own(experiment, fit)
         for fit in experiment.fits
-        if fit.run is None or experiment.config.fitting.null_share > 0  # else its null condition was never fitted
+        # Without a share of images under it, a decoder's null condition was never fitted; a reader's is the base.
+        if fit.run is None or (experiment.config.fitting.null_share > 0 and not experiment.has_base)
     ]
     if experiment.config.estimation.null_from is not None:
         candidates.append(_null_from(experiment, experiment.config.estimation.null_from))

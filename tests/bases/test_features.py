@@ -11,6 +11,7 @@ from decoder_builders import CELLS, build, conditions
 
 from decoders import ImageSpace, PixelCNNPP, Reader, ReaderArchitecture, code_lengths_bits
 from decoders.fitting.batches import Minibatch
+from ib_analysis.data import ImageHashes
 from ib_analysis.bases.features import StoredFeatures, write_features
 
 IMAGE = ImageSpace(3, 4, 5, 256)
@@ -79,9 +80,7 @@ def test_images_that_are_not_known_are_computed(tmp_path: Path, base: PixelCNNPP
 def test_one_hash_for_two_images_does_no_harm(
     tmp_path: Path, base: PixelCNNPP, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "ib_analysis.data.image_hashes.ImageHashes.__call__", lambda self, x: torch.zeros(len(x)).long()
-    )
+    monkeypatch.setattr(ImageHashes, "__call__", lambda self, x: torch.zeros(len(x)).long())
     found = stored(tmp_path, base, images)
     reader = Reader(base, ReaderArchitecture(width=4), CELLS)
     reader.stored = found
