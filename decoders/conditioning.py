@@ -64,7 +64,9 @@ Conditions = Tensor | Condition | Sequence[Condition] | None
 
 
 _PER_CELL = ("cell_scale", "cell_shift", "adapters")
-"""Parameters of a projection that have a row per cell."""
+"""Parameters of a reading that have a row per cell."""
+_ENTRIES = "entries."
+"""Of the names of modules that a reading has one of per cell."""
 
 
 class LayerReading(nn.Module):
@@ -93,6 +95,18 @@ class LayerReading(nn.Module):
     def cell_parameters(self) -> list[Any]:
         """The own parameters of every cell; once per minibatch, so that their gradients are dense once."""
         raise TypeError(f"{type(self).__name__} does not say what its cells have of their own")
+
+    def take_cell(self, index: int, source: LayerReading, other: int) -> None:
+        """Take over from another layer's reading what all cells share, and cell ``other``'s own for cell ``index``.
+
+        The standardisation stays.
+        """
+        own = dict(self.named_parameters())
+        for key, value in source.named_parameters():
+            if key in _PER_CELL:
+                own[key][index] = value[other]
+            elif not key.startswith(_ENTRIES):
+                own[key].copy_(value)
 
     def read(self, parts: Sequence[tuple[Tensor, int, Any]]) -> Tensor:
         """Activations, numbers and own parameters of cells, whose images follow one another, to (B, filters, H, W)."""
@@ -201,6 +215,23 @@ class CellReadings(nn.Module):
         projection.inverse_deviation[index].copy_(1 / std)
 
     @torch.no_grad()
+    def take_cells(self, source: CellReadings) -> None:
+        """Take over what another decoder's cells are read by; see `decoders.transfer.take_weights`.
+
+        Raises:
+            ValueError: a cell that no cell of the source stands for, or one of another shape.
+        """
+        for name, (layer, index) in self._places.items():
+            known = [other for other, cell in source.cells.items() if cell.layer == self.cells[name].layer]
+            if name not in known and len(known) != 1:
+                raise ValueError(f"cell {name!r}: {len(known)} cells of the source could stand for it; one is needed")
+            other_layer, other = source._places[name if name in known else known[0]]
+            ours, theirs = self._reading(layer), source._reading(other_layer)
+            if ours.shape != theirs.shape:
+                raise ValueError(f"cell {name!r} has activations of {ours.shape}, in the source of {theirs.shape}")
+            ours.take_cell(index, theirs, other)
+
+    @torch.no_grad()
     def clipped(self, condition: Sequence[Condition]) -> tuple[int, int]:
         """How many values of the conditions are clipped (see `LARGEST`), and how many there are.
 
@@ -298,30 +329,6 @@ class Conditioning(CellReadings):
             self.register_buffer("marks", marks.view(sizes[0]), persistent=False)
         self.refine = nn.Conv2d(filters, filters, 3, padding=1)
         self.coarsen = nn.ModuleList(nn.Conv2d(filters, filters, 2, 2) for _ in sizes[1:])
-
-    @torch.no_grad()
-    def take_cells(self, source: Conditioning) -> None:
-        """Take over projections from another decoder's; see `decoders.transfer.take_weights`.
-
-        Raises:
-            ValueError: a cell that no cell of the source stands for, or one of another shape.
-        """
-        for name, (layer, index) in self._places.items():
-            known = [other for other, cell in source.cells.items() if cell.layer == self.cells[name].layer]
-            if name not in known and len(known) != 1:
-                raise ValueError(f"cell {name!r}: {len(known)} cells of the source could stand for it; one is needed")
-            other_layer, other = source._places[name if name in known else known[0]]
-            ours, theirs = self.projections[layer], source.projections[other_layer]
-            assert isinstance(ours, LayerProjection)
-            assert isinstance(theirs, LayerProjection)
-            if ours.shape != theirs.shape:
-                raise ValueError(f"cell {name!r} has activations of {ours.shape}, in the source of {theirs.shape}")
-            own = dict(ours.named_parameters())
-            for key, value in theirs.named_parameters():
-                if key in _PER_CELL:
-                    own[key][index] = value[other]
-                else:
-                    own[key].copy_(value)
 
     def forward(self, condition: Conditions, null_mask: Tensor | None) -> list[Tensor]:
         """Feature maps (B, filters, H, W), finest first; B is 1 where all images see the null condition.

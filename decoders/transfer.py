@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from decoders.pixelcnnpp import PixelCNNPP
+    from decoders import Decoder
 
 __all__ = ["take_weights"]
 
 
 @torch.no_grad()
-def take_weights(decoder: PixelCNNPP, source: PixelCNNPP) -> None:
+def take_weights(decoder: Decoder, source: Decoder) -> None:
     """Give a decoder the weights of another of the same architecture.
 
     Each cell takes over its layer's read-out and the correction, scale and shift of the source's cell of its name, or
@@ -27,8 +27,11 @@ def take_weights(decoder: PixelCNNPP, source: PixelCNNPP) -> None:
     Raises:
         ValueError: another architecture or other images, or a cell that nothing in the source stands for.
     """
-    ours, theirs = decoder.config, source.config
-    if ours.architecture != theirs.architecture or ours.image != theirs.image:
+    ours, theirs = (
+        (type(one), one.config.image, one.config.architecture, getattr(one.config, "reader", None))
+        for one in (decoder, source)
+    )
+    if ours != theirs:
         raise ValueError("weights can only be taken from a decoder of the same architecture and images")
     if decoder.conditioning is not None:
         if source.conditioning is None:

@@ -118,6 +118,12 @@ class Trunk(LayerReading):
         """Scale and shift of every cell; its entry is a module of its own."""
         return list(zip(self.cell_scale.unbind(0), self.cell_shift.unbind(0), strict=True))
 
+    def take_cell(self, index: int, source: LayerReading, other: int) -> None:
+        """See `LayerReading`."""
+        assert isinstance(source, Trunk)
+        super().take_cell(index, source, other)
+        self.entries[index].load_state_dict(source.entries[other].state_dict())
+
     def read(self, parts: Sequence[tuple[Tensor, int, tuple[Tensor, Tensor]]]) -> Tensor:
         """See `LayerReading`; (B, width, H, W)."""
         x = torch.cat([self._enter(activations, cell) for activations, cell, _ in parts])

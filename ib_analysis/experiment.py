@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from decoders.config import Architecture, ReaderArchitecture
 from ib_analysis.activations import dataset_name
 from ib_analysis.artifacts import settings_of
 from ib_analysis.experiment_config import (
@@ -160,6 +161,11 @@ class Experiment:
     def has_base(self) -> bool:
         """Whether decoders stand on a base, which then is L0."""
         return self.config.reader == "deep"
+
+    @property
+    def decoder_size(self) -> Architecture | ReaderArchitecture:
+        """Size of a decoder: of a PixelCNN++, or of a reader on the base."""
+        return self.config.reader_network if self.has_base else self.config.decoder
 
     @property
     def workers(self) -> int:

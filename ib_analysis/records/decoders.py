@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from decoders import Cell, Decoder, ImageSpace, PixelCNNPP, PixelCNNPPConfig, Reader
+from decoders.config import Architecture, ReaderArchitecture
 from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import Artifact, UserError, load_tensors, sha256_of_file
 from ib_analysis.data import image_space
@@ -24,6 +25,7 @@ from ib_analysis.records.images import data_section, images_of, measured_images
 __all__ = [
     "decoder_artifact",
     "decoder_network",
+    "decoder_of",
     "feed_for",
     "load_decoder",
     "network_of",
@@ -71,17 +73,18 @@ def decoder_network(experiment: Experiment, fit: Fit) -> PixelCNNPPConfig:
 def network_of(
     experiment: Experiment, fit: Fit, image: ImageSpace, shapes: Mapping[str, tuple[int, ...]]
 ) -> PixelCNNPPConfig:
-    """A decoder's architecture, images and cells.
+    """A decoder's architecture (a reader's: that of its base), images and cells.
 
     Arguments:
         shapes: layer -> shape of one image's activations.
     """
+    architecture = experiment.config.base_network if experiment.has_base else experiment.config.decoder
     cells = tuple(Cell(cell_name(epoch, layer), layer, shapes[layer]) for epoch, layer in fit.cells)
     spike_ins = spike_ins_for(experiment.config, (image.height, image.width), shapes, 0, 0)
     if spike_ins is None:
-        return PixelCNNPPConfig(image, experiment.config.decoder, cells)
+        return PixelCNNPPConfig(image, architecture, cells)
     cells = spike_ins.decoder_cells(cells) if cells else ()
-    return PixelCNNPPConfig(image, experiment.config.decoder, cells, marked_pixels=spike_ins.pixels)
+    return PixelCNNPPConfig(image, architecture, cells, marked_pixels=spike_ins.pixels)
 
 
 def _shapes(experiment: Experiment, fit: Fit) -> dict[str, tuple[int, ...]]:
@@ -123,11 +126,20 @@ def feed_for(experiment: Experiment, fit: Fit, scales: Mapping[str, float] | Non
 
 
 def new_decoder(experiment: Experiment, fit: Fit) -> Decoder:
-    """A decoder with random weights; a reader stands on its base."""
-    network = decoder_network(experiment, fit)
-    if not experiment.has_base:
+    """A decoder with random weights."""
+    return decoder_of(experiment, decoder_network(experiment, fit), experiment.decoder_size)
+
+
+def decoder_of(experiment: Experiment, network: PixelCNNPPConfig, size: Architecture | ReaderArchitecture) -> Decoder:
+    """A decoder with random weights; a reader stands on the experiment's base, and looks up what is kept of it.
+
+    Arguments:
+        network: images and cells, and the architecture of a decoder that is no reader.
+        size: tells whether it is one.
+    """
+    if isinstance(size, Architecture):
         return PixelCNNPP(network)
-    reader = Reader(load_base(experiment, torch.device("cpu")), experiment.config.reader_network, network.cells)
+    reader = Reader(load_base(experiment, torch.device("cpu")), size, network.cells)
     reader.stored = stored_features(experiment)
     return reader
 

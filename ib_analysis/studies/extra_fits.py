@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from decoders import Cell, Decoder, ImageSpace, PixelCNNPP, PixelCNNPPConfig
-from decoders.config import Architecture
+from decoders import Cell, Decoder, ImageSpace, PixelCNNPPConfig
+from decoders.config import Architecture, ReaderArchitecture
 from decoders.fitting.fit import FittingConfig
 from decoders.transfer import take_weights
 from ib_analysis.activations import groups_of
@@ -25,8 +25,9 @@ from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_
 from ib_analysis.fits.artifact import fit_artifact
 from ib_analysis.fits.feed import CellFeed, images_in_order
 from ib_analysis.records.arrays import load_arrays
+from ib_analysis.records.bases import base_artifact
 from ib_analysis.records.code_lengths import NULL, NULL_VALIDATION
-from ib_analysis.records.decoders import decoder_artifact, load_decoder
+from ib_analysis.records.decoders import decoder_artifact, decoder_of, load_decoder
 from ib_analysis.records.encoders import encoder_identities
 from ib_analysis.records.images import data_section, images_of
 from ib_analysis.stages.measure import measure_code_lengths
@@ -43,7 +44,7 @@ class ExtraFit:
         key: its name in the study.
         run: the encoder whose layers it is conditioned on; None for an unconditional decoder.
         cells: (epoch, layer) of every cell; empty for an unconditional decoder.
-        architecture: its size.
+        architecture: its size; a reader's stands on the experiment's base.
         fitting: how it is fitted.
         decoder_seed: its seed.
         condition: name of what it sees of the cells (see `ib_analysis.studies.conditions`).
@@ -54,11 +55,16 @@ class ExtraFit:
     key: str
     run: Run | None
     cells: tuple[tuple[int, str], ...]
-    architecture: Architecture
+    architecture: Architecture | ReaderArchitecture
     fitting: FittingConfig
     decoder_seed: int = 0
     condition: str = "activations"
     start: Fit | ExtraFit | None = None
+
+    @property
+    def is_reader(self) -> bool:
+        """Whether it adds to the experiment's base."""
+        return isinstance(self.architecture, ReaderArchitecture)
 
     @property
     def wave(self) -> int:
@@ -118,7 +124,7 @@ class ExtraFits:
     def decoder_artifact(self, fit: ExtraFit) -> Artifact:
         """The record of a fitted decoder."""
         config = {
-            "decoder": fit.architecture,
+            "reader_network" if fit.is_reader else "decoder": fit.architecture,
             "fitting": fit.fitting,
             "condition": fit.condition,
             "group_size": self.experiment.config.activations.group_size,
@@ -127,6 +133,8 @@ class ExtraFits:
             "data": data_section(self.experiment),
         }
         inputs = {"data": images_of(self.experiment).sha256}
+        if fit.is_reader:
+            inputs["base"] = base_artifact(self.experiment).identity
         if fit.run is not None:
             identities = encoder_identities(self.experiment, fit.run)
             inputs |= {f"encoder at epoch {epoch}": identities[epoch] for epoch in sorted({e for e, _ in fit.cells})}
@@ -154,13 +162,15 @@ class ExtraFits:
         return {name: self.code_length_artifact(fit, name) for name in names}
 
     def network(self, fit: ExtraFit) -> PixelCNNPPConfig:
-        """The decoder's architecture, images and cells."""
+        """The decoder's architecture (a reader's: that of its base), images and cells."""
         data = images_of(self.experiment)
         cells: tuple[Cell, ...] = ()
         if fit.run is not None:
             activations = conditions_of(self.experiment, fit.run, fit.condition)
             cells = tuple(Cell(cell_name(*cell), cell[1], activations.shape(cell[1])) for cell in fit.cells)
-        return PixelCNNPPConfig(ImageSpace(*data.image_shape, data.intensities), fit.architecture, cells)
+        size = fit.architecture
+        architecture = size if isinstance(size, Architecture) else self.experiment.config.base_network
+        return PixelCNNPPConfig(ImageSpace(*data.image_shape, data.intensities), architecture, cells)
 
     def feed(self, fit: ExtraFit) -> CellFeed:
         """The decoder's minibatches, as in the experiment."""
@@ -172,11 +182,16 @@ class ExtraFits:
             fit.cells,
             fit.fitting.batch_size,
             fit.fitting.validation_images,
+            mixed=fit.is_reader,
         )
 
-    def decoder(self, fit: ExtraFit) -> PixelCNNPP:
+    def new_decoder(self, fit: ExtraFit) -> Decoder:
+        """A decoder with random weights, on the CPU."""
+        return decoder_of(self.experiment, self.network(fit), fit.architecture)
+
+    def decoder(self, fit: ExtraFit) -> Decoder:
         """A fitted decoder, on the CPU."""
-        decoder = PixelCNNPP(self.network(fit))
+        decoder = self.new_decoder(fit)
         decoder.load_state_dict(load_tensors(self.decoder_artifact(fit).path))
         return decoder
 
@@ -189,8 +204,6 @@ class ExtraFits:
             source = self.decoder(fit.start)
         else:
             source = load_decoder(self.experiment, fit.start, torch.device("cpu"))
-        assert isinstance(decoder, PixelCNNPP)
-        assert isinstance(source, PixelCNNPP)
         take_weights(decoder, source)
         return True
 
@@ -212,7 +225,7 @@ def _fit(config: ExperimentConfig, study: str, fit: ExtraFit, progress: Progress
     seed = int(sha256_of_plain([study, fit.key, fit.decoder_seed])[:8], 16)
     fit_artifact(
         extra.decoder_artifact(fit),
-        lambda: PixelCNNPP(extra.network(fit)),
+        lambda: extra.new_decoder(fit),
         extra.feed(fit),
         fit.fitting,
         seed,

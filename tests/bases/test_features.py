@@ -11,8 +11,8 @@ from decoder_builders import CELLS, build, conditions
 
 from decoders import ImageSpace, PixelCNNPP, Reader, ReaderArchitecture, code_lengths_bits
 from decoders.fitting.batches import Minibatch
-from ib_analysis.data import ImageHashes
 from ib_analysis.bases.features import StoredFeatures, write_features
+from ib_analysis.data import ImageHashes
 
 IMAGE = ImageSpace(3, 4, 5, 256)
 COUNT = 150  # more than are computed together

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 from decoder_builders import CELLS, build, conditions
+from reader_builders import fitted_reader
 
-from decoders import Cell, ImageSpace, PixelCNNPP
+from decoders import Cell, ImageSpace, PixelCNNPP, Reader
 from decoders.transfer import take_weights
 
 IMAGE = ImageSpace(1, 4, 4, 4)
@@ -93,3 +94,25 @@ def test_what_does_not_fit_is_refused() -> None:
     other = Cell("early/map", "map", (5, 2, 2))
     with pytest.raises(ValueError, match="has activations of"):
         take_weights(build(IMAGE, "categorical", (other,)), source)
+
+
+@pytest.mark.parametrize("index", range(len(CELLS)), ids=[cell.name for cell in CELLS])
+def test_a_cell_of_a_reader_keeps_its_code_lengths(index: int) -> None:
+    cell, source = CELLS[index], fitted_reader(IMAGE, "categorical", CELLS, seed=1)
+    reader = Reader(source.base, source.config.reader, (cell,)).double()
+    for known in (source, reader):
+        known.standardise(cell.name, *statistics(cell, index))
+    images = torch.randint(4, (2, 1, 4, 4))
+    (condition,) = conditions((cell,))
+    with torch.no_grad():
+        assert not torch.allclose(reader(condition).log_prob(images), source(condition).log_prob(images))
+        take_weights(reader, source)
+        assert torch.equal(reader(condition).log_prob(images), source(condition).log_prob(images))
+
+
+def test_readers_take_no_weights_of_other_networks() -> None:
+    reader = fitted_reader(IMAGE, "categorical", CELLS)
+    wider = Reader(reader.base, replace(reader.config.reader, width=6), CELLS)
+    for one, other in ((reader, wider), (reader, several()), (several(), reader)):
+        with pytest.raises(ValueError, match="same architecture"):
+            take_weights(one, other)

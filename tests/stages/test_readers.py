@@ -1,4 +1,4 @@
-"""Experiments with deep readers through the real command line: a base, its features, a reader per layer; L0 is the base."""
+"""Experiments with deep readers through the real command line: a base, its features, readers; L0 is the base."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -56,9 +55,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_text: str) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    yield
 
 
 def experiment(*options: str) -> Experiment:

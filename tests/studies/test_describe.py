@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from decoders import FittingConfig, PixelCNNPP
-from decoders.config import Architecture
+from decoders import Cell, FittingConfig, ImageSpace, PixelCNNPP, PixelCNNPPConfig, Reader
+from decoders.config import Architecture, ReaderArchitecture
 from ib_analysis.data import DataConfig, FactorsConfig, split_sizes
 from ib_analysis.encoders import EncoderConfig
 from ib_analysis.experiment import ActivationsConfig, Experiment, ExperimentConfig
-from ib_analysis.studies.describe.command import cost
+from ib_analysis.studies.describe.command import cost, describe
 from ib_analysis.studies.describe.passes import count_passes
 from ib_analysis.training import TrainingConfig
 
@@ -31,6 +31,9 @@ CONFIG = ExperimentConfig(
     fitting=FittingConfig(steps=10, batch_size=8, validate_every=4, validation_images=16),
     workers=1,
 )
+
+BASE = Architecture(blocks=1, filters=4, output="categorical", dropout=0.0)
+"""Of readers."""
 
 
 def with_mode(mode: str, **options: object) -> Experiment:
@@ -150,3 +153,50 @@ def test_the_counts_are_those_of_a_run(
     assert seen["fit"] == passes.fitted
     # Recomputing: a minibatch more per fit, for the initialisation; two layers of one group in a row cost one pass.
     assert seen["encoded"] == pytest.approx(passes.encoded, rel=0.15 if mode == "recompute" else 0)
+
+
+def deep(mode: str = "dump", **options: object) -> Experiment:
+    return with_mode(mode, reader="deep", reader_network=ReaderArchitecture(width=8), base_network=BASE, **options)
+
+
+def test_passes_of_readers_are_counted_without_the_base() -> None:
+    passes = count_passes(deep(sharing="layer"), split_sizes(CONFIG.data))
+    assert passes.fitted == 2 * 2 * 10 * 8  # two layers, two decoder seeds
+    # Validations of at least 16 images of each of three cells, but the slice has 8: two groups of 4, both ways.
+    assert passes.validated == 4 * 3 * (3 * 8) * 2
+    assert passes.measured == 4 * (12 * 3 + 12 + 8)
+    recomputed = count_passes(deep("recompute", sharing="layer"), split_sizes(CONFIG.data))
+    # Three epochs standardised on 24 images; held in memory once more, instead of read for each step; validations.
+    assert recomputed.encoded == 4 * (3 * 24 + 3 * 24 + 3 * 3 * 8 + 3 * 12) + 6 * 44
+
+
+def test_readers_and_their_base_are_described_by_their_own_sizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    experiment = deep(sharing="layer")
+    found, recomputed = cost(experiment), cost(deep("recompute", sharing="layer"))
+    text = describe(experiment)
+    torch.set_num_threads(threads)
+    assert found.n_fits == 4
+    assert found.base is not None
+    assert recomputed.base is not None
+    image = ImageSpace(1, 8, 8, 16)
+    base = PixelCNNPP(PixelCNNPPConfig(image, BASE))
+    assert found.base.parameters == sum(parameter.numel() for parameter in base.parameters())
+    readers = [
+        Reader(base, ReaderArchitecture(width=8), tuple(Cell(f"{e}", layer, shape) for e in range(3)))
+        for layer, shape in (("h3", (16, 2, 2)), ("h4", (16,)))
+    ]
+    sizes = [sum(parameter.numel() for parameter in reader.parameters()) for reader in readers]
+    assert found.decoder_parameters == round(sum(sizes) / 2)
+    # Features that are looked up cost no operations, but place on the disk: 4 feature maps of 44 images in 16 bits.
+    assert found.base.feature_bytes == 2 * 4 * 64 * 44
+    assert recomputed.base.feature_bytes == 0
+    more = recomputed.decoder_flops_per_image - found.decoder_flops_per_image
+    assert 0.8 * found.base.flops_per_image < more <= found.base.flops_per_image
+    assert f"base: {found.base.parameters:,} parameters" in text
+    assert f"reader, mean over the layers: {found.decoder_parameters:,} parameters" in text
+    assert found.disk_bytes == found.activation_bytes + found.checkpoint_bytes + found.base.feature_bytes
+    assert cost(with_mode("dump")).base is None

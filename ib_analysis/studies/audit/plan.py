@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
-from decoders.config import Architecture
+from decoders.config import Architecture, ReaderArchitecture
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError
 from ib_analysis.experiment import Experiment, Fit
@@ -23,6 +23,7 @@ FINE_TUNE = "fine_tune"
 FORWARD, BACKWARD = "forward", "backward"
 """Directions of the sweeps through the epochs."""
 
+Size = Architecture | ReaderArchitecture
 _FEWEST_VALIDATIONS = 10
 _BEFORE_COOLDOWN = 6
 """Validations before the learning rate begins to fall: judging a fit takes 5, and rounding may cost one."""
@@ -45,6 +46,11 @@ def check(experiment: Experiment, settings: AuditConfig) -> None:
     if settings.cells > there:
         raise UserError(f"audit.cells is {settings.cells}, but {config.name} has {there} cells; ask for fewer.")
     adapters, longer = config.decoder.cell_adapters, config.fitting.cooldown_share < 0.5
+    if experiment.has_base and {"cell_adapters", "no_cell_adapters"} & set(settings.remedies):
+        raise UserError(
+            f"audit.remedies names cell adapters, which the readers of {config.name} do not have (each cell has an "
+            "entry of its own); leave it out."
+        )
     pointless = {"cell_adapters" if adapters else "no_cell_adapters", *([] if longer else ["longer_cooldown"])}
     if pointless & set(settings.remedies):
         raise UserError(
@@ -83,6 +89,14 @@ def scaled_fitting(fitting: FittingConfig, steps: int, learning_rate: float) -> 
         validate_every=max(1, min(fitting.validate_every, steps // validations)),
         patience=0,
     )
+
+
+def _larger(network: Size) -> Size:
+    """Half as wide again."""
+    if isinstance(network, ReaderArchitecture):
+        width, largest = (math.ceil(1.5 * value) for value in (network.width, network.largest_width))
+        return replace(network, width=width, largest_width=largest)
+    return replace(network, filters=math.ceil(1.5 * network.filters))
 
 
 class Plan:
@@ -139,7 +153,7 @@ class Plan:
             key=f"{name}/{cell.fit.key}/{cell.name.replace('/', '_')}",
             run=cell.fit.run,
             cells=((cell.epoch, cell.layer),),
-            architecture=self.experiment.config.decoder,
+            architecture=self.experiment.decoder_size,
             fitting=fitting,
             decoder_seed=cell.fit.decoder_seed,
             start=start,
@@ -148,27 +162,24 @@ class Plan:
     # ------------------------------------------------------------------ remedies
 
     @property
-    def remedies(self) -> dict[str, Callable[[Architecture, FittingConfig], tuple[Architecture, FittingConfig]]]:
+    def remedies(self) -> dict[str, Callable[[Size, FittingConfig], tuple[Size, FittingConfig]]]:
         """The chosen attempts at a better shared fit of as many steps: name -> what becomes of network and fit."""
-        known: dict[str, Callable[[Architecture, FittingConfig], tuple[Architecture, FittingConfig]]] = {
-            "larger_trunk": lambda network, fit: (replace(network, filters=math.ceil(1.5 * network.filters)), fit),
+        known: dict[str, Callable[[Size, FittingConfig], tuple[Size, FittingConfig]]] = {
+            "larger_trunk": lambda network, fit: (_larger(network), fit),
             "half_learning_rate": lambda network, fit: (network, replace(fit, learning_rate=fit.learning_rate / 2)),
         }
-        adapters = self.experiment.config.decoder.cell_adapters
-        known["no_cell_adapters" if adapters else "cell_adapters"] = lambda network, fit: (
-            replace(network, cell_adapters=not adapters),
-            fit,
-        )
+        size = self.experiment.decoder_size
+        if isinstance(size, Architecture):
+            other = replace(size, cell_adapters=not size.cell_adapters)
+            known["no_cell_adapters" if size.cell_adapters else "cell_adapters"] = lambda network, fit: (other, fit)
         if self.experiment.config.fitting.cooldown_share < 0.5:
             known["longer_cooldown"] = lambda network, fit: (network, replace(fit, cooldown_share=0.5))
         return {name: change for name, change in known.items() if name in self.settings.remedies}
 
     def remedied(self, remedy: str, fit: Fit) -> ExtraFit:
         """Another decoder for all cells of a shared one."""
-        config = self.experiment.config
-        architecture, fitting = self.remedies[remedy](
-            config.decoder, replace(config.fitting, steps=self.shared_steps(fit), patience=0)
-        )
+        fitting = replace(self.experiment.config.fitting, steps=self.shared_steps(fit), patience=0)
+        architecture, fitting = self.remedies[remedy](self.experiment.decoder_size, fitting)
         return ExtraFit(f"{remedy}/{fit.key}", fit.run, fit.cells, architecture, fitting, fit.decoder_seed)
 
     def fine_tuned(self, cell: SharedCell) -> ExtraFit:

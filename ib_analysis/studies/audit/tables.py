@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from decoders import PixelCNNPP, PixelCNNPPConfig
+from decoders import PixelCNNPPConfig
+from decoders.config import Architecture, ReaderArchitecture
 from ib_analysis.artifacts import Artifact, plain, sha256_of_file, sha256_of_plain
 from ib_analysis.experiment import Fit
 from ib_analysis.information.intervals import Bootstrap
@@ -21,8 +22,8 @@ from ib_analysis.studies.audit.hysteresis import HysteresisRow, hysteresis_rows
 from ib_analysis.studies.audit.plan import BACKWARD, FINE_TUNE, FORWARD, Plan
 from ib_analysis.studies.audit.rows import NO_REMEDY, AuditRow, Cost, Measured, Place, audit_row, pool
 from ib_analysis.studies.audit.sample import SharedCell
-from ib_analysis.studies.describe.command import BACKWARD as BACKWARD_PASSES
-from ib_analysis.studies.describe.command import decoder_flops
+from ib_analysis.studies.describe.decoder_cost import decoder_flops, untrained
+from ib_analysis.studies.describe.passes import BACKWARD as BACKWARD_PASSES
 from ib_analysis.studies.extra_fits import ExtraFit
 
 __all__ = ["audit_table", "hysteresis_path", "hysteresis_table", "table_path"]
@@ -128,6 +129,7 @@ def _own(plan: Plan, cell: SharedCell) -> Measured:
         bits(NULL),
         artifact.record,
         decoder_network(experiment, cell.fit),
+        experiment.decoder_size,
         cell,
     )
 
@@ -141,30 +143,35 @@ def _extra(plan: Plan, extra: ExtraFit, cell: SharedCell) -> Measured:
         fits.code_lengths(extra, NULL),
         fits.record(extra),
         fits.network(extra),
+        extra.architecture,
         cell,
     )
 
 
 def _measured(
-    plan: Plan, bits: np.ndarray, own_null: np.ndarray, record: dict, network: PixelCNNPPConfig, cell: SharedCell
+    plan: Plan,
+    bits: np.ndarray,
+    own_null: np.ndarray,
+    record: dict,
+    network: PixelCNNPPConfig,
+    size: Architecture | ReaderArchitecture,
+    cell: SharedCell,
 ) -> Measured:
-    fitting = plan.experiment.config.fitting
+    fitting, looks_up = plan.experiment.config.fitting, plan.experiment.config.activations.mode == "dump"
     steps = record["steps_done"] / len(network.cells)
-    images = steps * fitting.batch_size
+    images, training = steps * fitting.batch_size, (1 + BACKWARD_PASSES) * _flops(network, size, looks_up)
     return Measured(
         bits=bits,
         own_null_bits=own_null if fitting.null_share > 0 else None,
-        cost=Cost(
-            steps, images, (1 + BACKWARD_PASSES) * _flops(network) * images, record["seconds"] / len(network.cells)
-        ),
+        cost=Cost(steps, images, training * images, record["seconds"] / len(network.cells)),
         warnings=tuple(record["cell_warnings"][cell.name]),
     )
 
 
 @cache
-def _flops(network: PixelCNNPPConfig) -> float:
+def _flops(network: PixelCNNPPConfig, size: Architecture | ReaderArchitecture, looks_up: bool) -> float:
     """FLOPs of one image's code length, the mean over the decoder's cells, which are drawn equally often."""
-    decoder = PixelCNNPP(network)
+    decoder = untrained(network, size, looks_up)
     layers = [cell.layer for cell in network.cells]
     by_layer = {layer: decoder_flops(decoder, layers.index(layer)) for layer in set(layers)}
     return float(np.mean([by_layer[layer] for layer in layers]))

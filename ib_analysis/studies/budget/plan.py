@@ -21,11 +21,13 @@ class Budget:
 
     Arguments:
         fit: the decoder.
+        architecture: its size.
         against_steps: whether it is a point of the curves against steps.
         against_size: whether it is a point of the curves against size.
     """
 
     fit: ExtraFit
+    architecture: Architecture
     against_steps: bool
     against_size: bool
 
@@ -51,6 +53,11 @@ def budgets(experiment: Experiment, settings: BudgetConfig) -> tuple[Budget, ...
     Raises:
         UserError: no such encoder, a null condition that is not fitted, or a decoder that cannot be.
     """
+    if experiment.has_base:
+        raise UserError(
+            f"{experiment.config.name} has deep readers, and a budget study is about filters and blocks of gated "
+            "decoders; use it on an experiment with --reader gated."
+        )
     if experiment.config.fitting.null_share == 0:
         raise UserError(
             "fitting.null_share is 0, so that the decoders of a budget study would have no L0; choose a share above 0."
@@ -63,8 +70,10 @@ def budgets(experiment: Experiment, settings: BudgetConfig) -> tuple[Budget, ...
         key = f"{run.key}_{fitting.steps}steps_{architecture.filters}filters_{architecture.blocks}blocks"
         key += f"_decoder{settings.decoder_seed}"
         fit = ExtraFit(key, run, experiment.cells, architecture, fitting, settings.decoder_seed)
-        known = found.get((architecture, fitting), Budget(fit, False, False))
-        found[architecture, fitting] = Budget(fit, known.against_steps or steps, known.against_size or size)
+        known = found.get((architecture, fitting), Budget(fit, architecture, False, False))
+        found[architecture, fitting] = Budget(
+            fit, architecture, known.against_steps or steps, known.against_size or size
+        )
     return tuple(found.values())
 
 
@@ -72,7 +81,7 @@ def study_of(experiment: Experiment, plan: tuple[Budget, ...]) -> ExtraFits:
     """The study's decoders, the costliest first."""
 
     def price(budget: Budget) -> float:
-        return budget.fit.fitting.steps * budget.fit.architecture.blocks * budget.fit.architecture.filters**2
+        return budget.fit.fitting.steps * budget.architecture.blocks * budget.architecture.filters**2
 
     return ExtraFits(experiment, "budget", [budget.fit for budget in sorted(plan, key=price, reverse=True)])
 

@@ -17,7 +17,8 @@ from ib_analysis.records.code_lengths import NULL
 from ib_analysis.records.images import images_of
 from ib_analysis.studies.budget.plan import Budget
 from ib_analysis.studies.budget.rows import BudgetRow
-from ib_analysis.studies.describe.command import BACKWARD, decoder_flops
+from ib_analysis.studies.describe.decoder_cost import decoder_flops
+from ib_analysis.studies.describe.passes import BACKWARD
 from ib_analysis.studies.extra_fits import ExtraFits
 from ib_analysis.tables.certificates import certificates_of
 
@@ -98,8 +99,8 @@ def _rows(study: ExtraFits, budget: Budget) -> list[BudgetRow]:
                 against_size="yes" if budget.against_size else "no",
                 steps=fit.fitting.steps,
                 steps_done=int(record["steps_done"]),
-                filters=fit.architecture.filters,
-                blocks=fit.architecture.blocks,
+                filters=budget.architecture.filters,
+                blocks=budget.architecture.blocks,
                 parameters=sum(tensor.numel() for tensor in network.parameters()),
                 flops_per_image=flops,
                 training_flops=float(flops) * (1 + BACKWARD) * int(record["steps_done"]) * fit.fitting.batch_size,

@@ -109,7 +109,7 @@ class Controls:
             key="_".join([f"{name}/{self.run.key}_decoder{seed}", *self._changes(name)]),
             run=self.run,
             cells=tuple((self.epoch, layer) for layer in cells),
-            architecture=self.experiment.config.decoder,
+            architecture=self.experiment.decoder_size,
             fitting=self._fitting(),
             decoder_seed=seed,
             condition={"bottleneck": "signs"}.get(name, name),
@@ -131,7 +131,9 @@ class Controls:
         steps = self.settings.steps or max(1, fitting.steps // 3)
         # As many validations as in the experiment: fewer would not do to judge the fit.
         every = max(1, round(fitting.validate_every * steps / fitting.steps))
-        share = self.settings.null_share or fitting.null_share or NULL_SHARE
+        # A reader's null condition is the base, which needs no share.
+        least = 0.0 if self.experiment.has_base else NULL_SHARE
+        share = self.settings.null_share or fitting.null_share or least
         return dataclasses.replace(fitting, steps=steps, validate_every=every, null_share=share)
 
     def _run(self) -> Run:

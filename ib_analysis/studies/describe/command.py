@@ -5,30 +5,32 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
-from decoders import Condition, ImageSpace, PixelCNNPP
-from ib_analysis.data import image_space, split_sizes
+from decoders import ImageSpace, PixelCNNPPConfig
+from ib_analysis.data import Space, image_space, split_sizes
 from ib_analysis.encoders import TappedNetwork, layer_works, multiply_accumulates, tap_shapes
-from ib_analysis.experiment import Experiment, Fit
+from ib_analysis.experiment import BASE, Experiment
 from ib_analysis.quantization import format_cost, number_format, plan
 from ib_analysis.records.decoders import network_of
 from ib_analysis.records.encoders import initial_encoder
+from ib_analysis.studies.describe.decoder_cost import (
+    BaseCost,
+    base_cost,
+    decoder_flops,
+    seconds_of,
+    time_decoder,
+    untrained,
+)
 from ib_analysis.studies.describe.density_cost import DensityCost, density_cost
 from ib_analysis.studies.describe.passes import BACKWARD, count_passes
 
-__all__ = ["BACKWARD", "Cost", "cost", "decoder_flops", "describe"]
+__all__ = ["Cost", "cost", "describe"]
 
 FLOAT16_BYTES = 2
-FLOPS_OF_A_TRIAL = 2 * 10**9
-"""Forward operations of a timed minibatch on a CPU, at the most: about a second with its backward pass."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,14 @@ class Cost:
     fitting_seconds: float
     measuring_seconds: float
     densities: DensityCost
+    base: BaseCost | None = None
+    """The base under deep readers, which other experiments share; in no other number but that of the disk."""
 
     @property
     def disk_bytes(self) -> int:
-        """Activations before compression, and all checkpoints."""
-        return self.activation_bytes + self.checkpoint_bytes
+        """Activations before compression, all checkpoints, and the base's features."""
+        features = 0 if self.base is None else self.base.feature_bytes
+        return self.activation_bytes + self.checkpoint_bytes + features
 
 
 def cost(experiment: Experiment) -> Cost:
@@ -80,22 +85,26 @@ def cost(experiment: Experiment) -> Cost:
     encoder = next(iter(encoders.values()))
     found = tap_shapes(encoder, space.image_shape)
     shapes = {layer: found[layer] for layer in experiment.in_order}
-    decoder = _decoder(experiment, experiment.fits[-1], space, shapes).to(device)
-    macs = multiply_accumulates(encoder, space.image_shape)
-    flops = decoder_flops(decoder)
+    decoder = _decoder_cost(experiment, space, shapes, device)
+    macs, flops = multiply_accumulates(encoder, space.image_shape), round(decoder.flops)
+    n_fits = sum(fit.key != BASE for fit in experiment.fits)
 
-    side_by_side = min(experiment.workers, len(experiment.fits)) if device.type == "cpu" else 1
+    side_by_side = min(experiment.workers, n_fits) if device.type == "cpu" else 1
     n_images = sizes["decoder"] + sizes["evaluation"]
     passes = count_passes(experiment, sizes)
     parameters = sum(tensor.numel() for tensor in encoder.parameters())
-    decoder_parameters = sum(tensor.numel() for tensor in decoder.parameters())
+    decoder_parameters = round(decoder.parameters)
+    base = None
+    if experiment.has_base:
+        image = ImageSpace(*space.image_shape, space.intensities)
+        base = base_cost(experiment, PixelCNNPPConfig(image, config.base_network), n_images, device)
     values = sum(math.prod(shape) for shape in shapes.values())
     dumped = values * FLOAT16_BYTES * n_images * len(epochs) * len(experiment.runs)
-    step_seconds, forward_seconds = _time_decoder(decoder, flops, device)
+    step_seconds, forward_seconds = decoder.step_seconds, decoder.forward_seconds
     times = [_time_encoder(network, space.image_shape, device) for network in encoders.values()]
     densities = density_cost(
         experiment, encoders, space.image_shape, sizes,
-        lambda network: (flops := decoder_flops(network), *_time_decoder(network, flops, device)),
+        lambda network: (flops := decoder_flops(network), *time_decoder(network, flops, device)),
     )  # fmt: skip
     encoder_step, encoder_forward = (sum(column) / len(times) for column in zip(*times, strict=True))
     encoders_at_once = min(side_by_side, len(experiment.runs))
@@ -103,7 +112,7 @@ def cost(experiment: Experiment) -> Cost:
     return Cost(
         n_cells=len(experiment.cells) * len(experiment.runs),
         n_encoders=len(experiment.runs),
-        n_fits=len(experiment.fits),
+        n_fits=n_fits,
         encoder_parameters=parameters,
         encoder_macs=macs,
         decoder_parameters=decoder_parameters,
@@ -115,12 +124,13 @@ def cost(experiment: Experiment) -> Cost:
         activation_bytes=dumped if config.activations.mode == "dump" else 0,
         # weights and momentum per epoch; a decoder's weights, and while it is fitted their average and two moments
         checkpoint_bytes=4 * (2 * parameters * len(epochs) * len(experiment.runs))
-        + 4 * decoder_parameters * (len(experiment.fits) + 6 * side_by_side),
+        + 4 * decoder_parameters * (n_fits + 6 * side_by_side),
         free_bytes=shutil.disk_usage(_existing(experiment.folder)).free,
         training_seconds=(encoder_step * passes.trained + encoder_forward * passes.tested) / encoders_at_once,
         encoding_seconds=encoder_forward * passes.encoded / encoding_at_once,
         fitting_seconds=(step_seconds * passes.fitted + forward_seconds * passes.validated) / side_by_side,
         measuring_seconds=forward_seconds * passes.measured / side_by_side,
+        base=base,
         densities=dataclasses.replace(densities, seconds=densities.seconds / encoders_at_once),
     )
 
@@ -135,7 +145,9 @@ def describe(experiment: Experiment) -> str:
         f"{config.training.epochs} epochs, looked at after epochs {', '.join(map(str, experiment.epochs))}",
         f"{found.n_cells} cells (task, seed, epoch, layer), {found.n_fits} decoder fits ({config.sharing}) of "
         f"{config.fitting.steps:,} steps of {config.fitting.batch_size} images",
-        f"decoder: {found.decoder_parameters:,} parameters, {found.decoder_flops_per_image:,} FLOPs an image forward",
+        f"{'decoder' if found.base is None else 'reader, mean over the layers'}: {found.decoder_parameters:,} "
+        f"parameters, {found.decoder_flops_per_image:,} FLOPs an image forward",
+        *_base_lines(experiment, found.base),
         *_format_costs(experiment),
         *(
             [
@@ -169,6 +181,19 @@ def describe(experiment: Experiment) -> str:
     return "\n".join(lines)
 
 
+def _base_lines(experiment: Experiment, found: BaseCost | None) -> list[str]:
+    """What the base is and takes; nothing without one."""
+    if found is None:
+        return []
+    fitting = experiment.config.base_fitting
+    kept = f"; features of all images: {_size(found.feature_bytes)}" if found.feature_bytes else ""
+    return [
+        f"base: {found.parameters:,} parameters, {found.flops_per_image:,} FLOPs an image forward; unless it is there "
+        f"already, {fitting.steps:,} steps of {fitting.batch_size} images, {found.fitting_flops:.2e} FLOPs, "
+        f"{_duration(found.seconds)}, once for all experiments on the same images{kept}"
+    ]
+
+
 def _format_costs(experiment: Experiment) -> list[str]:
     """What each number format costs by AQT's models; nothing where all is float32."""
     config, space = experiment.config, image_space(experiment.config.data, recheck=False)
@@ -189,50 +214,36 @@ def _format_costs(experiment: Experiment) -> list[str]:
     return lines
 
 
-def _decoder(experiment: Experiment, fit: Fit, space: tuple, shapes: dict[str, tuple[int, ...]]) -> PixelCNNPP:
-    (channels, height, width), intensities, _ = space
-    return PixelCNNPP(network_of(experiment, fit, ImageSpace(channels, height, width, intensities), shapes))
+@dataclass(frozen=True)
+class _DecoderCost:
+    """Of one decoder, or the mean over those of an experiment."""
+
+    parameters: float
+    flops: float
+    step_seconds: float
+    forward_seconds: float
 
 
-def _batch(
-    decoder: PixelCNNPP, count: int, device: torch.device | str, cell: int = 0
-) -> tuple[Tensor, Condition | None]:
-    image = decoder.config.image
-    images = torch.zeros(count, image.channels, image.height, image.width, dtype=torch.uint8, device=device)
-    if not decoder.config.cells:
-        return images, None
-    chosen = decoder.config.cells[cell]
-    return images, Condition(torch.zeros(count, *chosen.shape, device=device), chosen.name)
-
-
-def decoder_flops(decoder: PixelCNNPP, cell: int = 0) -> int:
-    """FLOPs of one image's code length, by torch's own counter.
-
-    Arguments:
-        cell: place among the decoder's cells of the one whose activations are given.
-    """
-    device = next(decoder.parameters()).device
-    images, condition = _batch(decoder, 1, device, cell)
-    with FlopCounterMode(display=False) as counter:
-        decoder(condition).log_prob(images)
-    return counter.get_total_flops()
-
-
-def _time_decoder(decoder: PixelCNNPP, flops_per_image: int, device: torch.device) -> tuple[float, float]:
-    """Seconds per image of a training step and of a forward pass, from one small minibatch each."""
-    # As many as in a fit where that is affordable: a single image may cost several times as much as one of many.
-    affordable = FLOPS_OF_A_TRIAL // max(flops_per_image, 1)
-    count = 32 if device.type == "cuda" else max(1, min(32, affordable))
-    images, condition = _batch(decoder, count, device)
-
-    def step() -> None:
-        (-decoder(condition).log_prob(images).mean()).backward()
-
-    def forward() -> None:
-        with torch.no_grad():
-            decoder(condition).log_prob(images)
-
-    return _seconds(step, device) / count, _seconds(forward, device) / count
+def _decoder_cost(
+    experiment: Experiment, space: Space, shapes: dict[str, tuple[int, ...]], device: torch.device
+) -> _DecoderCost:
+    """Of a gated decoder, whichever its cells are; of readers, which differ by layer, the mean over the layers."""
+    image = ImageSpace(*space.image_shape, space.intensities)
+    size, looks_up = experiment.decoder_size, experiment.config.activations.mode == "dump"
+    conditional = [fit for fit in experiment.fits if fit.key != BASE]
+    chosen = [(conditional[-1], 0)]
+    if experiment.has_base:
+        chosen = []
+        for layer in experiment.layers:
+            fit = next(fit for fit in conditional if any(name == layer for _, name in fit.cells))
+            chosen.append((fit, [name for _, name in fit.cells].index(layer)))
+    found = []
+    for fit, cell in chosen:
+        decoder = untrained(network_of(experiment, fit, image, shapes), size, looks_up).to(device)
+        flops = decoder_flops(decoder, cell)
+        parameters = sum(tensor.numel() for tensor in decoder.parameters())
+        found.append((parameters, flops, *time_decoder(decoder, flops, device, cell)))
+    return _DecoderCost(*(sum(column) / len(found) for column in zip(*found, strict=True)))
 
 
 def _time_encoder(encoder: TappedNetwork, image_shape: tuple[int, ...], device: torch.device) -> tuple[float, float]:
@@ -243,20 +254,8 @@ def _time_encoder(encoder: TappedNetwork, image_shape: tuple[int, ...], device: 
         with torch.no_grad():
             encoder(images)
 
-    step = _seconds(lambda: encoder(images).float().square().mean().backward(), device)
-    return step / 32, _seconds(forward, device) / 32
-
-
-def _seconds(work: Callable[[], None], device: torch.device) -> float:
-    """The quickest of a few calls: the first pays for what is done once, and others may share the machine."""
-    taken: list[float] = []
-    while len(taken) < 2 or (len(taken) < 6 and sum(taken) < 2.0):
-        start = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+    step = seconds_of(lambda: encoder(images).float().square().mean().backward(), device)
+    return step / 32, seconds_of(forward, device) / 32
 
 
 def _existing(folder: Path) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 from ib_analysis.activations import Groups
 from ib_analysis.data import image_space
 from ib_analysis.data.splits import validation_size
-from ib_analysis.experiment import Experiment
+from ib_analysis.experiment import BASE, Experiment
 from ib_analysis.fits.feed import CellFeed
 from ib_analysis.fits.spike_ins import spike_ins_for
 from ib_analysis.records.encoders import layer_shapes
@@ -57,23 +57,26 @@ def count_passes(experiment: Experiment, sizes: dict[str, int]) -> Passes:
     shapes = layer_shapes(experiment, experiment.runs[0]) if config.spike_in else {}
     spike_ins = spike_ins_for(config, (height, width), shapes, sizes["decoder"], sizes["evaluation"])
     no_images = np.zeros((groups.n_images, 1, 1, 1), dtype=np.uint8)
-    for fit in experiment.fits:
+    fits = [fit for fit in experiment.fits if fit.key != BASE]  # the base is counted by itself
+    for fit in fits:
         feed = CellFeed(
-            no_images, groups, None, fit.cells, fitting.batch_size, fitting.validation_images, spike_ins
+            no_images, groups, None, fit.cells, fitting.batch_size, fitting.validation_images, spike_ins,
+            mixed=experiment.has_base,
         )  # fmt: skip
         images, evaluated = _validation_passes(feed)
         validated += validations * images * (2 if fit.cells else 1)
         measured += n_validation + sizes["evaluation"] * (1 + len(feed.readings))
         if recompute and fit.cells:
             standardised = groups.n_train * len({epoch for epoch, _ in fit.cells})
-            steps = fitting.steps * fitting.batch_size
+            # Mixed minibatches hold the activations in memory: every cell's are made once.
+            steps = groups.n_train * len(fit.cells) if experiment.has_base else fitting.steps * fitting.batch_size
             encoded += standardised + steps + validations * evaluated + sizes["evaluation"] * len(feed.readings)
     encoded += groups.n_images * n_runs * (len(experiment.cells) if recompute else len(experiment.epochs))
     return Passes(
         trained=sizes["encoder"] * config.training.epochs * n_runs,
         tested=(sizes["encoder"] + sizes["evaluation"] * (1 + config.training.epochs)) * n_runs,
         encoded=encoded,
-        fitted=fitting.steps * fitting.batch_size * len(experiment.fits),
+        fitted=fitting.steps * fitting.batch_size * len(fits),
         validated=validated,
         measured=measured,
     )

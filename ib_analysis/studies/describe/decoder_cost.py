@@ -1,0 +1,126 @@
+"""What one decoder costs an image: FLOPs counted and seconds timed, before any is fitted."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from decoders import Condition, Decoder, PixelCNNPP, PixelCNNPPConfig, Reader
+from decoders.config import Architecture, ReaderArchitecture
+from ib_analysis.experiment import Experiment
+from ib_analysis.studies.describe.passes import BACKWARD
+
+__all__ = ["BaseCost", "base_cost", "decoder_flops", "seconds_of", "time_decoder", "untrained"]
+
+FLOPS_OF_A_TRIAL = 2 * 10**9
+"""Forward operations of a timed minibatch on a CPU, at the most: about a second with its backward pass."""
+
+
+def untrained(network: PixelCNNPPConfig, size: Architecture | ReaderArchitecture, looks_up: bool) -> Decoder:
+    """A decoder with random weights, to be counted and timed; a reader's base need not exist.
+
+    Arguments:
+        network: images and cells, and the architecture of a decoder that is no reader, or of a reader's base.
+        size: tells whether it is a reader.
+        looks_up: whether a reader finds the base's features, instead of computing them.
+    """
+    if isinstance(size, Architecture):
+        return PixelCNNPP(network)
+    reader = Reader(PixelCNNPP(PixelCNNPPConfig(network.image, network.architecture)), size, network.cells)
+    if looks_up:
+        shape = (network.architecture.filters, network.image.height, network.image.width)
+        reader.stored = lambda x: torch.zeros(len(x), *shape, dtype=torch.float16, device=x.device)
+    return reader
+
+
+@dataclass(frozen=True)
+class BaseCost:
+    """The base, fitted once for all experiments on the same images; nothing of it is due where it is there already."""
+
+    parameters: int
+    flops_per_image: int
+    fitting_flops: float
+    seconds: float
+    feature_bytes: int
+    """Of the features of all images of the experiment, on disk; 0 where they are recomputed."""
+
+
+def base_cost(experiment: Experiment, network: PixelCNNPPConfig, n_images: int, device: torch.device) -> BaseCost:
+    """Count and time the fit of an experiment's base, and the features of its images.
+
+    Arguments:
+        network: any decoder's; its images and the architecture of the base are used.
+        n_images: whose features are kept.
+    """
+    config, fitting = experiment.config, experiment.config.base_fitting
+    base = PixelCNNPP(PixelCNNPPConfig(network.image, config.base_network)).to(device)
+    flops = decoder_flops(base)
+    step_seconds, forward_seconds = time_decoder(base, flops, device)
+    fitted = fitting.steps * fitting.batch_size
+    kept = n_images if config.activations.mode == "dump" else 0
+    forward = math.ceil(fitting.steps / fitting.validate_every) * fitting.validation_images + kept
+    numbers = config.base_network.filters * network.image.height * network.image.width
+    return BaseCost(
+        parameters=sum(tensor.numel() for tensor in base.parameters()),
+        flops_per_image=flops,
+        fitting_flops=float(flops) * ((1 + BACKWARD) * fitted + forward),
+        seconds=step_seconds * fitted + forward_seconds * forward,
+        feature_bytes=2 * numbers * kept,
+    )
+
+
+def decoder_flops(decoder: Decoder, cell: int = 0) -> int:
+    """FLOPs of one image's code length, by torch's own counter.
+
+    Arguments:
+        cell: place among the decoder's cells of the one whose activations are given.
+    """
+    device = next(decoder.parameters()).device
+    images, condition = _batch(decoder, 1, device, cell)
+    with FlopCounterMode(display=False) as counter:
+        decoder(condition).log_prob(images)
+    return counter.get_total_flops()
+
+
+def time_decoder(decoder: Decoder, flops_per_image: int, device: torch.device, cell: int = 0) -> tuple[float, float]:
+    """Seconds per image of a training step and of a forward pass, from one small minibatch each."""
+    # As many as in a fit where that is affordable: a single image may cost several times as much as one of many.
+    affordable = FLOPS_OF_A_TRIAL // max(flops_per_image, 1)
+    count = 32 if device.type == "cuda" else max(1, min(32, affordable))
+    images, condition = _batch(decoder, count, device, cell)
+
+    def step() -> None:
+        (-decoder(condition).log_prob(images).mean()).backward()
+
+    def forward() -> None:
+        with torch.no_grad():
+            decoder(condition).log_prob(images)
+
+    return seconds_of(step, device) / count, seconds_of(forward, device) / count
+
+
+def _batch(decoder: Decoder, count: int, device: torch.device | str, cell: int = 0) -> tuple[Tensor, Condition | None]:
+    image = decoder.config.image
+    images = torch.zeros(count, image.channels, image.height, image.width, dtype=torch.uint8, device=device)
+    if not decoder.config.cells:
+        return images, None
+    chosen = decoder.config.cells[cell]
+    return images, Condition(torch.zeros(count, *chosen.shape, device=device), chosen.name)
+
+
+def seconds_of(work: Callable[[], None], device: torch.device) -> float:
+    """The quickest of a few calls: the first pays for what is done once, and others may share the machine."""
+    taken: list[float] = []
+    while len(taken) < 2 or (len(taken) < 6 and sum(taken) < 2.0):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
