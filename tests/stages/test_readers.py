@@ -18,6 +18,7 @@ import torch
 from decoders import Reader, ReaderArchitecture, code_lengths_bits
 from decoders.fitting.batches import Minibatch
 from decoders.fitting.gradients import draw_step
+from ib_analysis.artifacts import UserError
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.experiment import Experiment
 from ib_analysis.records.bases import load_base
@@ -25,6 +26,8 @@ from ib_analysis.records.decoders import feed_for, load_decoder
 from ib_analysis.records.features import feature_parts
 from ib_analysis.records.images import images_of
 from ib_analysis.stages.fit import _seed
+from ib_analysis.studies.audit.config import AuditConfig
+from ib_analysis.studies.audit.plan import Plan, check
 
 DEEP = """
 reader: deep
@@ -203,6 +206,53 @@ def test_what_cannot_work_is_refused(options: list[str], words: str, capsys: pyt
     assert main(["estimate-mi", "deep.yaml", "--name", "refused", *options]) == 2
     assert words in capsys.readouterr().err
     assert not Path("checkpoints/refused").exists()
+
+
+# ---------------------------------------------------------------------------------------------- studies
+
+
+def test_controls_are_fitted_as_readers_on_the_same_base() -> None:
+    """Shuffled activations tell nothing, the image itself everything: readers of their own, without a null share."""
+    only = ["--controls.only", "[shuffled,image]", "--controls.steps", "12"]
+    assert main(["controls", "deep.yaml", *SMALL, *only]) == 0
+    with Path("checkpoints/deep/controls.csv").open() as file:
+        found = list(csv.DictReader(file))
+    assert {row["control"] for row in found} == {"shuffled", "image"}
+    with h5py.File("checkpoints/deep/code_lengths.h5") as file:
+        null = file["null"][:]
+    (base,) = (path for path in Path("checkpoints/bases").iterdir() if path == made_of(experiment(*SMALL)))
+    identity = json.loads((base / "base.safetensors.json").read_text())["identity"]
+    folder = Path("checkpoints/deep/studies/controls")
+    manifests = sorted(folder.rglob("decoder.pt.json"))
+    assert len(manifests) == 2
+    for path in manifests:
+        recipe = json.loads(path.read_text())["recipe"]
+        assert recipe["config"]["reader_network"]["width"] == 8
+        assert recipe["config"]["fitting"]["null_share"] == 0
+        assert "decoder" not in recipe["config"]
+        assert recipe["inputs"]["base"] == identity
+    for path in folder.rglob("null.npz"):
+        with np.load(path) as arrays:
+            assert np.array_equal(arrays["bits"], null), "L0 of a control is not the base's"
+
+
+def test_an_audit_plans_readers_and_a_budget_refuses_them(capsys: pytest.CaptureFixture) -> None:
+    options = [*SMALL, "--sharing", "shared", "--name", "audited"]
+    made = experiment(*options)
+    settings = AuditConfig(cells=2, multiples=(1,), remedies=("half_learning_rate", "fine_tune"))
+    check(made, settings)
+    with pytest.raises(UserError, match="cell adapters, which the readers"):
+        check(made, AuditConfig(cells=2, remedies=("cell_adapters",)))
+    plan = Plan(made, settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Plan, "shared_steps", lambda self, fit: 12)
+        assert all(fit.is_reader for fit in plan.fits.fits)
+        larger = Plan(made, AuditConfig(cells=2, multiples=(1,), remedies=("larger_trunk",)))
+        (wider,) = (fit.architecture for fit in larger.fits.fits if fit.key.startswith("larger_trunk"))
+    assert isinstance(wider, ReaderArchitecture)
+    assert wider.width == 12
+    assert main(["budget", "deep.yaml", *options]) == 2
+    assert "a budget study is about filters and blocks of gated decoders" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------------------------------- at length
