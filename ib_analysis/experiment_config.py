@@ -123,7 +123,8 @@ class ExperimentConfig:
     """Size of a `deep` reader."""
     unconditional_fit: bool = False
     """Whether an unconditional decoder is fitted beside shared ones and may serve as L0: it gives all its steps to what
-    they learn in a share of theirs, and costs one more fit. `dedicated` always has one."""
+    they learn in a share of theirs, and costs one more fit. `dedicated` always has one, unless readers are `deep`,
+    which have the base instead and do not go with this."""
     start_from: str | None = None
     """Another finished experiment whose decoders (of the same name and shape) the fits start from."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -173,7 +174,8 @@ class ExperimentConfig:
     """Conditional samples."""
     spike_in: int = 0
     """Pixels (at most a quarter) of the decoder's and the evaluation's images that are overwritten with fair coins,
-    which the encoder never sees, to measure how many of these known bits decoders find. 0: none."""
+    which the encoder never sees, to measure how many of these known bits decoders find. 0: none. Not with `deep`
+    readers, whose base has not seen such images."""
     spike_in_options: SpikeInConfig = field(default_factory=SpikeInConfig)
     """How coins are shown, and mixed into activations."""
     workers: int = 0
