@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from decoders.fitting.schedule import FittingConfig
 from ib_analysis.activations import dataset_name
 from ib_analysis.artifacts import settings_of
 from ib_analysis.experiment_config import (
@@ -160,6 +161,12 @@ class Experiment:
     def has_base(self) -> bool:
         """Whether decoders stand on a base, which then is L0."""
         return self.config.reader == "deep"
+
+    @property
+    def fitting(self) -> FittingConfig:
+        """How decoders are fitted. No share of a reader's images sees the null condition: that is the base already."""
+        fitting = self.config.fitting
+        return replace(fitting, null_share=0.0) if self.has_base else fitting
 
     @property
     def workers(self) -> int:

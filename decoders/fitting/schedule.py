@@ -47,7 +47,7 @@ class FittingConfig:
     bias correction, which is a plain mean of all steps until about 1 / (1 - averaging) of them are done."""
     null_share: float = 0.1
     """Probability that a training image sees the null condition instead of its own (as in Ho & Salimans 2022,
-    arXiv 2207.12598); without effect on a decoder that has no cells."""
+    arXiv 2207.12598); without effect on a decoder that has no cells, and on readers, whose null is their base."""
     validate_every: int = 500
     """Steps between two validations; the last step is always validated. Judging a fit takes 6 before the cool-down:
     with fewer, 1000 steps or more are refused, and a shorter trial ends with a warning."""

@@ -49,7 +49,7 @@ def common_null(experiment: Experiment) -> CommonNull:
     candidates = [
         _own(experiment, fit)
         for fit in experiment.fits
-        if fit.run is None or experiment.config.fitting.null_share > 0  # else its null condition was never fitted
+        if fit.run is None or experiment.fitting.null_share > 0  # else its null condition was never fitted
     ]
     if experiment.config.estimation.null_from is not None:
         candidates.append(_null_from(experiment, experiment.config.estimation.null_from))

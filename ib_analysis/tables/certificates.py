@@ -75,7 +75,7 @@ def _rows(experiment: Experiment, fit: Fit, null_source: str) -> list[Certificat
     artifact: Artifact = decoder_artifact(experiment, fit)
     found = certificates_of(artifact.path, experiment.config.estimation.confidence)
     rows = [_row(experiment, fit, cell, found[cell_name(*cell)], "no") for cell in fit.cells]
-    if fit.run is None or experiment.config.fitting.null_share > 0:  # else its null condition was never fitted
+    if fit.run is None or experiment.fitting.null_share > 0:  # else its null condition was never fitted
         serves = "yes" if fit.key == null_source else "no"
         rows.append(_row(experiment, fit, None, found[NULL_CONDITION], serves))
     return rows

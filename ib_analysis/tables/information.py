@@ -76,7 +76,7 @@ def _information_row(
     assert fit.run is not None
     data, run, (epoch, layer) = measured_images(experiment), fit.run, cell
     lengths = code_length_bits(experiment, fit, cell_name(*cell))
-    own_null = code_length_bits(experiment, fit, NULL) if experiment.config.fitting.null_share > 0 else None
+    own_null = code_length_bits(experiment, fit, NULL) if experiment.fitting.null_share > 0 else None
     usable = usable_information(null.bits, lengths, bootstrap)
     bound = lower_bound(data.h_x_bits, lengths, bootstrap) if data.h_x_bits is not None else None
     probes = load_arrays(probe_artifact(experiment, run, cell))
