@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from decoders.activations import elu, gated_sum
 from decoders.conditioning import CellReadings, Conditions
 from decoders.config import Architecture, Cell, ImageSpace, ReaderArchitecture
 from decoders.distribution import ImageDistribution
@@ -79,8 +80,7 @@ class CausalBlock(nn.Module):
         self.read = nn.Conv2d(filters, 2 * filters, 1)
 
     def forward(self, z: Tensor, read: Tensor) -> Tensor:
-        a, b = (self.before(F.elu(z)) + self.read(read)).chunk(2, 1)
-        return z + a * torch.sigmoid(b)
+        return gated_sum(z, self.before(elu(z)) + self.read(read))
 
 
 class ReaderDistribution(ImageDistribution):
@@ -177,9 +177,9 @@ class Reader(nn.Module):
         size = length_of(condition)
         if any(given is not None and given != size for given in (batch_size, _len(null_mask))):
             raise ValueError("condition, null_mask and batch_size disagree on the number of images")
-        summary = self.summary(F.elu(self.conditioning.read(condition)))
+        summary = self.summary(elu(self.conditioning.read(condition)))
         read, own = summary.split((self.config.reader.width, self.output.n_own), 1)
-        terms = (F.elu(read), own) if null_mask is None else (F.elu(read), own, null_mask.view(-1, 1, 1, 1))
+        terms = (elu(read), own) if null_mask is None else (elu(read), own, null_mask.view(-1, 1, 1, 1))
         return ReaderDistribution(cast(CausalNetwork, self), [terms], size, fixed=True)
 
     @torch.no_grad()
@@ -228,7 +228,7 @@ class Reader(nn.Module):
         z = z + self.from_pixels(torch.cat([pixels, hints.expand(len(pixels), -1, -1, -1)], 1))
         for block in self.blocks:
             z = block(z, read)
-        changes: Tensor = self.change(F.elu(z))
+        changes: Tensor = self.change(elu(z))
         return changes
 
     def changed(self, parameters: Tensor, own: Tensor, changes: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from decoders.activations import elu
 from decoders.conditioning import LARGEST, LayerReading
 from decoders.config import ReaderArchitecture
 from decoders.grid import depth_to_space, grid_of
@@ -24,7 +24,7 @@ class _ResidualPair(nn.Module):
         self.second = nn.Conv2d(filters, filters, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + 0.5 * self.second(F.elu(self.first(F.elu(x))))
+        return x + 0.5 * self.second(elu(self.first(elu(x))))
 
 
 def _prime_factors(number: int) -> list[int]:
