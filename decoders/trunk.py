@@ -56,7 +56,7 @@ def _steps(pixels: tuple[int, int]) -> list[tuple[int, int]]:
 class Trunk(LayerReading):
     """A layer's activations to feature maps of the image's size.
 
-    Maps enter through a 3x3 convolution at their own resolution, one per cell, pass residual pairs, and grow by
+    Maps enter through a linear map at every place, one per cell, pass residual pairs at their own resolution, and grow by
     sub-pixel convolutions (Shi et al. 2016, arXiv 1609.05158) with further pairs at every resolution; coarser ones have
     more feature maps. Vectors enter through a dense map to about 4x4 places, and from there to every pixel at once:
     what they tell is little, and the deep way costs more than it finds. All cells of the layer share everything behind
@@ -87,9 +87,7 @@ class Trunk(LayerReading):
             left.append(left[-1] // max(step))
         if self.grid.is_map:
             inputs = shape[0] * self.grid.fold[0] * self.grid.fold[1]
-            self.entries: nn.ModuleList = nn.ModuleList(
-                nn.Conv2d(inputs, width(left[0]), 3, padding=1) for _ in range(n_cells)
-            )
+            self.entries: nn.ModuleList = nn.ModuleList(nn.Conv2d(inputs, width(left[0]), 1) for _ in range(n_cells))
         else:
             places = self.grid.size[0] * self.grid.size[1]
             self.entries = nn.ModuleList(nn.Linear(shape[0], width(left[0]) * places) for _ in range(n_cells))
