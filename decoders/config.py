@@ -113,7 +113,7 @@ class ReaderArchitecture:
 
     width: int = 32
     """Feature maps at the image's resolution, of what reads the activations and of what joins them with the pixels."""
-    largest_width: int = 128
+    largest_width: int = 64
     """Most feature maps at coarser resolutions, each of which has twice as many as the next finer one."""
     blocks: int = 2
     """Residual pairs of 3x3 convolutions that read the activations at the image's resolution."""
