@@ -88,7 +88,7 @@ def _card(experiment: Experiment, artifact: Artifact) -> str:
         ("hash of what it may learn from and of what not", f"`{recipe.images}`"),
         ("images that it must not have seen", f"{record['unseen_images']:,}, hash `{record['unseen_sha256']}`"),
         ("made by", f"`ib base {shlex.quote(config.name)} --base scratch`, with the settings below"),
-        ("network", f"PixelCNN++, {network.blocks} blocks, {network.filters} filters, {network.output}, "
+        ("network", f"PixelCNN++, blocks: {network.blocks}, filters: {network.filters}, output: {network.output}, "
                     f"{record['parameters']:,} parameters"),
         ("fit", f"{record['steps_done']:,} steps of {fitting.batch_size} images, {fitting.optimiser}, "
                 f"seed {recipe.seed}"),
