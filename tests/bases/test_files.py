@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 from pathlib import Path
@@ -165,14 +166,12 @@ def test_a_base_of_another_network_or_none_is_a_sentence(written: Path) -> None:
 
 @given(st.data())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_damage_to_the_header_is_a_sentence_or_no_damage(written: Path, data: st.DataObject) -> None:
+def test_no_damage_to_the_header_is_a_traceback(written: Path, data: st.DataObject) -> None:
     content = bytearray(written.read_bytes())
     header = 8 + int.from_bytes(content[:8], "little")
     for place in data.draw(st.lists(st.integers(0, header - 1), min_size=1, max_size=3)):
         content[place] = data.draw(st.integers(0, 255))
     damaged = written.with_name("damaged")
     damaged.write_bytes(content)
-    try:
+    with contextlib.suppress(UserError):  # any other error is a traceback for the user
         read_base(damaged, NETWORK)
-    except UserError as error:
-        assert "cannot be read as a base" in str(error)

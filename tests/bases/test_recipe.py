@@ -208,7 +208,7 @@ def test_a_damaged_base_is_a_sentence(shipped: Path) -> None:
     content = bytearray(artifact.path.read_bytes())
     content[-1] ^= 1
     artifact.path.write_bytes(content)
-    with pytest.raises(UserError, match="is damaged, or not the base .* run ib base digits"):
+    with pytest.raises(UserError, match=r"is damaged, or not the base .* run ib base digits"):
         load_base(digits(), CPU)
 
 
