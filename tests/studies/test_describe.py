@@ -14,7 +14,9 @@ from decoders.config import Architecture
 from ib_analysis.data import DataConfig, FactorsConfig, split_sizes
 from ib_analysis.encoders import EncoderConfig
 from ib_analysis.experiment import ActivationsConfig, Experiment, ExperimentConfig
-from ib_analysis.studies.describe.command import cost
+from ib_analysis.records.bases import base_recipe
+from ib_analysis.studies.describe.base_cost import base_cost, base_passes
+from ib_analysis.studies.describe.command import cost, describe
 from ib_analysis.studies.describe.passes import count_passes
 from ib_analysis.training import TrainingConfig
 
@@ -29,6 +31,7 @@ CONFIG = ExperimentConfig(
     activations=ActivationsConfig(group_size=4),
     decoder=Architecture(blocks=1, filters=4, output="categorical", condition_filters=4),
     fitting=FittingConfig(steps=10, batch_size=8, validate_every=4, validation_images=16),
+    base_network=Architecture(blocks=1, filters=4, output="categorical"),
     workers=1,
 )
 
@@ -150,3 +153,32 @@ def test_the_counts_are_those_of_a_run(
     assert seen["fit"] == passes.fitted
     # Recomputing: a minibatch more per fit, for the initialisation; two layers of one group in a row cost one pass.
     assert seen["encoded"] == pytest.approx(passes.encoded, rel=0.15 if mode == "recompute" else 0)
+
+
+def counted(data: DataConfig, validate_every: int = 4) -> tuple[int, int]:
+    fitting = FittingConfig(steps=10, batch_size=8, validate_every=validate_every, validation_images=100)
+    return base_passes(Experiment(replace(CONFIG, data=data, base_fitting=fitting)))
+
+
+def test_passes_of_the_base() -> None:
+    """Validations after steps 4, 8 and 10, and one of what is written; then the evaluation images, once."""
+    assert counted(CONFIG.data) == (80, 4 * 100 + 12)
+    # Digits: 718 of 1797 images are the decoder's, 72 of them validate; the base is that of the whole, without caps.
+    sizes = split_sizes(DataConfig(source="digits"))
+    whole = counted(DataConfig(source="digits"))
+    assert whole == (80, 4 * round(0.1 * sizes["decoder"]) + sizes["evaluation"])
+    assert counted(DataConfig(source="digits", per_class=3, evaluation_per_class=1)) == whole
+    assert counted(DataConfig(source="cifar10"), validate_every=10) == (80, 2 * 100 + 2000)
+
+
+def test_the_cost_of_the_base_is_that_of_its_network() -> None:
+    experiment = Experiment(replace(CONFIG, base_fitting=FittingConfig(10, 8)))
+    network = PixelCNNPP(base_recipe(experiment).network)
+    found = base_cost(experiment, base_recipe(experiment).space, lambda _: (7, 0.5, 0.25))
+    fitted, looked_at = base_passes(experiment)
+    assert found.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert found.flops == 7 * (3 * fitted + looked_at)
+    assert found.seconds == 0.5 * fitted + 0.25 * looked_at
+    (line,) = [line for line in describe(experiment).splitlines() if line.startswith("base ")]
+    assert "(ib base default; once for all experiments on these images, kept in checkpoints/bases)" in line
+    assert f"{found.parameters:,} parameters, 10 steps of 8 images" in line

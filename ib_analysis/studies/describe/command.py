@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -19,8 +20,10 @@ from ib_analysis.data import image_space, split_sizes
 from ib_analysis.encoders import TappedNetwork, layer_works, multiply_accumulates, tap_shapes
 from ib_analysis.experiment import Experiment, Fit
 from ib_analysis.quantization import format_cost, number_format, plan
+from ib_analysis.records.bases import BASES
 from ib_analysis.records.decoders import network_of
 from ib_analysis.records.encoders import initial_encoder
+from ib_analysis.studies.describe.base_cost import BaseCost, base_cost
 from ib_analysis.studies.describe.density_cost import DensityCost, density_cost
 from ib_analysis.studies.describe.passes import BACKWARD, count_passes
 
@@ -55,6 +58,7 @@ class Cost:
     fitting_seconds: float
     measuring_seconds: float
     densities: DensityCost
+    base: BaseCost
 
     @property
     def disk_bytes(self) -> int:
@@ -93,10 +97,13 @@ def cost(experiment: Experiment) -> Cost:
     dumped = values * FLOAT16_BYTES * n_images * len(epochs) * len(experiment.runs)
     step_seconds, forward_seconds = _time_decoder(decoder, flops, device)
     times = [_time_encoder(network, space.image_shape, device) for network in encoders.values()]
-    densities = density_cost(
-        experiment, encoders, space.image_shape, sizes,
-        lambda network: (flops := decoder_flops(network), *_time_decoder(network, flops, device)),
-    )  # fmt: skip
+
+    def measure(network: PixelCNNPP) -> tuple[int, float, float]:
+        network_flops = decoder_flops(network.to(device))
+        return network_flops, *_time_decoder(network, network_flops, device)
+
+    densities = density_cost(experiment, encoders, space.image_shape, sizes, measure)
+    base = base_cost(experiment, ImageSpace(*space.image_shape, space.intensities), measure)
     encoder_step, encoder_forward = (sum(column) / len(times) for column in zip(*times, strict=True))
     encoders_at_once = min(side_by_side, len(experiment.runs))
     encoding_at_once = side_by_side if config.activations.mode == "recompute" else encoders_at_once
@@ -122,6 +129,7 @@ def cost(experiment: Experiment) -> Cost:
         fitting_seconds=(step_seconds * passes.fitted + forward_seconds * passes.validated) / side_by_side,
         measuring_seconds=forward_seconds * passes.measured / side_by_side,
         densities=dataclasses.replace(densities, seconds=densities.seconds / encoders_at_once),
+        base=base,
     )
 
 
@@ -145,6 +153,10 @@ def describe(experiment: Experiment) -> str:
             if found.densities.n_fits
             else []
         ),
+        f"base (ib base {shlex.quote(config.name)}; once for all experiments on these images, kept in "
+        f"{Path(config.checkpoints) / BASES}): {found.base.parameters:,} parameters, "
+        f"{config.base_fitting.steps:,} steps of {config.base_fitting.batch_size} images, "
+        f"{found.base.flops:.2e} FLOPs, {_duration(found.base.seconds)}",
         f"operations: encoders {found.training_flops:.2e}, activations {found.encoding_flops:.2e}, "
         f"decoders {found.fitting_flops:.2e}, measuring {found.measuring_flops:.2e} FLOPs",
         f"activations: {mode}, "
