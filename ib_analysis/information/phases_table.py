@@ -168,9 +168,8 @@ class _Twice:
         settings: Bootstrap,
     ) -> _Twice:
         def phases(lengths: np.ndarray) -> Phases:
-            return (
-                phases_over_seeds(lengths, settings) if len(keys) > 1 else phases_over_images(lengths[0, 0], settings)
-            )
+            over_seeds = len(keys) > 1
+            return phases_over_seeds(lengths, settings) if over_seeds else phases_over_images(lengths[0, 0], settings)
 
         if not all(epoch in halfway.get(key, {}) for key in keys for epoch in epochs):
             return cls(phases(grid), None)

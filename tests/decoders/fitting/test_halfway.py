@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fitting_toys import CELLS, SHORT, IndependentPixels, Memory, Poisoned, ToyData, parameters_of
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from decoders.fitting.certificate import check_judgeable
@@ -163,8 +163,8 @@ def test_progress_counts_every_computed_step_once():
 
 @pytest.mark.parametrize("patience", [1, 2])
 def test_patience_ends_each_of_the_two_by_itself(patience):
-    settings = {"patience": patience, "validate_every": 2, "learning_rate": 0.5}
-    half, once, twice = (dataclasses.replace(config, **settings) for config in (HALF, ONCE, TWICE))
+    changes = {"patience": patience, "validate_every": 2, "learning_rate": 0.5}
+    half, once, twice = (dataclasses.replace(config, **changes) for config in (HALF, ONCE, TWICE))
     whole, halfway = run(once, n_training=9), run(half, n_training=9)
     found = run(twice, n_training=9)
     assert whole[1].early_stopped
@@ -195,6 +195,7 @@ def test_a_checkpoint_of_a_fit_that_ends_once_is_another_fit():
 # -------------------------------------------------------------------------------------------------------- schedules
 
 
+@settings(deadline=None)
 @given(st.integers(2, 500), st.floats(0.01, 0.99), st.integers(0, 300))
 @example(2, 0.5, 0)
 def test_the_two_schedules_are_one_until_the_halfway_cool_down(half_steps, share, warmup):
@@ -212,7 +213,7 @@ def test_the_two_schedules_are_one_until_the_halfway_cool_down(half_steps, share
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
+    ("changes", "sentence"),
     [
         ({"cooldown_share": 0.0}, "cooldown_share is 0.0: it has to be above 0 and below 1"),
         ({"cooldown_share": 1.0}, "cooldown_share is 1.0: it has to be above 0 and below 1"),
@@ -221,9 +222,9 @@ def test_the_two_schedules_are_one_until_the_halfway_cool_down(half_steps, share
         ({"steps": 4, "cooldown_share": 0.9}, "such that half of the 4 steps has some before its cool-down"),
     ],
 )
-def test_a_schedule_without_a_halfway_end_is_refused_in_a_sentence(settings, sentence):
+def test_a_schedule_without_a_halfway_end_is_refused_in_a_sentence(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
-        FittingConfig(**{"steps": 100, "cooldown_share": 0.3, **settings}, halfway=True)
+        FittingConfig(**{"steps": 100, "cooldown_share": 0.3, **changes}, halfway=True)
 
 
 def test_a_handful_of_validations_is_enough_where_the_change_is_measured():
