@@ -31,7 +31,8 @@ ALGORITHMS: dict[str, int] = {
     "samples": 1,
     "evaluation": 1,
     # All tables, and code_lengths.h5 with them: estimates, intervals, phases, warnings, the rows of studies.
-    "tables": 2,  # further columns: the bound on I(H;Y), the upper bound on I(X;H), what is stored
+    # 2: the bound on I(H;Y), the upper bound on I(X;H), what is stored. 3: changes between the ends of fits, notes.
+    "tables": 3,
     "figures": 2,  # of all experiments and studies, and pages (see `ib_analysis.drawn`)
     "packed_images": 1,
 }

@@ -82,6 +82,7 @@ def scaled_fitting(fitting: FittingConfig, steps: int, learning_rate: float) -> 
         warmup_steps=min(fitting.warmup_steps, steps // 10),
         validate_every=max(1, min(fitting.validate_every, steps // validations)),
         patience=0,
+        halfway=False,  # nothing is made of it here
     )
 
 
@@ -167,7 +168,7 @@ class Plan:
         """Another decoder for all cells of a shared one."""
         config = self.experiment.config
         architecture, fitting = self.remedies[remedy](
-            config.decoder, replace(config.fitting, steps=self.shared_steps(fit), patience=0)
+            config.decoder, replace(config.fitting, steps=self.shared_steps(fit), patience=0, halfway=False)
         )
         return ExtraFit(f"{remedy}/{fit.key}", fit.run, fit.cells, architecture, fitting, fit.decoder_seed)
 

@@ -132,7 +132,7 @@ class Controls:
         # As many validations as in the experiment: fewer would not do to judge the fit.
         every = max(1, round(fitting.validate_every * steps / fitting.steps))
         share = self.settings.null_share or fitting.null_share or NULL_SHARE
-        return dataclasses.replace(fitting, steps=steps, validate_every=every, null_share=share)
+        return dataclasses.replace(fitting, steps=steps, validate_every=every, null_share=share, halfway=False)
 
     def _run(self) -> Run:
         config, settings = self.experiment.config, self.settings
