@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from decoders.activations import elu, gated_sum
 from decoders.conditioning import CellReadings, Conditions
-from decoders.config import Architecture, Cell, ImageSpace, ReaderArchitecture
+from decoders.config import Architecture, Cell, ImageSpace, PixelCNNPPConfig, ReaderArchitecture
 from decoders.distribution import ImageDistribution
 from decoders.outputs import OutputDistribution
 from decoders.pixelcnnpp import PixelCNNPP, length_of
@@ -114,7 +114,7 @@ class Reader(nn.Module):
             None computes them.
 
     Raises:
-        ValueError: the base is conditional itself, or two cells have one name.
+        ValueError: the base is conditional itself, two cells have one name, or cells of a layer differ in shape.
 
     Example:
         >>> from decoders import Architecture, Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig, ReaderArchitecture
@@ -134,8 +134,8 @@ class Reader(nn.Module):
         known = base.config
         if known.cells:
             raise ValueError("the base of a reader has cells of its own; use an unconditional one")
-        if len({cell.name for cell in cells}) < len(cells):
-            raise ValueError("two cells of a reader have the same name")
+        # Cells are those of any decoder, with the same demands.
+        PixelCNNPPConfig(known.image, known.architecture, cells, known.marked_pixels)
         self.config = ReaderConfig(known.image, known.architecture, reader, cells, known.marked_pixels)
         # Not a submodule: neither fitted nor saved with the reader.
         self._base = (base.requires_grad_(False).eval(),)
@@ -175,12 +175,18 @@ class Reader(nn.Module):
         self, condition: Conditions = None, null_mask: Tensor | None = None, batch_size: int | None = None
     ) -> ImageDistribution:
         """The distribution of images under a condition; arguments and errors are those of `PixelCNNPP`."""
+        sizes = {batch_size} if batch_size is not None else set()
+        if null_mask is not None:
+            sizes.add(len(null_mask))
+        if condition is not None:
+            if not self.config.cells:
+                raise ValueError("the reader has no cells, so it cannot take a condition")
+            sizes.add(length_of(condition))
+        if len(sizes) > 1:
+            raise ValueError(f"condition, null_mask and batch_size disagree on the number of images: {sorted(sizes)}")
+        size = next(iter(sizes), None)
         if condition is None:
-            size = len(null_mask) if null_mask is not None else batch_size
             return ReaderDistribution(cast(CausalNetwork, self), None, size, fixed=False)
-        size = length_of(condition)
-        if any(given is not None and given != size for given in (batch_size, _len(null_mask))):
-            raise ValueError("condition, null_mask and batch_size disagree on the number of images")
         summary = self.summary(elu(self.conditioning.read(condition)))
         read, own = summary.split((self.config.reader.width, self.output.n_own), 1)
         terms = (elu(read), own) if null_mask is None else (elu(read), own, null_mask.view(-1, 1, 1, 1))
@@ -240,7 +246,3 @@ class Reader(nn.Module):
         n = self.output.n_parameters
         gain, shift, pulls = changes.split((n, n, self.output.n_pulls), 1)
         return self.output.pulled(parameters + parameters * gain + shift, own, pulls)
-
-
-def _len(mask: Tensor | None) -> int | None:
-    return None if mask is None else len(mask)

@@ -82,10 +82,11 @@ class Trunk(LayerReading):
         steps = _steps(self.grid.pixels)
         if not self.grid.is_map:
             steps = [self.grid.pixels] if self.grid.pixels != (1, 1) else []
-        # How much finer the image still is than each resolution, on its longer side.
-        left = [max(self.grid.pixels)]
+        # How much finer the image still is than each resolution, on the side that has furthest to go.
+        (down, right), left = self.grid.pixels, [max(self.grid.pixels)]
         for step in steps:
-            left.append(left[-1] // max(step))
+            down, right = down // step[0], right // step[1]
+            left.append(max(down, right))
         if self.grid.is_map:
             inputs = shape[0] * self.grid.fold[0] * self.grid.fold[1]
             self.entries: nn.ModuleList = nn.ModuleList(nn.Conv2d(inputs, width(left[0]), 1) for _ in range(n_cells))

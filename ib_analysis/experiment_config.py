@@ -221,6 +221,7 @@ def check(config: ExperimentConfig) -> None:
         raise UserError("threads must be at least 1 and workers at least 0 (0: one per core).")
     if config.activations.group_size < 1:
         raise UserError("activations.group_size must be at least 1.")
+    _check_reader(config)
     _check_fitting(config)
     _check_base(config)
     _check_brackets(config)
@@ -285,7 +286,8 @@ def _check_fitting(config: ExperimentConfig) -> None:
         raise UserError(str(error)) from error
     _, height, width = image_space(config.data, recheck=False).image_shape
     check_spike_in(config.spike_in, height, width)
-    _check_network(config, config.decoder, "The decoder")
+    if config.reader == "gated":
+        _check_network(config, config.decoder, "The decoder")
 
 
 def _check_base(config: ExperimentConfig) -> None:
@@ -308,3 +310,18 @@ def _check_network(config: ExperimentConfig, architecture: Architecture, what: s
         PixelCNNPPConfig(ImageSpace(channels, height, width, intensities), architecture)
     except ValueError as error:
         raise UserError(f"{what} does not fit the images: {error}.") from error
+
+
+def _check_reader(config: ExperimentConfig) -> None:
+    if config.reader != "deep":
+        return
+    if config.spike_in:
+        raise UserError(
+            "spike_in does not go with reader: deep, since the base has not seen images with coins and could be no L0 "
+            "for them; choose --reader gated, or --spike_in 0."
+        )
+    if config.unconditional_fit:
+        raise UserError(
+            "unconditional_fit does not go with reader: deep, whose L0 is the base; leave it out, or choose --reader "
+            "gated."
+        )

@@ -71,7 +71,7 @@ class OutputDistribution(nn.Module):
 
         Arguments:
             own: (B, n_own, ...).
-            pulls: (B, n_pulls, ...); one means all the way.
+            pulls: (B, n_pulls, ...); one means all the way for a mixture's means, and the product of both for logits.
         """
         return parameters
 

@@ -12,7 +12,7 @@ from decoders.layers import WeightNormConvolution
 from decoders.outputs import OutputDistribution
 from decoders.sampling.cached_features import elu_into
 
-__all__ = ["Head", "ReaderHead", "ReadingNetwork", "Readout"]
+__all__ = ["Head", "ReaderHead", "ReadingNetwork", "Readout", "RoundedReadout"]
 
 
 class Head(Protocol):
@@ -51,6 +51,32 @@ class Readout:
 
     def drawn(self, column: int, inputs: Tensor) -> None:
         """Nothing is kept of pixels."""
+
+
+class RoundedReadout:
+    """The end of a reader's base: a linear map of features in float16, as `Reader.base_features` gives them.
+
+    Arguments:
+        readout: of the base.
+    """
+
+    def __init__(self, readout: Readout) -> None:
+        self._readout = readout
+
+    def start_row(self, row: int) -> None:
+        """Nothing is kept of pixels."""
+
+    def parameters(self, column: int, features: Tensor) -> Tensor:
+        """See `Head`."""
+        return self._readout.parameters(column, rounded(features))
+
+    def drawn(self, column: int, inputs: Tensor) -> None:
+        """Nothing is kept of pixels."""
+
+
+def rounded(features: Tensor) -> Tensor:
+    """To float16 and back."""
+    return features.half().to(features.dtype)
 
 
 class ReadingNetwork(Protocol):
@@ -127,7 +153,7 @@ class ReaderHead:
     def parameters(self, column: int, features: Tensor) -> Tensor:
         """See `Head`."""
         network, at = self._network, (self._row, column)
-        features = features.half().to(features.dtype)  # as the reader knows them
+        features = rounded(features)  # as the reader knows them
         plain = self._readout.parameters(column, features)
         scaled = (features - network.feature_shift) * network.feature_gain
         z = torch.addmm(self._base_bias, scaled, self._base_weight) + self._known[at] + self._inputs.at(column)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from decoders.precision import full_precision
 from decoders.sampling.cached_features import Buffer, LeftBlock, LeftConvolution, UpperStream, elu_into, mirrored
-from decoders.sampling.heads import Head, ReaderHead, ReadingNetwork, Readout
+from decoders.sampling.heads import Head, ReaderHead, ReadingNetwork, Readout, RoundedReadout
 from decoders.sampling.network import CausalNetwork, Conditioned
 
 __all__ = ["sample_cached", "sample_naive"]
@@ -57,7 +57,9 @@ def sample_cached(
             sampler = _CachedSampler(network, terms, uniforms)
         else:  # a reader: the base's features, and a head of its own
             sampler = _CachedSampler(base, base().terms, uniforms)
-            if terms is not None:
+            if terms is None:
+                sampler.head = RoundedReadout(sampler.readout)
+            else:
                 sampler.head = ReaderHead(cast(ReadingNetwork, network), sampler.readout, terms[0], uniforms)
         drawn = sampler.run()
     return drawn.clone()  # outside of inference mode, so that it can be used in training

@@ -59,11 +59,13 @@ class StoredFeatures:
 
     def __call__(self, x: Tensor) -> Tensor | None:
         """Images (B, C, H, W) to features (B, F, H, W), float16; None if one of them is not among the known ones."""
-        pixels = x.cpu().to(torch.uint8)
+        pixels = x.cpu()
+        if pixels.shape[1:] != self._images.shape[1:] or not len(pixels) or not len(self._sorted):
+            return None
         hashes = self._hash(pixels)
         places = torch.searchsorted(self._sorted, hashes).clamp_max(len(self._sorted) - 1)
         rows = self._order[places]
-        if not torch.equal(self._images[rows], pixels):
+        if not (self._images[rows] == pixels).all():
             return None
         part = np.searchsorted(self._starts, rows.numpy(), side="right") - 1
         found = [self._arrays[k][row - self._starts[k]] for k, row in zip(part, rows.numpy(), strict=True)]

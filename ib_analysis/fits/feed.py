@@ -20,7 +20,7 @@ from ib_analysis.fits.spike_ins import COINS, SpikeIns, Variant
 __all__ = ["CellFeed", "Reading", "images_in_order", "name_of", "readings"]
 
 LARGEST_HELD_BYTES = 3 << 30
-"""Activations of 16 bits that a fit may hold in memory."""
+"""Activations that a fit may hold in memory."""
 MIXED_CELLS = 4
 """Cells of a mixed minibatch: more would vary its gradient less and cost more."""
 
@@ -278,9 +278,12 @@ class CellFeed:
         if not self._mixed or not self.cells or self._spike_ins is not None:
             return False
         assert self._activations is not None
-        images = len(self.groups.images("train"))
-        numbers = sum(math.prod(self._activations.shape(layer)) for _, layer in self.cells)
-        return 2 * images * numbers <= LARGEST_HELD_BYTES
+        images, (group, *_) = len(self.groups.images("train")), self.groups.part("train")
+        held = 0
+        for epoch, layer in self.cells:
+            size = self._activations.read(epoch, layer, group).element_size()
+            held += size * images * math.prod(self._activations.shape(layer))
+        return held <= LARGEST_HELD_BYTES
 
     def _mixture(self, rng: np.random.Generator) -> Minibatch:
         """Images in equal shares under up to `MIXED_CELLS` cells."""

@@ -46,7 +46,7 @@ def feature_parts(experiment: Experiment) -> list[FeaturePart]:
 
 def stored_features(experiment: Experiment) -> StoredFeatures | None:
     """What looks features up, once the stage that makes them is done; None where they are recomputed."""
-    parts = tuple((part.artifact.path, part.stop - part.start) for part in feature_parts(experiment))
+    parts = tuple((part.artifact.path.absolute(), part.stop - part.start) for part in feature_parts(experiment))
     return _stored(experiment.config.data, parts, experiment) if parts else None
 
 

@@ -1,0 +1,258 @@
+"""Experiments with deep readers through the real command line: a base, its features, a reader per layer; L0 is the base."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from decoders import Reader, ReaderArchitecture, code_lengths_bits
+from decoders.fitting.batches import Minibatch
+from decoders.fitting.gradients import draw_step
+from ib_analysis.cli import main, parse_experiment
+from ib_analysis.experiment import Experiment
+from ib_analysis.records.bases import load_base
+from ib_analysis.records.decoders import feed_for, load_decoder
+from ib_analysis.records.features import feature_parts
+from ib_analysis.records.images import images_of
+from ib_analysis.stages.fit import _seed
+
+DEEP = """
+reader: deep
+sharing: layer
+base_network: {blocks: 1, filters: 4, output: categorical, dropout: 0.0}
+base_fitting: {steps: 12, batch_size: 16, validate_every: 4, validation_images: 16}
+reader_network: {width: 8}
+"""
+SMALL = ["--tasks", "[classification]", "--layers", "[h3,h4]"]
+ONE = ["--tasks", "[classification]", "--layers", "[h4]"]
+
+
+def rows(name: str, table: str = "information.csv") -> list[dict[str, str]]:
+    with (Path("checkpoints") / name / table).open() as file:
+        return [{k: v for k, v in row.items() if k not in ("seconds", "experiment")} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, tiny_text: str) -> Path:
+    """With a finished experiment ``deep``, whose base all others of this file share."""
+    found = tmp_path_factory.mktemp("readers")
+    text = tiny_text.replace("save_every: 3}", "save_every: 3, null_share: 0.0}", 1)
+    (found / "deep.yaml").write_text(text + DEEP)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(found)
+        assert main(["estimate-mi", "deep.yaml", *SMALL]) == 0
+    return found
+
+
+@pytest.fixture(autouse=True)
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(folder)
+    yield
+
+
+def experiment(*options: str) -> Experiment:
+    return Experiment(parse_experiment("train", ["deep.yaml", *options]))
+
+
+# ---------------------------------------------------------------------------------------------- what comes out
+
+
+def test_l0_is_the_base_and_every_number_is_a_difference_from_it() -> None:
+    with h5py.File("checkpoints/deep/code_lengths.h5") as file:
+        null = file["null"][:]
+        assert file.attrs["null_source"] == "base"
+        found = rows("deep")
+        assert len(found) == 2 * 2
+        for row in found:
+            lengths = file[f"{row['decoder']}/epoch_{int(row['epoch']):04d}/{row['layer']}"][:]
+            assert float(row["i_xh_bits"]) == pytest.approx((null - lengths).mean(), rel=1e-8)
+            assert np.array_equal(file[f"{row['decoder']}/own_null"][:], null)
+            assert row["decoder"].endswith(f"decoder0/{row['layer']}")
+    # The base itself, made anew from its file, on images that it is told of only now.
+    made = experiment(*SMALL)
+    reader = Reader(load_base(made, torch.device("cpu")), ReaderArchitecture(), ())
+    images = torch.from_numpy(images_of(made).evaluation.images)
+    assert code_lengths_bits(reader, [Minibatch(images)]) == pytest.approx(null, abs=0.01)
+    assert code_lengths_bits(reader, [Minibatch(images)]).std() > 0
+
+
+def test_recipes_name_the_reader_its_base_and_nothing_of_gated_decoders() -> None:
+    (base,) = Path("checkpoints/bases").iterdir()
+    identity = json.loads((base / "base.safetensors.json").read_text())["identity"]
+    for path in sorted(Path("checkpoints/deep/decoders").rglob("decoder.pt.json")):
+        recipe = json.loads(path.read_text())["recipe"]
+        assert recipe["config"]["reader_network"]["width"] == 8
+        assert recipe["config"]["sharing"] == "layer"
+        assert "decoder" not in recipe["config"]
+        assert recipe["inputs"]["base"] == identity
+    assert not Path("checkpoints/deep/decoders/base").exists()
+
+
+def test_features_are_looked_up_for_every_image_of_the_experiment() -> None:
+    made = experiment(*SMALL)
+    assert [part.artifact.is_whole for part in feature_parts(made)] == [True]
+    reader = load_decoder(made, made.fits[-1], torch.device("cpu"))
+    assert isinstance(reader, Reader)
+    assert reader.stored is not None
+    data = images_of(made)
+    for split in (data.decoder, data.evaluation):
+        assert reader.stored(torch.from_numpy(split.images)) is not None
+    assert reader.stored(torch.from_numpy(data.encoder.images[:5])) is None
+
+
+def test_a_second_run_does_nothing() -> None:
+    made = {path: path.stat().st_mtime_ns for path in Path("checkpoints").rglob("*") if path.is_file()}
+    assert main(["estimate-mi", "deep.yaml", *SMALL]) == 0
+    assert {path.name for path in made if made[path] != path.stat().st_mtime_ns} <= {".lock", "config.yaml"}
+
+
+def test_readers_of_a_layer_see_the_same_images_under_all_tasks_and_start_from_the_same_weights() -> None:
+    """Common random numbers, so that differences of tasks do not carry the noise of two fits."""
+    made = experiment("--layers", "[h3,h4]", "--encoder_seeds", "[0,1]", "--decoder_seeds", "[0,1]")
+    seeds: dict[tuple[str, int], set[int]] = {}
+    for fit in made.fits:
+        if fit.run is not None:
+            seeds.setdefault((fit.cells[0][1], fit.decoder_seed), set()).add(_seed(made, fit))
+    assert all(len(found) == 1 for found in seeds.values())
+    assert len(set.union(*seeds.values())) == len(seeds) == 4
+
+
+def test_minibatches_of_a_reader_are_drawn_by_its_seed_alone() -> None:
+    made = experiment(*SMALL)
+    fits = [fit for fit in made.fits if fit.run is not None]
+    feeds = [feed_for(made, fit) for fit in fits]
+    drawn = [[draw_step(feed, 7, step, 0.0).minibatch for step in range(3)] for feed in feeds]
+    for one, other in zip(*drawn, strict=True):
+        assert torch.equal(one.images, other.images)
+        cells = [[part.cell.split("/")[0] for part in minibatch.condition or ()] for minibatch in (one, other)]
+        assert cells[0] == cells[1]
+
+
+# ---------------------------------------------------------------------------------------------- other ways
+
+
+def test_recomputed_activations_and_features_give_the_same_code_lengths() -> None:
+    assert main(["estimate-mi", "deep.yaml", *SMALL, "--activations.mode", "recompute", "--name", "again"]) == 0
+    assert not Path("checkpoints/again/activations").exists()
+    assert feature_parts(experiment(*SMALL, "--activations.mode", "recompute")) == []
+    for one, other in zip(rows("deep"), rows("again"), strict=True):
+        assert float(one["code_length_bits"]) == pytest.approx(float(other["code_length_bits"]), abs=1e-3)
+        assert float(one["i_xh_bits"]) == pytest.approx(float(other["i_xh_bits"]), abs=1e-3)
+
+
+@pytest.mark.parametrize("sharing", ["dedicated", "shared"])
+def test_readers_of_a_cell_or_of_a_whole_run(sharing: str) -> None:
+    options = [*SMALL, "--sharing", sharing, "--name", sharing, "--fitting.null_share", "0.2"]
+    assert main(["estimate-mi", "deep.yaml", *options]) == 0
+    found = rows(sharing)
+    assert len(found) == 4
+    assert len({row["decoder"] for row in found}) == (4 if sharing == "dedicated" else 1)
+    with h5py.File(f"checkpoints/{sharing}/code_lengths.h5") as file:
+        assert file.attrs["null_source"] == "base"
+    assert not list(Path(f"checkpoints/{sharing}/decoders").glob("unconditional*"))
+
+
+def test_further_decoder_seeds_are_further_readers_of_the_same_base() -> None:
+    assert main(["estimate-mi", "deep.yaml", *ONE, "--decoder_seeds", "[0,1]", "--name", "seeds"]) == 0
+    lengths = {}
+    for row in rows("seeds"):
+        lengths.setdefault(row["epoch"], set()).add(row["code_length_bits"])
+    assert all(len(found) == 2 for found in lengths.values())
+    with h5py.File("checkpoints/seeds/code_lengths.h5") as file, h5py.File("checkpoints/deep/code_lengths.h5") as first:
+        assert np.array_equal(file["null"][:], first["null"][:])
+    assert len(list(Path("checkpoints/bases").iterdir())) == 1
+
+
+def test_the_base_of_another_seed_is_another_file_and_still_l0() -> None:
+    options = [*ONE, "--base_seed", "5", "--name", "base5"]
+    assert main(["samples", "deep.yaml", *options]) == 0
+    with h5py.File("checkpoints/base5/code_lengths.h5") as file:
+        assert file.attrs["null_source"] == "base"
+    with h5py.File("checkpoints/base5/samples.h5") as file:
+        assert "null" in file["samples"]
+        assert file.attrs["maps_of_common_null"]
+    base = made_of(experiment(*options))
+    assert base.is_dir()
+    assert base.name != made_of(experiment(*SMALL)).name
+
+
+def made_of(of: Experiment) -> Path:
+    """The folder of an experiment's base."""
+    return feature_parts(of)[0].artifact.path.parents[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--spike_in", "4"], "spike_in does not go with reader: deep"),
+        (["--unconditional_fit", "true"], "unconditional_fit does not go with reader: deep"),
+        (["--base_network.resolutions", "9"], "The base does not fit the images"),
+        (["--reader_network.width", "0"], "reader_network.width must be at least 1"),
+    ],
+)
+def test_what_cannot_work_is_refused(options: list[str], words: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(["estimate-mi", "deep.yaml", "--name", "refused", *options]) == 2
+    assert words in capsys.readouterr().err
+    assert not Path("checkpoints/refused").exists()
+
+
+# ---------------------------------------------------------------------------------------------- at length
+
+
+@pytest.mark.slow
+def test_figures_samples_and_page() -> None:
+    assert main(["figures", "deep.yaml", "--layers", "[h3,h4]", "--name", "drawn"]) == 0
+    drawn = {path.name for path in Path("figures/drawn").iterdir()}
+    assert {"samples.html", "information_plane.png", "certificates.png"} <= drawn
+    with h5py.File("checkpoints/drawn/samples.h5") as file:
+        for run in ("classification_float32_seed0", "autoencoding_float32_seed0"):
+            for epoch in (0, 2):
+                samples = file[f"samples/{run}/epoch_{epoch:04d}/h3"][()]
+                assert samples.shape[:2] == (2, 2)
+                assert file[f"maps/{run}/epoch_{epoch:04d}/h3"].attrs["null"] == "base"
+
+
+MOMENTS = (
+    "bases/*/resume.pt",
+    "bases/*/base.safetensors.json",
+    "bases/*/features/*/*.npy",
+    "killed/decoders/*/*/resume.pt",
+    "killed/code_lengths/*/*/epoch_0000_h4.npz",
+)
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_and_ends_with_the_same_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Path("deep.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    Path("deep.yaml").write_text(config)
+    options = [*SMALL, "--fitting.steps", "40", "--base_fitting.steps", "40", "--base_fitting.save_every", "5"]
+    command = [sys.executable, "-m", "ib_analysis.cli", "estimate-mi", "deep.yaml", *options, "--name"]
+    with Path("log").open("w") as log:
+        whole = [*command, "whole", "--checkpoints", "elsewhere"]
+        assert subprocess.run(whole, stdout=log, stderr=log).returncode == 0
+        killed = 0
+        for pattern in MOMENTS:
+            process = subprocess.Popen([*command, "killed"], stdout=log, stderr=log)
+            while process.poll() is None:
+                if any(Path("checkpoints").glob(pattern)):
+                    process.send_signal(signal.SIGKILL)
+                    process.wait()
+                    killed += 1
+                    break
+                time.sleep(0.005)
+        assert subprocess.run([*command, "killed"], stdout=log, stderr=log).returncode == 0, Path("log").read_text()
+    assert killed >= 3
+    Path("checkpoints/whole").symlink_to(Path("elsewhere/whole").absolute())
+    assert rows("killed") == rows("whole")
