@@ -1,8 +1,8 @@
 """Usable information against CPU seconds: a gated PixelCNN++ and a deep reader on its base, fitted to the same cells.
 
-    python benchmarks/readers.py cifar10-16 [--layers h1 h2 h3 h4] [--task classification] [--seconds 240] [--figure PATH]
+    python benchmarks/readers.py cifar10-16 [--layers h1 h2 h3 h4] [--task classification] [--seconds 240]
 
-The experiment's encoders, activations and base have to be there (`ib train`, `ib base`); nothing is written beside them.
+The experiment's encoders, activations and base have to be there (`ib train`, `ib base`); nothing is written there.
 For each layer one decoder of either kind reads all its epochs. The first steps of either are timed, to choose how many
 fill the budget; the schedule (warm-up, cool-down) is stretched to these. Seconds are CPU seconds of the training steps
 on one thread, with the reading of activations, without validations and without standardising the activations, which is

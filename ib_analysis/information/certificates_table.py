@@ -54,9 +54,6 @@ class CertificateRow(CurveEnd, _Condition):
     """Step whose weights were kept."""
     warnings: str
     """Names of warnings, joined by semicolons."""
-    notes: str = ""
-    """Names of notes, joined by semicolons: what else the curve gives rise to where the fit also ended at half of its
-    steps, as information.csv then tells from the change since whether the information is touched."""
 
 
 def certificates_line(rows: Sequence[CertificateRow]) -> str:

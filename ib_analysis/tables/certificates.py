@@ -13,10 +13,9 @@ from decoders.fitting.schedule import FittingConfig, cooldown_start
 from ib_analysis.artifacts import Artifact, UserError
 from ib_analysis.experiment import BASE, Experiment, Fit, cell_name
 from ib_analysis.information.certificates_table import CertificateRow
-from ib_analysis.information.change import weighty
 from ib_analysis.information.table import write_table
 from ib_analysis.information.warnings import join_warnings
-from ib_analysis.records.decoders import decoder_artifact
+from ib_analysis.records.decoders import decoder_artifact, halfway_sha256
 
 __all__ = ["NULL_CONDITION", "certificates_of", "write_certificates"]
 
@@ -67,38 +66,25 @@ def write_certificates(experiment: Experiment, null_source: str) -> None:
     Raises:
         UserError: a curve is missing or damaged, or the table cannot be written.
     """
-    # The base's curve lies beside it: it is no experiment's own.
-    rows = [row for fit in experiment.fits if fit.key != BASE for row in _rows(experiment, fit, null_source)]
+    # The base's curve lies beside it: it is no experiment's own. Of fits that end twice the change is measured on what
+    # is reported, and no law has to predict it from code lengths.
+    fits = [fit for fit in experiment.fits if fit.key != BASE and halfway_sha256(experiment, fit) is None]
+    rows = [row for fit in fits for row in _rows(experiment, fit, null_source)]
     write_table(experiment.folder / "certificates.csv", CertificateRow, rows)
 
 
 def _rows(experiment: Experiment, fit: Fit, null_source: str) -> list[CertificateRow]:
     artifact: Artifact = decoder_artifact(experiment, fit)
     found = certificates_of(artifact.path, experiment.config.estimation.confidence)
-    record = artifact.record
-    named: dict[str, list[str]] = record["cell_warnings"] | {NULL_CONDITION: record["null_warnings"]}
-    # Of a fit that ended twice, what its curve shows beyond what the fit itself warns of is no reason for doubt.
-    known = {
-        name: set(weighty(warnings if record.get("halfway") else found[name].warnings, bool(record.get("halfway"))))
-        for name, warnings in named.items()
-    }
-    rows = [
-        _row(experiment, fit, cell, found[name], known[name], "no")
-        for cell, name in ((cell, cell_name(*cell)) for cell in fit.cells)
-    ]
+    rows = [_row(experiment, fit, cell, found[cell_name(*cell)], "no") for cell in fit.cells]
     if fit.run is None or experiment.fitting.null_share > 0:  # else its null condition was never fitted
         serves = "yes" if fit.key == null_source else "no"
-        rows.append(_row(experiment, fit, None, found[NULL_CONDITION], known[NULL_CONDITION], serves))
+        rows.append(_row(experiment, fit, None, found[NULL_CONDITION], serves))
     return rows
 
 
 def _row(
-    experiment: Experiment,
-    fit: Fit,
-    cell: tuple[int, str] | None,
-    found: Certificate,
-    weighty_names: set[str],
-    serves: str,
+    experiment: Experiment, fit: Fit, cell: tuple[int, str] | None, found: Certificate, serves: str
 ) -> CertificateRow:
     return CertificateRow(
         experiment=experiment.config.name,
@@ -124,8 +110,7 @@ def _row(
         early_stopped="yes" if found.early_stopped else "no",
         steps_done=found.steps_done,
         best_step=found.best_step,
-        warnings=join_warnings(name for name in found.warnings if name in weighty_names),
-        notes=join_warnings(name for name in found.warnings if name not in weighty_names),
+        warnings=join_warnings(found.warnings),
     )
 
 

@@ -77,7 +77,7 @@ def test_both_ends_are_measured_on_the_same_images(tiny: Path) -> None:
         assert ("verdict_depends_on_budget" in split_warnings(row.warnings)) == (row.verdict != before.verdict)
 
     certificates = read_table(twice / "certificates.csv", CertificateRow)
-    assert not any(ABOUT_CODE_LENGTHS & set(split_warnings(row.warnings)) for row in certificates)
+    assert not certificates  # the change is measured; no law has to predict it
 
     (decoder,) = twice.glob("decoders/*/halfway.pt")
     manifest = json.loads(decoder.with_name("decoder.pt.json").read_text())
