@@ -25,6 +25,7 @@ ALGORITHMS: dict[str, int] = {
     # measured without is a valid code length all the same.
     "decoder": 1,
     "base": 1,
+    "base_features": 1,
     # Code lengths of images, and of codes.
     "code_lengths": 1,
     "code_lengths_of_codes": 1,
