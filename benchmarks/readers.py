@@ -1,6 +1,6 @@
 """Usable information against CPU seconds: a gated PixelCNN++ and a deep reader on its base, fitted to the same cells.
 
-    python benchmarks/readers.py cifar10-16 [--layers h1 h2 h3 h4] [--task classification] [--seconds 240]
+    python benchmarks/readers.py cifar10-16 [--layers h1 h2 h3 h4] [--task classification] [--seconds 240] ...
 
 The experiment's encoders, activations and base have to be there (`ib train`, `ib base`); nothing is written there.
 For each layer one decoder of either kind reads all its epochs. The first steps of either are timed, to choose how many
@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from decoders import Decoder, FittingConfig, Minibatch, PixelCNNPP, Reader, TrainingData, fit
 from ib_analysis.artifacts import UserError, write_atomically
@@ -184,13 +185,15 @@ class Bench:
         config: of the experiment, whose `reader` is `deep`.
         gated: an experiment whose `decoder` and `fitting` the gated decoders have.
         task: of the encoder; None: the experiment's first.
+        layers: to read; None: all of the experiment's.
         seconds: budget of each decoder.
         validations: of each fit.
         validation_images: of each cell.
         features: file for the base's features of the images.
 
     Raises:
-        UserError: the experiment is of another kind, or not trained; there is no such task; its base is not fitted.
+        UserError: the experiment is of another kind or not trained, or its base is not fitted; there is no such task or
+            layer.
     """
 
     def __init__(
@@ -198,6 +201,7 @@ class Bench:
         config: ExperimentConfig,
         gated: ExperimentConfig,
         task: str | None,
+        layers: Sequence[str] | None,
         seconds: float,
         validations: int,
         validation_images: int,
@@ -225,6 +229,7 @@ class Bench:
         }
         deep = self.experiments["deep"]
         self.run = _run(deep, task)
+        self.layers = _layers(deep, layers)
         _require_dump(deep, self.run)
         record = _base_record(deep)
         self.base = load_base(deep, torch.device("cpu"))
@@ -290,6 +295,14 @@ def _run(experiment: Experiment, task: str | None) -> Run:
     raise UserError(
         f"{experiment.config.name} has no task {task!r}; choose from {', '.join(experiment.config.tasks)} (--task)."
     )
+
+
+def _layers(experiment: Experiment, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    for layer in wanted or ():
+        if layer not in experiment.layers:
+            known = ", ".join(experiment.layers)
+            raise UserError(f"{experiment.config.name} has no layer {layer!r}; choose from {known} (--layers).")
+    return tuple(dict.fromkeys(wanted or experiment.layers))
 
 
 def _require_dump(experiment: Experiment, run: Run) -> None:
@@ -365,7 +378,7 @@ def picture(pairs: Sequence[Pair], name: str) -> Figure:
         ],
         body_inches=2.3 * rows + 0.3,
     )
-    panels = body.subplots(rows, columns, squeeze=False).flat
+    panels = body.subplots(rows, columns, squeeze=False, sharex=True).flat
     for pair, axes in zip(pairs, panels, strict=False):
         for index, (label, course) in enumerate((("gated PixelCNN++", pair.gated), ("deep reader", pair.deep))):
             axes.plot(
@@ -377,6 +390,10 @@ def picture(pairs: Sequence[Pair], name: str) -> Figure:
         if top > 0:
             axes.set_ylim(max(axes.get_ylim()[0], -top / 3), 1.06 * top)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))  # no powers of ten as formulas
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(labelbottom=True)
         axes.set_title(pair.layer)
         axes.set_xlabel("CPU time of training, s")
         axes.set_ylabel("I(X;H), bits")
@@ -432,13 +449,16 @@ def _compare(options: argparse.Namespace, fields: list[str], features: Path) -> 
     config = parse_experiment("train", [options.experiment, *fields])
     gated = parse_experiment("train", [options.gated])
     bench = Bench(
-        config, gated, options.task, options.seconds, options.validations, options.validation_images, features
+        config,
+        gated,
+        task=options.task,
+        layers=options.layers,
+        seconds=options.seconds,
+        validations=options.validations,
+        validation_images=options.validation_images,
+        features=features,
     )
     deep = bench.experiments["deep"]
-    layers = options.layers or list(deep.layers)
-    for layer in layers:
-        if layer not in deep.layers:
-            raise UserError(f"{config.name} has no layer {layer!r}; choose from {', '.join(deep.layers)} (--layers).")
     print(f"{config.name}, {bench.run.key}, {len(deep.epochs)} epochs of each layer, one thread, {options.seconds:g} s")
     for kind in KINDS:
         print(f"{kind}: {_described(bench.experiments[kind])}")
@@ -447,12 +467,13 @@ def _compare(options: argparse.Namespace, fields: list[str], features: Path) -> 
         f"{bench.images:,} images: {bench.feature_seconds:.1f} CPU seconds"
     )
     pairs = []
-    for layer in layers:
+    count = len(bench.layers)
+    for layer in bench.layers:
         found = bench.layer(layer)
-        base_seconds, feature_seconds = bench.base_seconds / len(layers), bench.feature_seconds / len(layers)
-        pairs.append(Pair(layer, found["gated"], found["deep"], base_seconds, feature_seconds))
+        pair = Pair(layer, found["gated"], found["deep"], bench.base_seconds / count, bench.feature_seconds / count)
+        pairs.append(pair)
         chosen = ", ".join(f"{kind} {course.steps:,} in {course.seconds[-1]:.0f} s" for kind, course in found.items())
-        print(f"{layer}: L0 {pairs[-1].deep.null_bits:,.2f} bits; steps that fill the budget: {chosen}", flush=True)
+        print(f"{layer}: L0 {pair.deep.null_bits:,.2f} bits; steps that fill the budget: {chosen}", flush=True)
     print(*table(pairs, options.seconds), *headline(pairs), sep="\n")
     if options.figure is not None:
         draw(options.figure, pairs, f"{config.name}, {bench.run.task}")
