@@ -12,11 +12,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train estimate-mi figures samples describe audit budget calibrate controls cost-quality test \
-	test-slow bench lint format clean
+.PHONY: help install base train estimate-mi figures samples describe audit budget calibrate controls cost-quality \
+	test test-slow bench lint format clean
 
 help:
 	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
+	@echo "make base         fit the unconditional model of the images, once for all experiments on them"
 	@echo "make train        train the encoders and dump their activations"
 	@echo "make estimate-mi  fit the decoders and measure information"
 	@echo "make samples      sample images from what the layers know, and write the page"
@@ -40,7 +41,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-train estimate-mi figures samples describe audit budget controls cost-quality: $(INSTALLED)
+base train estimate-mi figures samples describe audit budget controls cost-quality: $(INSTALLED)
 	@$(BIN)/ib $@ $(EXPERIMENT) $(ARGS)
 
 calibrate: $(INSTALLED)

@@ -18,6 +18,7 @@ Further options are fields of the experiment, for instance --data.root.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import sys
@@ -102,9 +103,7 @@ def ours(data: ImageData, architecture: Architecture, config: FittingConfig, bud
 
 def scaled_to(config: FittingConfig, steps: int) -> FittingConfig:
     """A short fit that validates at its end only."""
-    return scaled(
-        FittingConfig(batch_size=config.batch_size, validation_images=1, validate_every=10**6), steps / 10_000
-    )
+    return dataclasses.replace(scaled(config, steps / config.steps), validation_images=1, validate_every=10**6)
 
 
 def peer(python: str, data: ImageData, budget: float) -> dict[str, Any] | None:
@@ -120,7 +119,9 @@ def peer(python: str, data: ImageData, budget: float) -> dict[str, Any] | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--experiment", default="cifar10-16", help="whose images and decoder are taken (grey ones)")
+    parser.add_argument(
+        "--experiment", default="cifar10-16", help="whose images and unconditional model are taken (grey ones)"
+    )
     parser.add_argument("--cpu-seconds", type=float, default=360.0, help="of each fit, over all threads")
     parser.add_argument(
         "--threads", type=int, default=1, help="of our fit: at small sizes one wastes the least CPU time"
@@ -140,7 +141,9 @@ def main() -> None:
     if theirs is None:
         print("The peer is not installed (see --help): only this project's decoder is fitted.")
     rows = [] if theirs is None else [theirs]
-    rows.append(ours(data, config.decoder, config.fitting, theirs["cpu_seconds"] if theirs else options.cpu_seconds))
+    deep = config.reader == "deep"
+    network, fitting = (config.base_network, config.base_fitting) if deep else (config.decoder, config.fitting)
+    rows.append(ours(data, network, fitting, theirs["cpu_seconds"] if theirs else options.cpu_seconds))
     print(f"{'model':45s} {'bits/image':>10s} {'bits/dim':>9s} {'CPU seconds':>12s} {'seconds':>8s}")
     for row in rows:
         dims = float(np.prod(data.image_shape))

@@ -1,4 +1,4 @@
-"""The network's two nonlinearities with hand-written gradients.
+"""The networks' nonlinearities with hand-written gradients.
 
 torch's ELU evaluates expm1 one element at a time on a CPU and took half of a training step; here one vectorised
 exponential serves both halves of the concatenated ELU, and only the output is kept for the gradient.
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["concat_elu", "gated_sum"]
+__all__ = ["concat_elu", "elu", "gated_sum"]
 
 
 def _empty(like: Tensor, channels: int) -> Tensor:
@@ -60,6 +60,31 @@ class _GatedSum(torch.autograd.Function):
         by_opened = by_a * gates[:, :filters]  # gradient * a * sigmoid(b), still without 1 - sigmoid(b)
         torch.addcmul(by_opened, by_opened, opened, value=-1, out=result[:, filters:])
         return gradient, result
+
+
+class _ELU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        output = torch.maximum(x, x.clamp_max(0).exp_().sub_(1))
+        ctx.save_for_backward(output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (output,) = ctx.saved_tensors
+        (gradient,) = gradients
+        return torch.addcmul(gradient, gradient, output.clamp_max(0))
+
+
+def elu(x: Tensor) -> Tensor:
+    """max(x, e^min(x, 0) - 1), element by element, of any shape.
+
+    Example:
+        >>> elu(torch.tensor([1.0, -1.0]))
+        tensor([ 1.0000, -0.6321])
+    """
+    result: Tensor = _ELU.apply(x)
+    return result
 
 
 def concat_elu(x: Tensor) -> Tensor:

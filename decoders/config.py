@@ -92,15 +92,15 @@ class Architecture:
     def __post_init__(self) -> None:
         for name in ("blocks", "filters", "components", "condition_filters"):
             if getattr(self, name) < 1:
-                raise ValueError(f"decoder.{name} must be at least 1, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.output not in ("logistic_mixture", "categorical"):
-            raise ValueError(f"decoder.output must be logistic_mixture or categorical, not {self.output!r}")
+            raise ValueError(f"output must be logistic_mixture or categorical, not {self.output!r}")
         if self.resolutions is not None and self.resolutions < 1:
-            raise ValueError(f"decoder.resolutions must be at least 1 or null, not {self.resolutions}")
+            raise ValueError(f"resolutions must be at least 1 or null, not {self.resolutions}")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"decoder.dropout must be at least 0 and below 1, not {self.dropout}")
+            raise ValueError(f"dropout must be at least 0 and below 1, not {self.dropout}")
         if self.init_scale <= 0:
-            raise ValueError(f"decoder.init_scale must be positive, not {self.init_scale}")
+            raise ValueError(f"init_scale must be positive, not {self.init_scale}")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ReaderArchitecture:
 
     width: int = 32
     """Feature maps at the image's resolution, of what reads the activations and of what joins them with the pixels."""
-    largest_width: int = 128
+    largest_width: int = 64
     """Most feature maps at coarser resolutions, each of which has twice as many as the next finer one."""
     blocks: int = 2
     """Residual pairs of 3x3 convolutions that read the activations at the image's resolution."""

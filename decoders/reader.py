@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from decoders.activations import elu, gated_sum
 from decoders.conditioning import CellReadings, Conditions
 from decoders.config import Architecture, Cell, ImageSpace, PixelCNNPPConfig, ReaderArchitecture
 from decoders.distribution import ImageDistribution
@@ -50,24 +51,27 @@ class ReaderConfig:
 
 
 class MaskedConvolution(nn.Conv2d):
-    """A 3x5 convolution that sees two rows above, and of its own row what lies to the left.
+    """A convolution that sees rows above, and of its own row what lies to the left.
 
     Arguments:
         inputs, outputs: channels.
+        reach: rows above, and columns to each side.
         strict: whether the pixel itself is hidden as well.
     """
 
     mask: Tensor
 
-    def __init__(self, inputs: int, outputs: int, strict: bool) -> None:
-        super().__init__(inputs, outputs, (3, 5), padding=(2, 2))
-        mask = torch.ones(3, 5)
-        mask[2, 2 if strict else 3 :] = 0
+    def __init__(self, inputs: int, outputs: int, reach: int, strict: bool) -> None:
+        super().__init__(inputs, outputs, (reach + 1, 2 * reach + 1), padding=reach)
+        self.reach = reach
+        mask = torch.ones(reach + 1, 2 * reach + 1)
+        mask[reach, reach if strict else reach + 1 :] = 0
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H, W)."""
-        return F.conv2d(x, self.weight * self.mask, self.bias, padding=(2, 2))[:, :, :-2]
+        # Padding inside the convolution and dropping the last rows is faster than padding before it.
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.reach)[:, :, : -self.reach]
 
 
 class CausalBlock(nn.Module):
@@ -75,12 +79,12 @@ class CausalBlock(nn.Module):
 
     def __init__(self, filters: int) -> None:
         super().__init__()
-        self.before = MaskedConvolution(filters, 2 * filters, strict=False)
+        # The base has looked far already: at equal time, 2x3 found more than 3x5.
+        self.before = MaskedConvolution(filters, 2 * filters, 1, strict=False)
         self.read = nn.Conv2d(filters, 2 * filters, 1)
 
     def forward(self, z: Tensor, read: Tensor) -> Tensor:
-        a, b = (self.before(F.elu(z)) + self.read(read)).chunk(2, 1)
-        return z + a * torch.sigmoid(b)
+        return gated_sum(z, self.before(elu(z)) + self.read(read))
 
 
 class ReaderDistribution(ImageDistribution):
@@ -146,7 +150,7 @@ class Reader(nn.Module):
         self.feature_gain = nn.Parameter(torch.ones(known.architecture.filters))
         self.from_read = nn.Conv2d(width, width, 1)
         inputs = known.image.channels * base.input_table.shape[1] + 1
-        self.from_pixels = MaskedConvolution(inputs + output.n_hints, width, strict=True)
+        self.from_pixels = MaskedConvolution(inputs + output.n_hints, width, 2, strict=True)
         self.blocks = nn.ModuleList(CausalBlock(width) for _ in range(reader.causal_blocks))
         self.change = nn.Conv2d(width, 2 * output.n_parameters + output.n_pulls, 1)
         nn.init.zeros_(self.change.weight)
@@ -183,9 +187,9 @@ class Reader(nn.Module):
         size = next(iter(sizes), None)
         if condition is None:
             return ReaderDistribution(cast(CausalNetwork, self), None, size, fixed=False)
-        summary = self.summary(F.elu(self.conditioning.read(condition)))
+        summary = self.summary(elu(self.conditioning.read(condition)))
         read, own = summary.split((self.config.reader.width, self.output.n_own), 1)
-        terms = (F.elu(read), own) if null_mask is None else (F.elu(read), own, null_mask.view(-1, 1, 1, 1))
+        terms = (elu(read), own) if null_mask is None else (elu(read), own, null_mask.view(-1, 1, 1, 1))
         return ReaderDistribution(cast(CausalNetwork, self), [terms], size, fixed=True)
 
     @torch.no_grad()
@@ -234,7 +238,7 @@ class Reader(nn.Module):
         z = z + self.from_pixels(torch.cat([pixels, hints.expand(len(pixels), -1, -1, -1)], 1))
         for block in self.blocks:
             z = block(z, read)
-        changes: Tensor = self.change(F.elu(z))
+        changes: Tensor = self.change(elu(z))
         return changes
 
     def changed(self, parameters: Tensor, own: Tensor, changes: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from decoders.activations import elu
 from decoders.conditioning import LARGEST, LayerReading
 from decoders.config import ReaderArchitecture
 from decoders.grid import depth_to_space, grid_of
@@ -24,7 +24,7 @@ class _ResidualPair(nn.Module):
         self.second = nn.Conv2d(filters, filters, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + 0.5 * self.second(F.elu(self.first(F.elu(x))))
+        return x + 0.5 * self.second(elu(self.first(elu(x))))
 
 
 def _prime_factors(number: int) -> list[int]:
@@ -56,11 +56,12 @@ def _steps(pixels: tuple[int, int]) -> list[tuple[int, int]]:
 class Trunk(LayerReading):
     """A layer's activations to feature maps of the image's size.
 
-    Maps enter through a 3x3 convolution at their own resolution, one per cell, pass residual pairs, and grow by
-    sub-pixel convolutions (Shi et al. 2016, arXiv 1609.05158) with further pairs at every resolution; coarser ones have
-    more feature maps. Vectors enter through a dense map to about 4x4 places, and from there to every pixel at once:
-    what they tell is little, and the deep way costs more than it finds. All cells of the layer share everything behind
-    the entry but a scale and shift per feature map at the end (FiLM, Perez et al. 2018, arXiv 1709.07871).
+    Every cell enters through a linear map of its own, at every place of a map alike. Maps then pass residual pairs at
+    their own resolution and grow by sub-pixel convolutions (Shi et al. 2016, arXiv 1609.05158), with further pairs at
+    every resolution; coarser ones have more feature maps. Vectors are laid out to about 4x4 places by a dense map, and
+    go from there to every pixel at once: what they tell is little, and the deep way costs more than it finds. All cells
+    of the layer share everything behind the entry but a scale and shift per feature map at the end (FiLM, Perez et al.
+    2018, arXiv 1709.07871).
 
     Arguments:
         shape: (C, h, w) or (C,) of the activations.
@@ -88,12 +89,11 @@ class Trunk(LayerReading):
             left.append(max(down, right))
         if self.grid.is_map:
             inputs = shape[0] * self.grid.fold[0] * self.grid.fold[1]
-            self.entries: nn.ModuleList = nn.ModuleList(
-                nn.Conv2d(inputs, width(left[0]), 3, padding=1) for _ in range(n_cells)
-            )
+            self.entries: nn.ModuleList = nn.ModuleList(nn.Conv2d(inputs, width(left[0]), 1) for _ in range(n_cells))
         else:
-            places = self.grid.size[0] * self.grid.size[1]
-            self.entries = nn.ModuleList(nn.Linear(shape[0], width(left[0]) * places) for _ in range(n_cells))
+            places, entered = self.grid.size[0] * self.grid.size[1], min(shape[0], chosen.largest_width)
+            self.entries = nn.ModuleList(nn.Linear(shape[0], entered) for _ in range(n_cells))
+            self.layout = nn.Linear(entered, width(left[0]) * places)
         depths = [chosen.blocks if magnification == 1 else chosen.coarse_blocks for magnification in left]
         if not self.grid.is_map and steps:
             depths[0] = 0
@@ -142,4 +142,5 @@ class Trunk(LayerReading):
         if self.grid.is_map:
             entered: Tensor = self.entries[cell](self.grid.bring(x))
             return entered
-        return self.entries[cell](x.flatten(1)).unflatten(1, (-1, *self.grid.size))
+        laid: Tensor = self.layout(self.entries[cell](x.flatten(1))).unflatten(1, (-1, *self.grid.size))
+        return laid

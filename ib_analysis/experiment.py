@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from decoders.config import Architecture, ReaderArchitecture
+from decoders.fitting.schedule import FittingConfig
 from ib_analysis.activations import dataset_name
 from ib_analysis.artifacts import settings_of
 from ib_analysis.experiment_config import (
@@ -166,6 +167,12 @@ class Experiment:
     def decoder_size(self) -> Architecture | ReaderArchitecture:
         """Size of a decoder: of a PixelCNN++, or of a reader on the base."""
         return self.config.reader_network if self.has_base else self.config.decoder
+
+    @property
+    def fitting(self) -> FittingConfig:
+        """How decoders are fitted. No share of a reader's images sees the null condition: that is the base already."""
+        fitting = self.config.fitting
+        return replace(fitting, null_share=0.0) if self.has_base else fitting
 
     @property
     def workers(self) -> int:

@@ -143,7 +143,9 @@ class ExperimentConfig:
     """The unconditional model of the images: `shipped` takes one of this recipe that is part of the package, if there
     is one; else, and with `scratch`, it is fitted once and kept in `bases` under `checkpoints` for all experiments on
     the same images."""
-    base_network: Architecture = field(default_factory=lambda: Architecture(blocks=2, filters=32, dropout=0.0))
+    base_network: Architecture = field(
+        default_factory=lambda: Architecture(blocks=2, filters=32, dropout=0.0, log_scale_min=-9.0)
+    )
     """Size and output distribution of the base."""
     base_fitting: FittingConfig = field(
         default_factory=lambda: FittingConfig(
@@ -200,6 +202,8 @@ class ExperimentConfig:
 def check(config: ExperimentConfig) -> None:
     if not config.name or any(character in config.name for character in "/\\\0") or config.name.startswith("."):
         raise UserError(f"name is {config.name!r}; it names a folder: use letters, digits, '-' and '_'.")
+    if config.name == "bases":
+        raise UserError("name is 'bases', which is the folder of the data sets' bases; choose another.")
     for field_name in ("tasks", "number_formats", "layers", "encoder_seeds", "decoder_seeds"):
         values = getattr(config, field_name)
         if (not values and field_name != "layers") or len(set(values)) != len(values):
@@ -221,6 +225,7 @@ def check(config: ExperimentConfig) -> None:
         raise UserError("activations.group_size must be at least 1.")
     _check_reader(config)
     _check_fitting(config)
+    _check_base(config)
     _check_brackets(config)
 
 
@@ -276,20 +281,37 @@ def _check_fitting(config: ExperimentConfig) -> None:
             "fitting.null_share is 0, so that no unconditional model would be fitted and there is no L0; choose a "
             "share above 0, --unconditional_fit true, --sharing dedicated, or an experiment for estimation.null_from."
         )
-    if fitting.precision == "bfloat16" and not torch.cuda.is_available():
-        raise UserError("fitting.precision is bfloat16, which needs a GPU, and there is none; use auto or float32.")
+    _check_precision(fitting, "fitting")
     try:
         check_judgeable(fitting)
     except ValueError as error:
         raise UserError(str(error)) from error
-    space = image_space(config.data, recheck=False)
-    (channels, height, width), intensities, _ = space
+    _, height, width = image_space(config.data, recheck=False).image_shape
     check_spike_in(config.spike_in, height, width)
-    what, network = ("base", config.base_network) if config.reader == "deep" else ("decoder", config.decoder)
+    if config.reader == "gated":
+        _check_network(config, config.decoder, "The decoder")
+
+
+def _check_base(config: ExperimentConfig) -> None:
+    if config.base not in ("shipped", "scratch"):
+        raise UserError(f"base is {config.base!r}; choose shipped or scratch.")
+    if config.base_seed < 0:
+        raise UserError(f"base_seed is {config.base_seed}; seeds are whole numbers from 0 on.")
+    _check_precision(config.base_fitting, "base_fitting")
+    _check_network(config, config.base_network, "The base (base_network)")
+
+
+def _check_precision(fitting: FittingConfig, name: str) -> None:
+    if fitting.precision == "bfloat16" and not torch.cuda.is_available():
+        raise UserError(f"{name}.precision is bfloat16, which needs a GPU, and there is none; use auto or float32.")
+
+
+def _check_network(config: ExperimentConfig, architecture: Architecture, what: str) -> None:
+    (channels, height, width), intensities, _ = image_space(config.data, recheck=False)
     try:
-        PixelCNNPPConfig(ImageSpace(channels, height, width, intensities), network)
+        PixelCNNPPConfig(ImageSpace(channels, height, width, intensities), architecture)
     except ValueError as error:
-        raise UserError(f"The {what} does not fit the images: {error}.") from error
+        raise UserError(f"{what} does not fit the images: {error}.") from error
 
 
 def _check_reader(config: ExperimentConfig) -> None:

@@ -8,7 +8,7 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
@@ -96,7 +96,7 @@ def parse(
     try:
         values = parser.instantiate(chosen)
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise UserError(_placed(str(error), kind, chosen)) from error
     return kind(**{name: values[name] for name in names}), settings
 
 
@@ -131,6 +131,34 @@ def _spelled(message: str, names: Mapping[str, Any]) -> str:
     others = ", ".join(found["others"].split("'")[1::2]) if found["others"] else ""
     what = f"a list, or one of {others}" if others else "a list"
     return f'{field} is {what}, and not {found["value"]}; write [{bare}] (--{field} "[{bare}]").'
+
+
+def _placed(message: str, kind: type, chosen: Namespace) -> str:
+    """What is wrong with a value, with the field that holds it: several fields may be of one kind."""
+    hints = get_type_hints(kind)
+    for name, part in vars(chosen).items():
+        if dataclasses.is_dataclass(hints.get(name)) and isinstance(part, Namespace):
+            try:
+                _made(hints[name], part, name)
+            except ValueError as error:
+                return str(error)
+    return message
+
+
+def _made(kind: Any, found: Namespace, place: str) -> Any:
+    """A dataclass, and those within it, from what the parser found.
+
+    Raises:
+        ValueError: a value is outside its range; the sentence names the place.
+    """
+    hints, values = get_type_hints(kind), dict(vars(found))
+    for name, value in values.items():
+        if dataclasses.is_dataclass(hints[name]) and isinstance(value, Namespace):
+            values[name] = _made(hints[name], value, f"{place}.{name}")
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(str(error) if place in str(error) else f"{place}: {error}") from error
 
 
 def _settings(kind: type, found: Namespace | None) -> Any:

@@ -119,7 +119,7 @@ class Results:
                     found = file.get(name)
                     if isinstance(found, h5py.Dataset):
                         return found[()]
-                known = ", ".join(sorted(set(file) - {"null", "maps"}))
+                known = ", ".join(sorted(set(file) - {"null", "maps", "halfway"}))
         except OSError as error:
             raise UserError(
                 f"{path} cannot be read ({error}); delete it and run `ib estimate-mi {self.experiment}` again."

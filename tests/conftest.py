@@ -19,6 +19,8 @@ TINY = """
     activations: {group_size: 8}
     decoder: {blocks: 1, filters: 4, output: categorical, dropout: 0.2, condition_filters: 4}
     fitting: {steps: 12, batch_size: 16, learning_rate: 0.003, validate_every: 3, validation_images: 16, save_every: 3}
+    base_network: {blocks: 1, filters: 4, output: categorical}
+    base_fitting: {steps: 12, batch_size: 16, warmup_steps: 2, validate_every: 3, validation_images: 20, save_every: 3}
     probe: {epochs: 2, hidden_units: 8}
     estimation: {resamples: 50}
     sampling: {images: 2, draws: 2}

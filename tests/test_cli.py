@@ -31,6 +31,11 @@ from ib_analysis.experiment import Experiment
         (["train", "tiny.yaml", "--name", "a/b"], "name"),
         (["train", "tiny.yaml", "--estimation.confidence", "2"], "estimation.confidence"),
         (["train", "tiny.yaml", "--sampling.draws", "0"], "sampling.draws"),
+        (["train", "tiny.yaml", "--decoder.blocks", "0"], "decoder: blocks must be at least 1"),
+        (["train", "tiny.yaml", "--base_network.blocks", "0"], "base_network: blocks must be at least 1"),
+        (["train", "tiny.yaml", "--brackets.density.blocks", "0"], "brackets.density: blocks must be at least 1"),
+        (["train", "tiny.yaml", "--brackets.fitting.steps", "0"], "brackets.fitting: The fitting setting steps is 0"),
+        (["describe", "tiny.yaml", "--base_network.resolutions", "9"], "The base (base_network) does not fit"),
         (["train", "tiny.yaml", "--encoder_seeds", "[-1]"], "encoder_seeds"),
         (["train", "tiny.yaml", "--fitting.null_share", "0"], "no unconditional model"),
         (["describe", "tiny.yaml", "--decoder.resolutions", "9"], "cannot be halved"),
@@ -140,7 +145,9 @@ def test_help_explains_every_field(capsys: pytest.CaptureFixture) -> None:
 
 def test_overview(capsys: pytest.CaptureFixture) -> None:
     assert main(["--help"]) == 0
-    assert "estimate-mi" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "estimate-mi" in said
+    assert "base         Fit the unconditional model of the images" in said
 
 
 EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))

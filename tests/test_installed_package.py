@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = sorted(path.name for path in (ROOT / "experiments").glob("*.yaml"))
+MADE_UP = ("made-up", "base.safetensors")
+"""A base beside those that ship, which may be none."""
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +23,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources, built = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("installed")
     for name in ("ib_analysis", "decoders", "experiments"):
         shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shipped = sources / "ib_analysis" / "bases" / "shipped"
+    shipped.joinpath(*MADE_UP).parent.mkdir(parents=True)
+    shipped.joinpath(*MADE_UP).write_bytes(b"weights")
+    (shipped / "empty").mkdir()
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, sources)
     command = [
@@ -61,6 +67,32 @@ def test_every_experiment_ships(installed: Path) -> None:
 def test_pages_find_their_templates(installed: Path) -> None:
     shipped = {path.name for path in (ROOT / "ib_analysis" / "plots" / "templates").iterdir()}
     assert shipped == {path.name for path in (installed / "ib_analysis" / "plots" / "templates").iterdir()}
+
+
+def test_every_base_that_ships_is_whole_in_the_wheel(installed: Path) -> None:
+    """Each a folder of files; an installer has no use for what lies deeper, beside them, or hidden."""
+    folder = ROOT / "ib_analysis" / "bases" / "shipped"
+    bases = {path.relative_to(folder) for path in folder.glob("*/*") if not path.name.startswith(".")}
+    there = installed / "ib_analysis" / "bases" / "shipped"
+    assert {path.relative_to(there) for path in there.glob("*/*")} - {Path(*MADE_UP)} == bases
+    for path in bases:
+        assert (there / path).read_bytes() == (folder / path).read_bytes()
+    for base in {path.parent for path in bases}:
+        assert {"base.safetensors", "base.safetensors.json", "card.md"} <= {
+            path.name for path in (there / base).iterdir()
+        }
+
+
+def test_a_base_gets_into_the_wheel(installed: Path) -> None:
+    assert installed.joinpath("ib_analysis", "bases", "shipped", *MADE_UP).read_bytes() == b"weights"
+
+
+def test_the_package_looks_for_bases_where_they_are(installed: Path, tmp_path: Path) -> None:
+    code = "from ib_analysis.bases.recipe import SHIPPED; print(SHIPPED)"
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()) == installed / "ib_analysis" / "bases" / "shipped"
 
 
 def test_a_shipped_experiment_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:

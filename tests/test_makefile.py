@@ -87,3 +87,12 @@ def test_an_unknown_benchmark_is_refused(project: Path) -> None:
     found = make(project, "bench", "BENCH=smapler")
     assert found.returncode == 2
     assert "There is no benchmark smapler; BENCH is one of: decoder_training sampler" in found.stderr
+
+
+def test_base_is_a_front_of_ib_and_help_tells_of_it(project: Path) -> None:
+    ib = project / ".venv" / "bin" / "ib"
+    ib.write_text('#!/bin/sh\necho "ran $*"\n')
+    ib.chmod(0o755)
+    found = make(project, "base", "EXPERIMENT=digits", "ARGS=--base scratch")
+    assert found.stdout.splitlines() == ["ran base digits --base scratch"]
+    assert "make base " in make(project, "help").stdout

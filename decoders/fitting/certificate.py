@@ -10,6 +10,7 @@ import numpy as np
 
 from decoders.fitting.power_law import FEWEST_POINTS, fit_power_law
 from decoders.fitting.schedule import FittingConfig, cooldown_start
+from decoders.fitting.warnings import FEWEST_POINTS as FEWEST_VALIDATIONS
 from decoders.fitting.warnings import (
     TRAINING_TOO_SHORT_TO_TELL,
     VALIDATION_CODE_LENGTH_RISING,
@@ -45,15 +46,17 @@ _TRIAL_STEPS = 1000
 def check_judgeable(config: FittingConfig, name: str = "fitting") -> None:
     """Refuse a schedule with too few validations for `certify`, however its curve may turn out.
 
-    Fits of less than 1000 steps pass: they are trials, and their certificates say that they are too short to tell.
+    Fits of less than 1000 steps pass: they are trials, and their certificates say that they are too short to tell. A
+    fit that also ends halfway needs no certificate, as the change between its ends is measured: what it needs is a
+    curve of `FEWEST_VALIDATIONS` points, which shows whether it overfits.
 
     Args:
         config: the schedule.
         name: what the user calls it.
 
     Raises:
-        ValueError: there are fewer than `FEWEST_POINTS` validations before the cool-down; the sentence names a setting
-            that would do.
+        ValueError: there are fewer than `FEWEST_POINTS` validations before the cool-down, or `FEWEST_VALIDATIONS` in
+            all of a fit that also ends halfway; the sentence names a setting that would do.
 
     Example:
         >>> check_judgeable(FittingConfig(steps=9000, cooldown_share=0.35, validate_every=975))
@@ -62,6 +65,9 @@ def check_judgeable(config: FittingConfig, name: str = "fitting") -> None:
         Traceback (most recent call last):
         ValueError: fitting.validate_every is 976: only 5 validations would come before the learning rate cools down ...
     """
+    if config.halfway:
+        _check_handful(config, name)
+        return
     steady = cooldown_start(config)
     if steady == config.steps:
         validations, until = -(-steady // config.validate_every), "the fit ends"  # the last step is always validated
@@ -75,6 +81,16 @@ def check_judgeable(config: FittingConfig, name: str = "fitting") -> None:
         f"{name}.validate_every is {config.validate_every}: only {validations} validations would come before {until} "
         f"(step {steady}), and judging whether a fit has converged takes {FEWEST_POINTS}; {remedy}."
     )
+
+
+def _check_handful(config: FittingConfig, name: str) -> None:
+    validations = -(-config.steps // config.validate_every)
+    if config.steps >= _TRIAL_STEPS and validations < FEWEST_VALIDATIONS:
+        raise ValueError(
+            f"{name}.validate_every is {config.validate_every}: with only {validations} validations in {config.steps} "
+            f"steps nobody can tell whether the fit overfits, which takes {FEWEST_VALIDATIONS}; choose "
+            f"{config.steps // FEWEST_VALIDATIONS} or less."
+        )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from decoders.fitting.course import Course
 from decoders.fitting.flat_parameters import FlatParameters
 from decoders.fitting.schedule import FittingConfig
 from decoders.fitting.state import Snapshot
@@ -54,10 +55,11 @@ class FitCheckpoint:
             "parameters": flat.layout,
         }
 
-    def state(self, snapshot: Snapshot) -> dict[str, Any]:
+    def state(self, snapshot: Snapshot, course: Course | None = None) -> dict[str, Any]:
         """A plain state for :meth:`Checkpoint.save`."""
         buffers = {name: buffer.detach().cpu().clone() for name, buffer in self._buffers.items()}
-        return {"of": self._identity, "buffers": buffers, **snapshot.plain()}
+        beside = course.plain() if course is not None else {}
+        return {"of": self._identity, "buffers": buffers, **snapshot.plain(), **beside}
 
     def snapshot(self, state: dict[str, Any]) -> Snapshot:
         """The snapshot of a state that was loaded; sets the decoder's buffers.

@@ -3,7 +3,7 @@
 Any conditional density model of images with the interface of PixelCNNPP can be fitted.
 
 The settings are in `schedule`, what one step computes in `gradients`, what a checkpoint holds in `fit_state`,
-when a fit counts as converged in `fit_warnings`. This file is the loop.
+when a fit counts as converged in `fit_warnings`, how it may end twice in `course`. This file is the loop.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
-from torch import distributed
+from torch import Tensor, distributed
 
 from decoders.code_lengths import code_lengths_bits
 from decoders.dropout import set_dropout_stream
 from decoders.fitting.batches import Minibatch, TrainingData
 from decoders.fitting.checkpoint import Checkpoint, FitCheckpoint
+from decoders.fitting.course import Course, Fork
 from decoders.fitting.flat_parameters import FlatParameters
 from decoders.fitting.gradients import StepDraw, StepGradient, draw_step, uses_bfloat16
 from decoders.fitting.initialisation import initialise_from_minibatch
-from decoders.fitting.schedule import FittingConfig, cooldown_start, learning_rate
-from decoders.fitting.state import CurvePoint, Fit, FitState, Snapshot
+from decoders.fitting.schedule import FittingConfig, cooldown_start, learning_rate, steps_in_all
+from decoders.fitting.state import CurvePoint, Fit, FitState, Halfway, Snapshot
 from decoders.fitting.validation import validation_bits
 from decoders.fitting.warnings import NAN_RECOVERED, curve_warnings
 from decoders.matrices import matrices_of
@@ -38,6 +39,7 @@ __all__ = [
     "CurvePoint",
     "Fit",
     "FittingConfig",
+    "Halfway",
     "Minibatch",
     "TrainingData",
     "code_lengths_bits",
@@ -69,13 +71,17 @@ def fit(
     ``accelerate launch`` the processes share each minibatch: the result is that of one process up to the
     order of floating point sums.
 
+    With ``config.halfway`` the fit also ends at half of its steps, with the weights that a fit of so many steps ends
+    with, which the record holds; its own end is the one that it would have without.
+
     Args:
         decoder: is moved to the accelerator's device and left there, in evaluation mode.
         data: training and validation minibatches.
         config: the settings.
         seed: of everything random, at least 0. The decoder's own random weights are the caller's.
         checkpoint: where to keep the unfinished fit; what it holds already is continued.
-        progress: called by the main process after each step with the steps done, all steps, and ``bits``
+        progress: called by the main process after each step with the steps done, all steps (those of a halfway
+            cool-down among them), and ``bits``
             (mean of the training minibatches since the last validation) and, once there is one,
             ``validation_bits``, per image.
         accelerator: device and processes; None makes one: the GPU if there is one.
@@ -119,7 +125,8 @@ class _Loop:
         self._next: tuple[int, StepDraw] | None = None
         self._clock = time.perf_counter()
         self._saved = checkpoint.load() if checkpoint is not None else None
-        self._saved_step: int | None = None
+        self._saved_step: tuple[bool, int] | None = None
+        self._course = Course(config)
         decoder.train()
         if self._saved is None and initialise:
             draw = draw_step(data, seed, 0, config.null_share)
@@ -136,16 +143,21 @@ class _Loop:
         """Go on from the checkpoint if there is one."""
         if self._saved is not None:
             self._state.restore(self._keeper.snapshot(self._saved))
+            self._course.restore(self._saved)
             self._saved = None
             self._gradient.micro_batch = self._state.numbers.micro_batch
-            self._saved_step = self._state.numbers.step
+            self._saved_step = self._moment(self._state.numbers.step)
         elif self._accelerator.num_processes > 1:
             distributed.broadcast(self._flat.weights.data, 0)
         self._good = self._state.snapshot()
 
     @property
     def ended(self) -> bool:
-        return self._early_stopped or self._state.numbers.step >= self._config.steps
+        return self._course_ended and self._course.fork is None
+
+    @property
+    def _course_ended(self) -> bool:
+        return self._early_stopped or self._state.numbers.step >= self._course.schedule.steps
 
     @property
     def _early_stopped(self) -> bool:
@@ -156,12 +168,7 @@ class _Loop:
         self._save(self._snapshot())
         self._accelerator.wait_for_everyone()
         numbers = self._state.numbers
-        if self._state.best is None:
-            raise FloatingPointError(
-                "The code length of the validation images was never finite: lower the learning rate, or "
-                "raise the decoder's smallest scale."
-            )
-        self._flat.weights.data.copy_(self._state.best)
+        self._flat.weights.data.copy_(self._best())
         self._decoder.eval()
         recovered = (NAN_RECOVERED,) if numbers.recoveries else ()
         curve = numbers.curve
@@ -176,11 +183,29 @@ class _Loop:
             null_warnings=self._judge([point.validation_null_bits for point in curve]) + recovered,
             seconds=numbers.seconds,
             micro_batch=numbers.micro_batch,
+            halfway=self._halfway(),
         )
+
+    def _best(self) -> Tensor:
+        if self._state.best is None:
+            raise FloatingPointError(
+                "The code length of the validation images was never finite: lower the learning rate, or "
+                "raise the decoder's smallest scale."
+            )
+        return self._state.best
+
+    def _halfway(self) -> Halfway | None:
+        if self._course.halfway is None:
+            return None
+        numbers = self._course.halfway.numbers
+        with self._flat.holding(self._course.halfway.tensors["best"]):
+            weights = {name: tensor.cpu().clone() for name, tensor in self._decoder.state_dict().items()}
+        return Halfway(weights, numbers.curve, numbers.best_step, numbers.step, numbers.recoveries)
 
     def _judge(self, bits: list[float]) -> tuple[str, ...]:
         steps = [point.step for point in self._state.numbers.curve]
-        return curve_warnings(steps, bits, cooldown_start(self._config), self._state.numbers.best_step)
+        twice, kept = self._course.halfway is not None, self._state.numbers.best_step
+        return curve_warnings(steps, bits, cooldown_start(self._config), kept, ended_twice=twice)
 
     def release(self) -> None:
         """Leave an ordinary module, also after an error."""
@@ -190,12 +215,17 @@ class _Loop:
     # ------------------------------------------------------------------------------------------ one step
 
     def advance(self) -> None:
-        """Do one step, and a validation if one is due; or go back if a number is not finite."""
+        """Do one step, and a validation if one is due; or go back: from a halfway end, or a number not finite."""
         step = self._state.numbers.step
+        if self._course_ended:
+            self._end_halfway()
+            return
+        if self._course.forks_at(step):
+            self._course.fork = Fork(self._snapshot().to("cpu"), self._good.to("cpu"))
         draw = self._take_draw(step)
         measured = self._gradient.start(draw)
         # While a GPU computes, the next minibatch is read.
-        if step + 1 < self._config.steps:
+        if step + 1 < self._course.schedule.steps:
             self._next = (step + 1, draw_step(self._data, self._seed, step + 1, self._config.null_share))
         loss, norm = measured.tolist()
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -206,13 +236,13 @@ class _Loop:
             self._good = self._snapshot()
             self._save(self._good)
         numbers = self._state.numbers
-        rate = numbers.rate_factor * learning_rate(self._config, step)
+        rate = numbers.rate_factor * learning_rate(self._course.schedule, step)
         self._state.update(rate, norm)
         bits = loss * math.prod(draw.minibatch.images.shape[1:]) / math.log(2)
         numbers.training_bits_sum += bits
         numbers.training_steps += 1
         self._report()
-        if numbers.step % self._config.validate_every == 0 or numbers.step == self._config.steps:
+        if numbers.step % self._config.validate_every == 0 or numbers.step == self._course.schedule.steps:
             self._validate(rate)
 
     def _take_draw(self, step: int) -> StepDraw:
@@ -220,6 +250,18 @@ class _Loop:
         if ready is not None and ready[0] == step:
             return ready[1]
         return draw_step(self._data, self._seed, step, self._config.null_share)
+
+    def _end_halfway(self) -> None:
+        """Keep the halfway end, and go on from where its cool-down began."""
+        self._best()
+        ended = self._snapshot()
+        fork = self._course.end_halfway(ended)
+        self._state.restore(fork.state)
+        self._good = fork.good
+        for numbers in (self._state.numbers, fork.good.numbers):
+            numbers.seconds, numbers.micro_batch = ended.numbers.seconds, ended.numbers.micro_batch
+        # Not the fork itself: who goes on from a checkpoint has to be able to go back as far as who was never killed.
+        self._save(self._good)
 
     def _go_back(self, step: int) -> None:
         """Return to the last good state with half the learning rate.
@@ -266,7 +308,7 @@ class _Loop:
             shown["bits"] = numbers.curve[-1].training_bits
         if numbers.curve:
             shown["validation_bits"] = numbers.curve[-1].validation_bits
-        self._progress(numbers.step, self._config.steps, shown)
+        self._progress(self._course.steps_computed(numbers.step), steps_in_all(self._config), shown)
 
     # ------------------------------------------------------------------------------------------ checkpoints
 
@@ -278,8 +320,13 @@ class _Loop:
         return self._state.snapshot()
 
     def _save(self, snapshot: Snapshot) -> None:
-        if self._checkpoint is None or self._saved_step == snapshot.numbers.step:
+        moment = self._moment(snapshot.numbers.step)
+        if self._checkpoint is None or self._saved_step == moment:
             return
         if self._accelerator.is_main_process:
-            self._checkpoint.save(self._keeper.state(snapshot))
-        self._saved_step = snapshot.numbers.step
+            self._checkpoint.save(self._keeper.state(snapshot, self._course))
+        self._saved_step = moment
+
+    def _moment(self, step: int) -> tuple[bool, int]:
+        """A step of the halfway fit, or of the whole one: some there are of both."""
+        return self._course.halfway is not None, step

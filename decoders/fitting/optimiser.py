@@ -68,7 +68,7 @@ class Optimiser:
         """Take over moments (flat) of a fit that has done so many steps."""
         self.first_moment.copy_(first)
         self.second_moment.copy_(second)
-        count = torch.tensor(float(steps), dtype=torch.float32, device=first.device)
+        count = torch.tensor(float(steps), dtype=torch.float32, device=self.first_moment.device)
         n = self._flat.n_others
         self._adam.state[self._adams] = {
             "step": count, "exp_avg": self.first_moment[:n], "exp_avg_sq": self.second_moment[:n],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = ["FittingConfig", "cooldown_start", "learning_rate"]
+__all__ = ["FittingConfig", "cooldown_start", "halfway_config", "learning_rate", "steps_in_all"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FittingConfig:
     bias correction, which is a plain mean of all steps until about 1 / (1 - averaging) of them are done."""
     null_share: float = 0.1
     """Probability that a training image sees the null condition instead of its own (as in Ho & Salimans 2022,
-    arXiv 2207.12598); without effect on a decoder that has no cells."""
+    arXiv 2207.12598); without effect on a decoder that has no cells, and on readers, whose null is their base."""
     validate_every: int = 500
     """Steps between two validations; the last step is always validated. Judging a fit takes 6 before the cool-down:
     with fewer, 1000 steps or more are refused, and a shorter trial ends with a warning."""
@@ -62,6 +62,9 @@ class FittingConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the training steps: auto is bfloat16 autocast on a GPU that has it and float32 elsewhere.
     Evaluation is always in the precision of the parameters."""
+    halfway: bool = False
+    """Whether the fit also ends once at half of its steps, with a cool-down of its own, after which it goes on as if
+    nothing had been: what a number changes from there to the end tells whether a longer fit would change it."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validate_every", "validation_images", "save_every"):
@@ -85,11 +88,37 @@ class FittingConfig:
         )
         known = ("auto", "float32", "bfloat16")
         _require(self.precision in known, "precision", self.precision, f"one of {', '.join(known)}")
+        if self.halfway:
+            _require_halfway(self)
 
 
 def cooldown_start(config: FittingConfig) -> int:
     """The first step whose learning rate the cool-down lowers; ``config.steps`` if there is none."""
     return config.steps - round(config.cooldown_share * config.steps)
+
+
+def halfway_config(config: FittingConfig) -> FittingConfig:
+    """The fit of half of the steps, which a fit with `FittingConfig.halfway` is until this one's cool-down begins.
+
+    Example:
+        >>> half = halfway_config(FittingConfig(steps=100, cooldown_share=0.3, halfway=True))
+        >>> half.steps, cooldown_start(half)
+        (50, 35)
+    """
+    return replace(config, steps=config.steps // 2, halfway=False)
+
+
+def steps_in_all(config: FittingConfig) -> int:
+    """Steps that are computed: those of the fit, and those of the cool-down at half of them if it has one.
+
+    Example:
+        >>> steps_in_all(FittingConfig(steps=100, cooldown_share=0.3, halfway=True))
+        115
+    """
+    if not config.halfway:
+        return config.steps
+    half = halfway_config(config)
+    return config.steps + half.steps - cooldown_start(half)
 
 
 def learning_rate(config: FittingConfig, step: int) -> float:
@@ -114,3 +143,15 @@ def learning_rate(config: FittingConfig, step: int) -> float:
 def _require(holds: bool, name: str, value: object, rule: str) -> None:
     if not holds:
         raise ValueError(f"The fitting setting {name} is {value}: it has to be {rule}.")
+
+
+def _require_halfway(config: FittingConfig) -> None:
+    """Refuse a schedule that cannot end at half of its steps as it does at the end."""
+    half = halfway_config(config)
+    rule = "an even number of at least 4 for a fit that also ends halfway (fitting setting halfway)"
+    _require(config.steps % 2 == 0 and config.steps >= 4, "steps", config.steps, rule)
+    rule = (
+        f"above 0 and below 1, such that half of the {config.steps} steps has some before its cool-down and some in "
+        "it, for a fit that also ends halfway (fitting setting halfway)"
+    )
+    _require(0 < cooldown_start(half) < half.steps, "cooldown_share", config.cooldown_share, rule)

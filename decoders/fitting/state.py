@@ -15,7 +15,7 @@ from decoders.fitting.flat_parameters import FlatParameters
 from decoders.fitting.optimiser import Optimiser
 from decoders.fitting.schedule import FittingConfig
 
-__all__ = ["CurvePoint", "Fit", "FitState", "Numbers", "Snapshot"]
+__all__ = ["CurvePoint", "Fit", "FitState", "Halfway", "Numbers", "Snapshot"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,22 @@ class CurvePoint:
     """Of the last step."""
     cell_bits: dict[str, float] = field(default_factory=dict)
     """Of the validation images given their conditions, for the images of each cell by themselves."""
+
+
+@dataclass(frozen=True)
+class Halfway:
+    """How a fit ended at half of its steps (`FittingConfig.halfway`); the fit went on from before that cool-down."""
+
+    weights: dict[str, Tensor]
+    """The averaged weights of the best validation, as a state dict of the decoder on the CPU."""
+    curve: list[CurvePoint]
+    """One point per validation, up to half of the steps."""
+    best_step: int
+    """Step of the best validation."""
+    steps_done: int
+    """Steps done when it ended: half of the fit's, unless ``patience`` ended it."""
+    recoveries: int
+    """Recoveries from non-finite numbers, each at the cost of half the learning rate."""
 
 
 @dataclass
@@ -59,6 +75,8 @@ class Fit:
     """Wall-clock time of all sittings together; nothing depends on it."""
     micro_batch: int | None
     """Images that were computed at once where the minibatch did not fit in memory; None if it did."""
+    halfway: Halfway | None = field(default=None, compare=False)
+    """The other end; None where the fit had none, or stopped before."""
 
 
 @dataclass
@@ -93,6 +111,10 @@ class Snapshot:
             "numbers": dataclasses.asdict(self.numbers),
             "tensors": {name: tensor.cpu() for name, tensor in self.tensors.items()},
         }
+
+    def to(self, device: torch.device | str) -> Snapshot:
+        """The same with its tensors on another device."""
+        return Snapshot(self.numbers, {name: tensor.to(device) for name, tensor in self.tensors.items()})
 
     @staticmethod
     def from_plain(state: dict[str, Any], device: torch.device) -> Snapshot:
@@ -145,6 +167,7 @@ class FitState:
         self.numbers = copy.deepcopy(snapshot.numbers)
         self.flat.weights.data.copy_(snapshot.tensors["weights"])
         self.average.copy_(snapshot.tensors["average"])
-        self.best = snapshot.tensors.get("best")
+        best = snapshot.tensors.get("best")
+        self.best = None if best is None else best.to(self.average.device)
         moments = (snapshot.tensors["first_moment"], snapshot.tensors["second_moment"])
         self._optimiser.set_moments(*moments, self.numbers.step)

@@ -12,9 +12,11 @@ import numpy as np
 
 __all__ = [
     "EXPLANATIONS",
+    "FEWEST_POINTS",
     "NAN_RECOVERED",
     "TRAINING_TOO_SHORT_TO_TELL",
     "VALIDATION_CODE_LENGTH_RISING",
+    "VALIDATION_CODE_LENGTH_ROSE",
     "VALIDATION_CODE_LENGTH_STILL_FALLING",
     "curve_warnings",
     "expected_gain",
@@ -25,6 +27,7 @@ __all__ = [
 
 VALIDATION_CODE_LENGTH_STILL_FALLING = "validation_code_length_still_falling"
 VALIDATION_CODE_LENGTH_RISING = "validation_code_length_rising"
+VALIDATION_CODE_LENGTH_ROSE = "validation_code_length_rose"
 TRAINING_TOO_SHORT_TO_TELL = "training_too_short_to_tell"
 NAN_RECOVERED = "nan_recovered"
 
@@ -37,6 +40,10 @@ EXPLANATIONS: dict[str, str] = {
         "The code length of the validation images rose again after its lowest point: the decoder learned its training "
         "images by heart, and more images, not more steps, would shorten the code."
     ),
+    VALIDATION_CODE_LENGTH_ROSE: (
+        "The code length of the validation images rose for a while, but was lowest after the learning rate began to "
+        "cool down: a longer fit might lengthen the code, more images would shorten it."
+    ),
     TRAINING_TOO_SHORT_TO_TELL: "There are too few validations to tell whether the fit had converged.",
     NAN_RECOVERED: (
         "The loss or its gradient was not finite at least once; the fit went back and continued at half "
@@ -45,7 +52,8 @@ EXPLANATIONS: dict[str, str] = {
 }
 """One sentence for each warning."""
 
-_FEWEST_POINTS = 5
+FEWEST_POINTS = 5
+"""Validations that judging a curve takes: before the cool-down or, of a fit that ended twice, in all."""
 _TOLERANCE_BITS = 0.5
 _TOLERANCE_SHARE = 0.005
 _FEWEST_AFTER_LOWEST = 3
@@ -53,7 +61,11 @@ _CHANGE_OVER_NOISE = 5.0
 
 
 def curve_warnings(
-    steps: Sequence[int], bits: Sequence[float], steady_until: int | None = None, kept_step: int | None = None
+    steps: Sequence[int],
+    bits: Sequence[float],
+    steady_until: int | None = None,
+    kept_step: int | None = None,
+    ended_twice: bool = False,
 ) -> tuple[str, ...]:
     """Judge a curve of validation code lengths.
 
@@ -64,12 +76,17 @@ def curve_warnings(
       left half learned.
     - ``validation_code_length_rising``: see :func:`is_rising`.
 
+    Where a fit also ended halfway, its convergence is measured by what changes between its ends. Then 5 points of the
+    whole curve are enough, and a rise is called ``validation_code_length_rose`` unless the curve's lowest point is
+    early: of a step before the cool-down began, which then could not make up for what was learned by heart.
+
     Args:
         steps: step of each validation, rising, shape (n,).
         bits: mean code length of the validation images in bits, shape (n,).
         steady_until: step at which the cool-down of the learning rate began. Later points are left out where a fall
             is judged: that of a cool-down says nothing about what more steps would bring.
         kept_step: step of the validation whose weights were kept; None: the curve's own best.
+        ended_twice: whether the fit also ended at half of its steps.
 
     Example:
         >>> curve_warnings([1, 2, 3, 4, 5, 6], [90.0, 80.0, 70.0, 60.0, 50.0, 40.0])
@@ -78,16 +95,21 @@ def curve_warnings(
         ()
         >>> curve_warnings([1, 2, 3, 4, 5, 6], [90.0, 50.0, 40.0, 42.0, 45.0, 48.0])
         ('validation_code_length_rising',)
+        >>> curve_warnings([1, 2, 3, 4, 5, 6], [90.0, 40.0, 42.0, 45.0, 48.0, 39.0], 5, ended_twice=True)
+        ('validation_code_length_rose',)
     """
-    rising = (VALIDATION_CODE_LENGTH_RISING,) if is_rising(steps, bits, steady_until) else ()
+    rising: tuple[str, ...] = ()
+    if is_rising(steps, bits, steady_until):
+        late = ended_twice and _lowest_step(steps, bits) > (steps[-1] if steady_until is None else steady_until)
+        rising = (VALIDATION_CODE_LENGTH_ROSE if late else VALIDATION_CODE_LENGTH_RISING,)
     points = [
         (step, value)
         for step, value in zip(steps, bits, strict=True)
         if np.isfinite(value) and (steady_until is None or step <= steady_until)
     ]
     falling = kept_step is not None and _falls_after(steps, bits, kept_step)
-    too_short = len(points) < _FEWEST_POINTS
-    if not too_short:
+    too_short = (int(np.isfinite(bits).sum()) if ended_twice else len(points)) < FEWEST_POINTS
+    if len(points) >= FEWEST_POINTS:
         x, y = np.array(points, dtype=np.float64).T
         gain, standard_error = expected_gain(x, y)
         falling = falling or gain - standard_error > tolerance_bits(float(y[-1]))
@@ -139,7 +161,13 @@ def rise(bits: np.ndarray) -> tuple[float, float]:
         >>> height, round(noise, 6)
         (24.0, 0.0)
     """
-    return _climb(bits[int(np.argmin(bits)) :]) if len(bits) >= _FEWEST_POINTS else (0.0, float("inf"))
+    return _climb(bits[int(np.argmin(bits)) :]) if len(bits) >= FEWEST_POINTS else (0.0, float("inf"))
+
+
+def _lowest_step(steps: Sequence[int], bits: Sequence[float]) -> int:
+    """Step of the lowest finite point."""
+    values = np.asarray(bits, dtype=np.float64)
+    return int(steps[int(np.argmin(np.where(np.isfinite(values), values, np.inf)))])
 
 
 def _falls_after(steps: Sequence[int], bits: Sequence[float], kept_step: int) -> bool:

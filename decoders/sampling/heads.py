@@ -94,7 +94,7 @@ class ReadingNetwork(Protocol):
 
 
 class _Window:
-    """The rows that a masked 3x5 convolution sees around the pixels of the current row.
+    """The rows that a masked convolution sees around the pixels of the current row.
 
     Arguments:
         layer: the convolution.
@@ -103,19 +103,19 @@ class _Window:
     """
 
     def __init__(self, layer: Any, width: int, like: Tensor) -> None:
-        weight = layer.weight * layer.mask  # (O, I, 3, 5)
+        weight, self._reach = layer.weight * layer.mask, layer.reach  # (O, I, rows, columns)
         self.weight = weight.permute(2, 3, 1, 0).flatten(0, 2)  # rows, columns, inputs; outputs
         self.bias = layer.bias
-        self.rows = like.new_zeros(len(like), 3, width + 4, weight.shape[1])
-        self.pixels = self.rows[:, 2, 2:].unbind(1)
+        self.rows = like.new_zeros(len(like), self._reach + 1, width + 2 * self._reach, weight.shape[1])
+        self.pixels = self.rows[:, -1, self._reach :].unbind(1)
 
     def start_row(self) -> None:
-        self.rows[:, :2] = self.rows[:, 1:].clone()
-        self.rows[:, 2] = 0
+        self.rows[:, :-1] = self.rows[:, 1:].clone()
+        self.rows[:, -1] = 0
 
     def at(self, column: int) -> Tensor:
         """The convolution at a column: (B, O)."""
-        seen = self.rows[:, :, column : column + 5].flatten(1)
+        seen = self.rows[:, :, column : column + 2 * self._reach + 1].flatten(1)
         return torch.addmm(self.bias, seen, self.weight)
 
 

@@ -25,13 +25,15 @@ ALGORITHMS: dict[str, int] = {
     # measured without is a valid code length all the same.
     "decoder": 1,
     "base": 1,
+    "base_features": 1,
     # Code lengths of images, and of codes.
     "code_lengths": 1,
     "code_lengths_of_codes": 1,
     "samples": 1,
     "evaluation": 1,
     # All tables, and code_lengths.h5 with them: estimates, intervals, phases, warnings, the rows of studies.
-    "tables": 2,  # further columns: the bound on I(H;Y), the upper bound on I(X;H), what is stored
+    # 2: the bound on I(H;Y), the upper bound on I(X;H), what is stored. 3: changes between the ends of fits, notes.
+    "tables": 3,
     "figures": 2,  # of all experiments and studies, and pages (see `ib_analysis.drawn`)
     "packed_images": 1,
 }

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from decoders import ImageSpace, Minibatch
 from ib_analysis.artifacts import UserError, sha256_of_plain
-from ib_analysis.data import DataConfig, ImageData, draw_factors, image_digests, load_data
+from ib_analysis.data import DataConfig, FactorsConfig, ImageData, draw_factors, image_digests, load_data
 
 __all__ = ["BaseFeed", "digests_of"]
 
-VALIDATION_STREAM = 3
-"""Of the draws that a base is validated on; 0 to 2 are the splits' (`ib_analysis.data.factors`)."""
+VALIDATION_STREAM = (0, 3)
+"""Seed of the draws that a base is validated on, whatever `data.seed` is: they choose the weights that are kept, and
+experiments with other splits share the base. (seed, 0) to (seed, 2) are the splits' (`ib_analysis.data.factors`)."""
 
 
 def digests_of(images: np.ndarray) -> np.ndarray:
@@ -40,6 +41,10 @@ class BaseFeed:
         sha256: of what the base may learn from and what it must not see: split by split for finite data sets, whichever
             way they are read; of the distribution where images are drawn.
         evaluation: images that the base must not have seen, (N, C, H, W), uint8.
+        unseen: their `digests_of`, (N,), int64; empty where images are drawn, which may repeat one by chance.
+
+    Raises:
+        UserError: the images cannot be loaded, or none is left to learn from.
     """
 
     def __init__(self, config: DataConfig, batch_size: int, validation_images: int) -> None:
@@ -49,22 +54,27 @@ class BaseFeed:
         self.space = ImageSpace(*data.image_shape, data.intensities)
         self.evaluation = data.evaluation.images
         if self._drawn is not None:
+            _check_streams(self._drawn, batch_size, validation_images)
             sizes = {"size": self._drawn.size, "levels": self._drawn.noise_levels, "grain": self._drawn.noise_grain}
             self.sha256 = sha256_of_plain({"factors": sizes})
-            rng = np.random.default_rng([config.seed, VALIDATION_STREAM])
+            rng = np.random.default_rng(VALIDATION_STREAM)
             self._validation = torch.from_numpy(draw_factors(validation_images, self._drawn, rng).images)
             self.unseen = np.empty(0, dtype=np.int64)
             return
         self.sha256 = data.sha256
         self.unseen = digests_of(self.evaluation)
-        chosen = np.random.default_rng(0).permutation(data.n_validation)
-        validating = np.zeros(len(data.decoder), dtype=bool)
-        validating[len(data.fitting) + chosen[:validation_images]] = True
-        self._validation = torch.from_numpy(data.decoder.images[validating])
+        chosen = np.random.default_rng(0).permutation(data.n_validation)[:validation_images]
+        self._validation = torch.from_numpy(data.validation.images[np.sort(chosen)])
+        # What is like a validation image without being one has its group: then the whole slice, which groups do not
+        # leave, is kept from fitting.
+        grouped = config.group_folders or config.group_file is not None
+        held = np.arange(data.n_validation) if grouped else chosen
+        learned = np.ones(len(data.decoder), dtype=bool)
+        learned[len(data.fitting) + held] = False
+        others = np.concatenate([data.encoder.images, data.decoder.images[learned]])
         # An image that other splits have too must be on one side only.
-        others = np.concatenate([data.encoder.images, data.decoder.images[~validating]])
-        held = np.isin(digests_of(others), np.concatenate([self.unseen, digests_of(self._validation.numpy())]))
-        self._pool = torch.from_numpy(others[~held])
+        judged = np.isin(digests_of(others), np.concatenate([self.unseen, digests_of(self._validation.numpy())]))
+        self._pool = torch.from_numpy(others[~judged])
         if not len(self._pool):
             raise UserError("The data set has no image that a base could learn from; add images.")
 
@@ -91,6 +101,23 @@ class BaseFeed:
         """The validation images, the same ones in the same order each time."""
         for part in self._validation.split(128):
             yield Minibatch(part)
+
+
+def _check_streams(config: FactorsConfig, batch_size: int, validation_images: int) -> None:
+    """Refuse minibatches that may be a whole split.
+
+    A minibatch's generator has the seed (seed, step), a split's (seed, number): with equal seeds and sizes one step's
+    images are the split's, image by image.
+    """
+    for name, size in (
+        ("data.factors.n_evaluation", config.n_evaluation),
+        ("base_fitting.validation_images", validation_images),
+    ):
+        if batch_size == size:
+            raise UserError(
+                f"base_fitting.batch_size and {name} are both {size}: a minibatch of the base could be drawn from the "
+                "same random numbers as the images that it is judged on; change one of them."
+            )
 
 
 def whole_data(config: DataConfig) -> ImageData:

@@ -54,11 +54,13 @@ def read_base(path: Path, network: PixelCNNPPConfig) -> tuple[PixelCNNPP, np.nda
     base = PixelCNNPP(network)
     try:
         found = load(path.read_bytes())
-        unseen = found.pop(UNSEEN).numpy()
+        unseen = found.pop(UNSEEN)
+        if unseen.dtype != torch.int64 or unseen.ndim != 1:
+            raise ValueError(f"{UNSEEN} is no list of digests")
         base.load_state_dict({name: tensor.float() for name, tensor in found.items()})
-    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read as a base of this network ({type(error).__name__}); delete its folder and run the "
             "same command again to make it anew."
         ) from error
-    return base.requires_grad_(False).eval(), unseen
+    return base.requires_grad_(False).eval(), unseen.numpy()

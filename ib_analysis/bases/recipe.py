@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
 from decoders.fitting.schedule import FittingConfig
-from ib_analysis.artifacts import Artifact, settings_of, sha256_of_plain
+from ib_analysis.artifacts import Artifact, Setting, plain, settings_of, sha256_of_plain
 
-__all__ = ["FILE_NAME", "BaseRecipe"]
+__all__ = ["FILE_NAME", "SHIPPED", "BaseRecipe"]
 
 FILE_NAME = "base.safetensors"
 SHIPPED = Path(__file__).parent / "shipped"
@@ -63,9 +62,10 @@ class BaseRecipe:
 
 
 def _chosen(config: Any) -> dict[str, Any]:
-    """What of a config is not at its default."""
-    return {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(config)
-        if getattr(config, field.name) != field.default
-    }
+    """What of a config is not what its absence means (see `ib_analysis.artifacts.settings`), as plain data."""
+    found = {}
+    for name, setting in settings_of(config).items():
+        value = plain(setting)
+        if not isinstance(setting, Setting) or value != plain(setting.absent):
+            found[name] = value
+    return found

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from decoders import Decoder, TrainingData, fit
-from decoders.fitting.fit import FittingConfig
-from ib_analysis.artifacts import Artifact, save_tensors, write_text
+from decoders.fitting.fit import FittingConfig, Halfway
+from ib_analysis.artifacts import Artifact, save_tensors, sha256_of_file, write_text
 from ib_analysis.engines.launch import Launch
 from ib_analysis.engines.local import Progress
 from ib_analysis.fits.unfinished import UnfinishedFit
 
-__all__ = ["Feed", "fit_artifact"]
+__all__ = ["Feed", "fit_artifact", "halfway_path"]
 
 
 def write_weights(path: Path, decoder: Decoder) -> dict[str, Any]:
@@ -58,7 +58,8 @@ def fit_artifact(
     """Fit a decoder, or go on where a fit of the same recipe was interrupted; a complete one is left alone.
 
     Writes the decoder's weights to the artifact's path and the validations to ``curve.csv`` beside it; the record of
-    the fit goes into the manifest.
+    the fit goes into the manifest. Of a fit that also ended halfway, the weights that it had then go to ``halfway.pt``
+    beside it, whose hash is in the manifest under ``halfway``.
 
     Arguments:
         artifact: what the decoder will be.
@@ -96,10 +97,34 @@ def fit_artifact(
         del point["cell_bits"]
     write_text(artifact.path.with_name("curve.csv"), _csv(points))
     told = write(artifact.path, decoder)
-    facts = dataclasses.asdict(record)
+    facts = dataclasses.asdict(dataclasses.replace(record, halfway=None)) | _write_halfway(artifact, record.halfway)
     facts.pop("curve")
     artifact.finish(**facts, **feed.facts, **told)
     unfinished.path.unlink(missing_ok=True)
+
+
+def halfway_path(artifact: Artifact) -> Path:
+    """Where the weights lie that a decoder had when its fit ended halfway, if it did."""
+    return artifact.path.with_name("halfway.pt")
+
+
+def _write_halfway(artifact: Artifact, halfway: Halfway | None) -> dict[str, Any]:
+    """Write the weights of a halfway end, or remove those of an earlier fit; what the manifest tells of it."""
+    path = halfway_path(artifact)
+    if halfway is None:
+        path.unlink(missing_ok=True)
+        return {"halfway": None}
+    save_tensors(path, halfway.weights)
+    best = next(point for point in halfway.curve if point.step == halfway.best_step)
+    return {
+        "halfway": {
+            "sha256": sha256_of_file(path),
+            "best_step": halfway.best_step,
+            "steps_done": halfway.steps_done,
+            "recoveries": halfway.recoveries,
+            "validation_bits": best.validation_bits,
+        }
+    }
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

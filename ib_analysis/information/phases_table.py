@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ib_analysis.information.change import moved_beyond
 from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.phases import Phases, phases_over_images
 from ib_analysis.information.seeds import phases_over_seeds, seed_interval_method
@@ -85,9 +86,14 @@ class PhaseRow:
     interval: str
     """What intervals are made over, and how."""
     warnings: str
-    """Names of warnings of the first, the peak and the last cell, joined by semicolons."""
+    """Names of warnings of the first, the peak and the last cell, and of the phases, joined by semicolons."""
     finding: str
     """The finding in words."""
+    gain_change_bits: float | None = None
+    """fitting_gain_bits minus what it is, with a peak of its own, when the decoders' fits had ended at half of their
+    steps; empty where they ended once. It may have either sign, and widens the interval to both sides by its size."""
+    loss_change_bits: float | None = None
+    """The same of compression_loss_bits."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,7 @@ def phase_rows(
     code_lengths: Mapping[CurveKey, Mapping[int, np.ndarray]],
     warnings: Mapping[tuple[CurveKey, int], str] | None = None,
     bootstrap: Bootstrap | None = None,
+    halfway: Mapping[CurveKey, Mapping[int, np.ndarray]] | None = None,
 ) -> list[PhaseRow]:
     """All rows of phases.csv: those of single runs and, where a layer was measured with several seeds, one over them.
 
@@ -115,6 +122,8 @@ def phase_rows(
     Arguments:
         code_lengths: curve -> epoch -> L in bits, shape (N,), of the same images throughout a task and layer.
         warnings: (curve, epoch) -> names of the cell's warnings, joined by semicolons.
+        halfway: as `code_lengths`, when the decoders' fits had ended at half of their steps. Rows whose curves are all
+            in it tell how far they moved since, and warn if it is too far.
 
     Raises:
         ValueError: the runs of a layer differ in their epochs or images, or not all encoder seeds have the same
@@ -134,11 +143,63 @@ def phase_rows(
         for place, key in enumerate(keys):
             encoder, decoder = divmod(place, n_decoders)
             one = grid[encoder, decoder][None, None]
-            found = phases_over_images(one[0, 0], settings)
+            found = _Twice.of([key], one, epochs, halfway or {}, settings)
             rows.append(_row(experiment, [key], epochs, one, found, named, len(keys) > 1))
         if len(keys) > 1:
-            rows.append(_row(experiment, keys, epochs, grid, phases_over_seeds(grid, settings), named, True))
+            found = _Twice.of(keys, grid, epochs, halfway or {}, settings)
+            rows.append(_row(experiment, keys, epochs, grid, found, named, True))
     return rows
+
+
+@dataclass(frozen=True)
+class _Twice:
+    """Phases at the end of the fits and, where it was measured, at half of their steps."""
+
+    end: Phases
+    halfway: Phases | None
+
+    @classmethod
+    def of(
+        cls,
+        keys: Sequence[CurveKey],
+        grid: np.ndarray,
+        epochs: Sequence[int],
+        halfway: Mapping[CurveKey, Mapping[int, np.ndarray]],
+        settings: Bootstrap,
+    ) -> _Twice:
+        def phases(lengths: np.ndarray) -> Phases:
+            over_seeds = len(keys) > 1
+            return phases_over_seeds(lengths, settings) if over_seeds else phases_over_images(lengths[0, 0], settings)
+
+        if not all(epoch in halfway.get(key, {}) for key in keys for epoch in epochs):
+            return cls(phases(grid), None)
+        before = np.array([[halfway[key][epoch] for epoch in epochs] for key in keys], dtype=np.float64)
+        return cls(phases(grid), phases(before.reshape(grid.shape)))
+
+    @property
+    def columns(self) -> dict[str, float]:
+        if self.halfway is None:
+            return {}
+        return {
+            "gain_change_bits": self.end.fitting_gain.estimate - self.halfway.fitting_gain.estimate,
+            "loss_change_bits": self.end.compression_loss.estimate - self.halfway.compression_loss.estimate,
+        }
+
+    @property
+    def warnings(self) -> list[str]:
+        if self.halfway is None or not self.end.finite:  # the latter is warned of already
+            return []
+        pairs = [
+            (self.end.fitting_gain, self.halfway.fitting_gain),
+            (self.end.compression_loss, self.halfway.compression_loss),
+        ]
+        moved = any(moved_beyond(*pair) for pair in pairs)
+        flipped = _verdict(self.end) != _verdict(self.halfway)
+        return ["phase_still_moving"] * moved + ["verdict_depends_on_budget"] * flipped
+
+
+def _verdict(found: Phases) -> str:
+    return (COMPRESSES if found.compresses else NOT_FOUND) if found.finite else NOT_JUDGED
 
 
 def _grid(
@@ -164,19 +225,19 @@ def _row(
     keys: Sequence[CurveKey],
     epochs: Sequence[int],
     lengths: np.ndarray,
-    found: Phases,
+    twice: _Twice,
     warnings: Mapping[tuple[CurveKey, int], str],
     several: bool,
 ) -> PhaseRow:
+    found = twice.end
     first, over_seeds = keys[0], len(keys) > 1
     n_encoders, n_decoders, n_checkpoints, n_images = lengths.shape
     peak = lengths[:, :, found.peak]
     with np.errstate(invalid="ignore"):  # infinite code lengths: the row says that it is not judged
         gain, loss = variance_split(lengths[:, :, 0] - peak), variance_split(lengths[:, :, -1] - peak)
     used = {epochs[0], epochs[found.peak], epochs[-1]}
-    names = join_warnings(
-        name for key in keys for epoch in used for name in split_warnings(warnings.get((key, epoch), ""))
-    )
+    cells = [warnings.get((key, epoch), "") for key in keys for epoch in used]
+    names = join_warnings([*(name for cell in cells for name in split_warnings(cell)), *twice.warnings])
     subject = ", ".join(_subject(first, n_encoders, n_decoders, several))
     return PhaseRow(
         experiment=experiment,
@@ -197,10 +258,11 @@ def _row(
         **_columns("fitting_gain", found.fitting_gain, gain),
         **_columns("compression_loss", found.compression_loss, loss),
         p_value=found.p_value,
-        verdict=(COMPRESSES if found.compresses else NOT_FOUND) if found.finite else NOT_JUDGED,
+        verdict=_verdict(found),
         interval=seed_interval_method(n_encoders, n_decoders) if over_seeds else "bootstrap over images",
         warnings=names,
         finding=finding(subject, found, epochs, split_warnings(names)),
+        **twice.columns,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from ib_analysis.information.plain_text import align
 from ib_analysis.information.seed_spread import spread_over_seeds
 from ib_analysis.information.spike_ins import tolerance
 from ib_analysis.information.table import InformationRow, quantized_from
-from ib_analysis.information.warnings import EXPLANATIONS, split_warnings
+from ib_analysis.information.warnings import EXPLANATIONS, NOTE_EXPLANATIONS, split_warnings
 
 __all__ = ["Finished", "compare", "summary"]
 
@@ -52,7 +52,7 @@ def summary(results: Finished) -> str:
         return f"{results.experiment}: no cell has been measured."
     several = len({(row.encoder_seed, row.decoder_seed) for row in rows}) > 1
     told = _over_seeds(results) if several else _single_runs(results)
-    return "\n".join([*told, *_late_peaks(rows), *_spike_ins(rows), *_legend(rows)])
+    return "\n".join([*told, *_late_peaks(rows), *_spike_ins(rows), *_notes(rows), *_legend(rows)])
 
 
 def _single_runs(results: Finished) -> list[str]:
@@ -243,6 +243,23 @@ def _legend(rows: Iterable[InformationRow]) -> list[str]:
     if not counts:
         return []
     lines = [f"{MARK} {name} (cells: {counts[name]}). {EXPLANATIONS.get(name, '')}".rstrip() for name in sorted(counts)]
+    return ["", *lines]
+
+
+def _notes(rows: Sequence[InformationRow]) -> list[str]:
+    """How far the information moved since half of the decoders' steps; notes, which mark no number."""
+    moved = [row for row in rows if row.information_change_bits is not None]
+    if not moved:
+        return []
+    most = max(moved, key=lambda row: abs(row.information_change_bits or 0.0))
+    lines = [
+        f"From half of the decoders' steps to all of them I(X;H) changed by at most "
+        f"{most.information_change_bits:+.2f} bits ({most.task}, {most.layer}, epoch {most.epoch})."
+    ]
+    counts = Counter(name for row in rows for name in split_warnings(row.notes))
+    lines += [
+        f"note: {name} (cells: {counts[name]}). {NOTE_EXPLANATIONS.get(name, '')}".rstrip() for name in sorted(counts)
+    ]
     return ["", *lines]
 
 

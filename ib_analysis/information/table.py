@@ -133,6 +133,14 @@ class InformationRow(CellColumns):
     empty for codes and where it has not been looked at."""
     stored_bits: int | None = None
     """Bits in which each unit is kept and measured, 16 or 32; empty for codes, and in older tables, where it was 16."""
+    information_change_bits: float | None = None
+    """i_xh_bits minus what it was when the decoder's fit ended at half of its steps, on the same images; empty where
+    the fit ended once, as the next one."""
+    information_high_with_change: float | None = None
+    """i_xh_bits_high plus information_change_bits where that is above 0: longer fits find more."""
+    notes: str = ""
+    """Names of notes, joined by semicolons (see `ib_analysis.information.warnings.NOTE_EXPLANATIONS`): what a longer
+    fit would do to code lengths, where information_change_bits tells whether the information is touched."""
 
 
 @dataclass(frozen=True)

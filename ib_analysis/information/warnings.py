@@ -12,6 +12,7 @@ from ib_analysis.information.intervals import Bootstrap, Interval
 
 __all__ = [
     "EXPLANATIONS",
+    "NOTE_EXPLANATIONS",
     "common_null_warnings",
     "conditions_clipped",
     "information_above_upper_bound",
@@ -33,6 +34,21 @@ EXPLANATIONS: dict[str, str] = {
         "The decoder's validation code length rose again after its lowest point: it learned its training images by "
         "heart. The weights of the best validation (of all cells together) were kept, but more images, not more steps, "
         "would shorten the code, so that the information is understated."
+    ),
+    "validation_code_length_rose": (
+        "The decoder's validation code length rose for a while, and was lowest only after its learning rate began to "
+        "cool down: more images would shorten the code, so that the information may be understated."
+    ),
+    "information_still_moving": (
+        "From half of the decoder's steps to all of them the information moved by more than half the width of its "
+        "interval and more than 10 %: a longer fit would change it further (see information_change_bits)."
+    ),
+    "phase_still_moving": (
+        "From half of the decoders' steps to all of them the fitting gain or the compression loss moved beyond its "
+        "interval: longer fits would change it further (see gain_change_bits and loss_change_bits)."
+    ),
+    "verdict_depends_on_budget": (
+        "At half of the decoders' steps the verdict on compression was another one: longer fits may change it again."
     ),
     "training_too_short_to_tell": (
         "There are too few validation points to tell whether the decoder had converged; train it longer or validate "
@@ -86,13 +102,47 @@ EXPLANATIONS: dict[str, str] = {
 """What each warning means, in words for documentation and pages."""
 
 
+NOTE_EXPLANATIONS: dict[str, str] = {
+    "validation_code_length_still_falling": (
+        "A longer fit of the decoder would shorten its code lengths; how much the information has changed since half "
+        "of the steps is in information_change_bits."
+    ),
+    "validation_code_length_rose": (
+        "The decoder's validation code length rose for a while, and was lowest only after its learning rate began to "
+        "cool down: a longer fit might lengthen its code lengths, more images would shorten them."
+    ),
+    "spike_in_not_converged": (
+        "A longer fit of the decoder would shorten its code lengths given the coins of spike-ins; I(X;H) is not "
+        "touched."
+    ),
+    "common_null_not_converged": (
+        "A longer fit of the data set's common unconditional model would shorten L0, and lower all information alike; "
+        "differences of cells are not touched."
+    ),
+    "common_null_rising": (
+        "The validation code length of the data set's common unconditional model rose for a while, and was lowest only "
+        "after its learning rate began to cool down: more images would shorten L0; differences of cells are not "
+        "touched."
+    ),
+    "asymptote_not_identified": (
+        "The validation code length fell so steadily that a longer fit would shorten it by an unknown amount."
+    ),
+    "training_too_short_to_tell": "There are too few validations before the cool-down to extrapolate their course.",
+    "validation_code_length_rising": (
+        "Before the learning rate cooled down the validation code length rose again after its lowest point: a longer "
+        "fit might lengthen it."
+    ),
+}
+"""What each note means: what a longer fit would do to code lengths. Whether it touches the information is measured."""
+
+
 def common_null_warnings(fitted: Iterable[str]) -> list[str]:
     """What the warnings of the fit that gave the common L0 mean for a row that is measured against it.
 
     >>> common_null_warnings(["validation_code_length_rising"]), common_null_warnings(["nan_recovered"])
     (['common_null_rising'], ['common_null_not_converged'])
     """
-    rising = {"validation_code_length_rising"}
+    rising = {"validation_code_length_rising", "validation_code_length_rose"}
     names = set(fitted)
     found = ["common_null_not_converged"] if names - rising else []
     return [*found, *(["common_null_rising"] if names & rising else [])]

@@ -18,6 +18,7 @@ __all__ = [
     "Curve",
     "Panel",
     "Quantity",
+    "change_note",
     "draw_curve",
     "drawn_range",
     "epochs_of",
@@ -83,7 +84,9 @@ class Curve:
 
     With several seeds `value` is their mean, and `low` to `high` spans the intervals of all of them; `runs` holds the
     value of every single run (shape (n_runs, n_epochs), sorted by encoder and decoder seed; nan where it has no such
-    epoch). `warned` is true where any of them has a warning. What is empty or not finite is nan, and is not drawn.
+    epoch). `warned` is true where any of them has a warning. `high_with_change` is `high` lifted by what the
+    information rose from half of the decoders' steps to all of them; nan where that was not measured. What is empty or
+    not finite is nan, and is not drawn.
     """
 
     epochs: tuple[int, ...]
@@ -92,6 +95,7 @@ class Curve:
     high: np.ndarray
     warned: np.ndarray
     runs: np.ndarray
+    high_with_change: np.ndarray
 
     @classmethod
     def of(cls, rows: Sequence[InformationRow], quantity: Quantity) -> Curve:
@@ -100,7 +104,9 @@ class Curve:
         cells = [[row for row in rows if row.epoch == epoch] for epoch in epochs]
 
         def column(suffix: str, over: Callable[[list[float]], Any]) -> np.ndarray:
-            name = f"{_COLUMNS[quantity]}{suffix}"
+            return named(f"{_COLUMNS[quantity]}{suffix}", over)
+
+        def named(name: str, over: Callable[[list[float]], Any]) -> np.ndarray:
             found = [[getattr(row, name) for row in cell] for cell in cells]
             values = np.array([np.nan if None in values else over(values) for values in found], dtype=float)
             return np.where(np.isfinite(values), values, np.nan)
@@ -118,6 +124,9 @@ class Curve:
             high=column("_high", max),
             warned=np.array([any(row.warnings for row in cell) for cell in cells], dtype=bool),
             runs=runs,
+            high_with_change=(
+                named("information_high_with_change", max) if quantity == "i_xh" else np.full(len(epochs), np.nan)
+            ),
         )
 
     @property
@@ -133,7 +142,8 @@ class Curve:
 
 def drawn_range(curves: Iterable[Curve]) -> tuple[float, float]:
     """The smallest (at most 0) and the largest value that curves and their intervals reach; (0, 1) if there is none."""
-    ends = np.concatenate([[0.0], *(part for curve in curves for part in (curve.low, curve.high, curve.value))])
+    drawn = [(curve.low, curve.high, curve.value, curve.high_with_change) for curve in curves]
+    ends = np.concatenate([[0.0], *(part for parts in drawn for part in parts)])
     lowest, highest = float(np.nanmin(ends)), float(np.nanmax(ends))
     return lowest, highest if highest > 0 else 1.0
 
@@ -142,7 +152,12 @@ def draw_curve(axes: Axes, places: Sequence[float], curve: Curve, colour: str, m
     """Draw a curve with its band against places on the epoch axis; cells with warnings grey and hollow.
 
     A stretch of line or band that touches a cell with a warning is grey too. Of several seeds, each run is a hair line.
+    A lighter band above the band is what longer fits have found more.
     """
+    if np.isfinite(curve.high_with_change).any():
+        axes.fill_between(
+            places, curve.high, curve.high_with_change, color=colour, alpha=0.08, linewidth=0, zorder=0.9, gid="change"
+        )  # fmt: skip
     axes.fill_between(places, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0, zorder=1)
     if len(curve.runs) > 1:
         for values in curve.runs:
@@ -159,6 +174,13 @@ def draw_curve(axes: Axes, places: Sequence[float], curve: Curve, colour: str, m
             markeredgewidth=1.1, color=WARNED if warned else colour,
             markerfacecolor="white" if warned else colour, gid="warned" if warned else "cell",
         )  # fmt: skip
+
+
+def change_note(rows: Sequence[InformationRow]) -> list[str]:
+    """A sentence on the lighter bands, where there are any."""
+    if not any(row.information_high_with_change is not None for row in rows):
+        return []
+    return ["Lighter bands on top: what the decoders found more from half of their steps to all of them."]
 
 
 def seeds_note(rows: Sequence[InformationRow], runs: str, intervals: str) -> list[str]:

@@ -10,13 +10,16 @@ import torch
 
 from decoders import PixelCNNPP
 from ib_analysis.artifacts import Artifact, UserError
-from ib_analysis.bases import BaseFeed, BaseRecipe, read_base
+from ib_analysis.bases import BaseFeed, BaseRecipe, read_base, recipe
 from ib_analysis.bases.feed import digests_of
 from ib_analysis.data import DataConfig
 from ib_analysis.experiment import Experiment
 from ib_analysis.records.images import images_of
 
-__all__ = ["base_artifact", "base_feed", "base_recipe", "load_base"]
+__all__ = ["BASES", "base_artifact", "base_feed", "base_recipe", "is_shipped", "load_base"]
+
+BASES = "bases"
+"""Folder, under that of the checkpoints, of the bases that were fitted here."""
 
 
 def base_feed(experiment: Experiment) -> BaseFeed:
@@ -38,21 +41,31 @@ def base_recipe(experiment: Experiment) -> BaseRecipe:
 
 def base_artifact(experiment: Experiment) -> Artifact:
     """The record of the base: the one that ships with the package if it is of this recipe, else one fitted here."""
-    recipe = base_recipe(experiment)
-    shipped = recipe.shipped() if experiment.config.base == "shipped" else None
-    return shipped or recipe.at(Path(experiment.config.checkpoints) / "bases" / recipe.key)
+    wanted = base_recipe(experiment)
+    shipped = wanted.shipped() if experiment.config.base == "shipped" else None
+    return shipped or wanted.at(Path(experiment.config.checkpoints) / BASES / wanted.key)
+
+
+def is_shipped(artifact: Artifact) -> bool:
+    """Whether a base is part of the package, where nothing is written."""
+    return artifact.path.is_relative_to(recipe.SHIPPED)
 
 
 def load_base(experiment: Experiment, device: torch.device) -> PixelCNNPP:
     """The base in evaluation mode, without gradients.
 
     Raises:
-        UserError: it is not finished, or has seen evaluation images of this experiment.
+        UserError: it is not finished, it is damaged, or it may have seen evaluation images of this experiment.
     """
     artifact = base_artifact(experiment)
     _ = artifact.identity
+    if not artifact.is_whole:
+        raise UserError(
+            f"{artifact.path} is damaged, or not the base that its record tells of; run ib base "
+            f"{experiment.config.name} to make it anew."
+        )
     base, unseen = read_base(artifact.path, base_recipe(experiment).network)
-    if len(unseen):
+    if len(base_feed(experiment).unseen):  # else images are drawn, and none is kept from anybody
         seen = int((~np.isin(digests_of(images_of(experiment).evaluation.images), unseen)).sum())
         if seen:
             raise UserError(

@@ -7,10 +7,17 @@ import numpy as np
 from ib_analysis.artifacts import Artifact
 from ib_analysis.experiment import Experiment, Fit
 from ib_analysis.records.arrays import load_arrays
-from ib_analysis.records.decoders import decoder_artifact, readings_of
+from ib_analysis.records.decoders import decoder_artifact, halfway_sha256, readings_of
 from ib_analysis.records.images import measured_images
 
-__all__ = ["NULL", "NULL_VALIDATION", "code_length_artifact", "code_length_artifacts", "code_length_bits"]
+__all__ = [
+    "NULL",
+    "NULL_VALIDATION",
+    "code_length_artifact",
+    "code_length_artifacts",
+    "code_length_bits",
+    "halfway_code_length_bits",
+]
 
 
 NULL = "null"
@@ -28,6 +35,9 @@ def code_length_artifact(experiment: Experiment, fit: Fit, what: str) -> Artifac
     if what != NULL_VALIDATION:
         # As an input and not as config: files of before, without the mean map, are measured again.
         inputs["content"] = "bits, mean_map_bits"
+    halfway = halfway_sha256(experiment, fit)
+    if halfway is not None and what not in (NULL, NULL_VALIDATION):
+        inputs["halfway decoder"] = halfway
     config = {"what": what, "group_size": experiment.config.activations.group_size}
     return Artifact(path, "code_lengths", config, inputs, fit.decoder_seed)
 
@@ -35,6 +45,11 @@ def code_length_artifact(experiment: Experiment, fit: Fit, what: str) -> Artifac
 def code_length_artifacts(experiment: Experiment, fit: Fit) -> dict[str, Artifact]:
     names = [NULL_VALIDATION, NULL, *(reading.name for reading in readings_of(experiment, fit))]
     return {name: code_length_artifact(experiment, fit, name) for name in names}
+
+
+def halfway_code_length_bits(experiment: Experiment, fit: Fit, what: str) -> np.ndarray | None:
+    """Those of the same images when the decoder's fit ended halfway, shape (N,); None where it did not."""
+    return load_arrays(code_length_artifact(experiment, fit, what)).get("halfway_bits")
 
 
 def code_length_bits(experiment: Experiment, fit: Fit, what: str) -> np.ndarray:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from decoders.fitting.warnings import TRAINING_TOO_SHORT_TO_TELL
 from ib_analysis.artifacts import UserError
-from ib_analysis.experiment import Experiment, Fit
+from ib_analysis.experiment import BASE, Experiment, Fit
 from ib_analysis.hdf5 import read_hdf5
 from ib_analysis.information.warnings import split_warnings
 from ib_analysis.records.arrays import load_arrays
@@ -17,6 +18,10 @@ from ib_analysis.records.decoders import decoder_artifact
 from ib_analysis.records.images import measured_images
 
 __all__ = ["CommonNull", "common_null", "common_null_source", "null_path"]
+
+
+ABOUT_BASES = (TRAINING_TOO_SHORT_TO_TELL,)
+"""What is no doubt about a base: its learning rate may fall from the first step on, which leaves no steady phase."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,7 @@ def common_null(experiment: Experiment) -> CommonNull:
     candidates = [
         _own(experiment, fit)
         for fit in experiment.fits
-        # Without a share of images under it, a decoder's null condition was never fitted; a reader's is the base.
-        if fit.run is None or (experiment.config.fitting.null_share > 0 and not experiment.has_base)
+        if fit.run is None or experiment.fitting.null_share > 0  # else its null condition was never fitted
     ]
     if experiment.config.estimation.null_from is not None:
         candidates.append(_null_from(experiment, experiment.config.estimation.null_from))
@@ -72,7 +76,7 @@ def _own(experiment: Experiment, fit: Fit) -> CommonNull:
         float(validation["bits"].mean()),
         arrays["bits"],
         arrays["mean_map_bits"],
-        tuple(decoder.record["null_warnings"]),
+        tuple(name for name in decoder.record["null_warnings"] if fit.key != BASE or name not in ABOUT_BASES),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from decoders import Cell, Decoder, ImageSpace, PixelCNNPP, PixelCNNPPConfig, Reader
 from decoders.config import Architecture, ReaderArchitecture
@@ -14,6 +15,7 @@ from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import Artifact, UserError, load_tensors, sha256_of_file
 from ib_analysis.data import image_space
 from ib_analysis.experiment import BASE, Experiment, Fit, cell_name
+from ib_analysis.fits.artifact import halfway_path
 from ib_analysis.fits.feed import CellFeed, Reading, images_in_order, readings
 from ib_analysis.fits.spike_ins import spike_ins_for
 from ib_analysis.records.activations import open_activations
@@ -27,7 +29,9 @@ __all__ = [
     "decoder_network",
     "decoder_of",
     "feed_for",
+    "halfway_sha256",
     "load_decoder",
+    "load_halfway_weights",
     "network_of",
     "new_decoder",
     "readings_of",
@@ -151,6 +155,31 @@ def load_decoder(experiment: Experiment, fit: Fit, device: torch.device) -> Deco
         return decoder.to(device).eval()  # a reader that reads nothing is its base
     decoder.load_state_dict(load_tensors(decoder_artifact(experiment, fit).path))
     return decoder.to(device).eval()
+
+
+def halfway_sha256(experiment: Experiment, fit: Fit) -> str | None:
+    """Hash of the weights that a decoder had when its fit ended halfway; None where it did not, and in old records."""
+    found = decoder_artifact(experiment, fit).record.get("halfway")
+    return str(found["sha256"]) if found else None
+
+
+def load_halfway_weights(experiment: Experiment, fit: Fit) -> dict[str, Tensor] | None:
+    """These weights, a state dict on the CPU.
+
+    Raises:
+        UserError: they are missing, or not those of the record.
+    """
+    expected = halfway_sha256(experiment, fit)
+    if expected is None:
+        return None
+    path = halfway_path(decoder_artifact(experiment, fit))
+    weights = load_tensors(path)
+    if sha256_of_file(path) != expected:
+        raise UserError(
+            f"{path} is not what the fit of its decoder wrote; delete the folder {path.parent} and run the same "
+            "command again to fit this decoder anew."
+        )
+    return weights
 
 
 def start_path(experiment: Experiment, fit: Fit, name: str) -> Path:

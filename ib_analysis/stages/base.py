@@ -7,26 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from decoders import Decoder, Minibatch, PixelCNNPP, code_lengths_bits
-from ib_analysis.artifacts import Artifact, sha256_of_array, write_text
+from ib_analysis.artifacts import Artifact, plain, sha256_of_array, write_text
 from ib_analysis.bases import BaseFeed, write_base
 from ib_analysis.bases.files import rounded
+from ib_analysis.data import PLACES
 from ib_analysis.engines.launch import Launch
-from ib_analysis.engines.local import Progress, Unit, exclusive
+from ib_analysis.engines.local import Progress, Unit, exclusive, remove_parts
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.fits.artifact import fit_artifact
-from ib_analysis.records.bases import base_artifact, base_feed, base_recipe
+from ib_analysis.records.bases import base_artifact, base_feed, base_recipe, is_shipped
 
 __all__ = ["base_units", "describe_base"]
 
+CAPS = ("per_class", "evaluation_per_class")
 EVALUATED = 2000
 """Evaluation images whose mean code length a base's card tells: the first ones, in an order that is a hash's."""
 
 
 def base_units(experiment: Experiment) -> list[Unit]:
-    """The fit of the base, unless it is complete."""
-    if base_artifact(experiment).is_whole:
+    """The fit of the base, unless it is complete with its card."""
+    artifact = base_artifact(experiment)
+    if artifact.is_whole and (is_shipped(artifact) or _card_path(artifact).exists()):
         return []
     return [Unit("base", _fit_base, (experiment.config,))]
 
@@ -37,9 +41,15 @@ def _fit_base(config: ExperimentConfig, progress: Progress) -> None:
     if not Launch().is_main:
         _fit(experiment, artifact, feed, progress)
         return
-    with exclusive(artifact.path.with_name(".lock"), f"the base {artifact.path.parent}"):
+    folder = artifact.path.parent
+    with exclusive(folder / ".lock", f"the base {folder}"):
+        remove_parts(folder)
         _fit(experiment, artifact, feed, progress)
-        write_text(artifact.path.with_name("card.md"), _card(experiment, artifact))
+        write_text(_card_path(artifact), _card(experiment, artifact))
+
+
+def _card_path(artifact: Artifact) -> Path:
+    return artifact.path.with_name("card.md")
 
 
 def _fit(experiment: Experiment, artifact: Artifact, feed: BaseFeed, progress: Progress) -> None:
@@ -71,25 +81,31 @@ def _fit(experiment: Experiment, artifact: Artifact, feed: BaseFeed, progress: P
 
 
 def _card(experiment: Experiment, artifact: Artifact) -> str:
-    record, space = artifact.record, base_recipe(experiment).space
+    record, recipe = artifact.record, base_recipe(experiment)
+    config, space, network, fitting = experiment.config, recipe.space, recipe.architecture, recipe.fitting
     dimensions = space.channels * space.height * space.width
-    bits, fitting = record["evaluation_bits"], experiment.config.base_fitting
+    bits = record["evaluation_bits"]
     rows = [
-        ("images", f"{experiment.config.data.source}, {space.channels} x {space.height} x {space.width}, "
+        ("images", f"{config.data.source}, {space.channels} x {space.height} x {space.width}, "
                    f"{space.intensities} intensities"),
-        ("hash of what it may learn from and of what not", f"`{artifact.inputs['images']}`"),
-        ("images that it must not have seen", f"{record['unseen_images']}, hash `{record['unseen_sha256']}`"),
-        ("made by", f"`ib base {shlex.quote(experiment.config.name)} --base scratch`"),
-        ("network", f"PixelCNN++, {experiment.config.base_network.blocks} blocks, "
-                    f"{experiment.config.base_network.filters} filters, {record['parameters']:,} parameters"),
+        ("hash of what it may learn from and of what not", f"`{recipe.images}`"),
+        ("images that it must not have seen", f"{record['unseen_images']:,}, hash `{record['unseen_sha256']}`"),
+        ("made by", f"`ib base {shlex.quote(config.name)} --base scratch`, with the settings below"),
+        ("network", f"PixelCNN++, blocks: {network.blocks}, filters: {network.filters}, output: {network.output}, "
+                    f"{record['parameters']:,} parameters"),
         ("fit", f"{record['steps_done']:,} steps of {fitting.batch_size} images, {fitting.optimiser}, "
-                f"seed {experiment.config.base_seed}"),
+                f"seed {recipe.seed}"),
         ("time", f"{record['seconds']:,.0f} s on {record['device']}"),
         ("code length", f"{bits:,.2f} bits an image ({bits / dimensions:.4f} bits a dimension), mean of the first "
                         f"{record['evaluation_images']:,} evaluation images"),
-        ("weights", "float16, as measured"),
+        ("weights", f"float16, as measured; hash of the file `{record['sha256']}`"),
     ]  # fmt: skip
-    return "\n".join(["# Base", "", "| | |", "| --- | --- |", *(f"| {name} | {what} |" for name, what in rows), ""])
+    # Where the data lie is no setting of the base, nor is how many of them an experiment uses.
+    data = {name: value for name, value in plain(config.data).items() if name not in (*PLACES, *CAPS)}
+    settings = {"data": data, "base_network": network, "base_fitting": fitting, "base_seed": recipe.seed}
+    text = yaml.safe_dump(plain(settings), sort_keys=False, default_flow_style=None, width=110)
+    table = ["# Base", "", "| | |", "| --- | --- |", *(f"| {name} | {what} |" for name, what in rows)]
+    return "\n".join([*table, "", "```yaml", text.rstrip(), "```", ""])
 
 
 def describe_base(experiment: Experiment) -> str:

@@ -54,6 +54,8 @@ def collate(experiment: Experiment) -> None:
                 found = load_arrays(code_length_artifact(experiment, fit, reading.name))
                 file[f"{fit.key}/{reading.name}"] = found["bits"]
                 file[f"maps/{fit.key}/{reading.name}"] = found["mean_map_bits"]
+                if "halfway_bits" in found:
+                    file[f"halfway/{fit.key}/{reading.name}"] = found["halfway_bits"]
     rows = information_rows(experiment, null, bootstrap)
     write_table(experiment.folder / INFORMATION, InformationRow, rows)
     if images_of(experiment).factor_bits:

@@ -47,7 +47,9 @@ def print_table(experiment: Experiment) -> None:
     print()
     print(summary(load_results(experiment.config.name, experiment.config.checkpoints)))
     print()
-    print(certificates_line(read_table(experiment.folder / "certificates.csv", CertificateRow)))
+    certificates = read_table(experiment.folder / "certificates.csv", CertificateRow)
+    if certificates:
+        print(certificates_line(certificates))
     brackets = experiment.folder / "brackets.csv"
     if brackets.exists():
         print(f"\n{brackets_text(read_table(brackets, BracketRow))}")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from decoders import Decoder, Minibatch, code_lengths_and_mean_map_bits, code_lengths_bits
 from ib_analysis.activations import Part
@@ -20,7 +22,7 @@ from ib_analysis.experiment import Experiment, ExperimentConfig, Fit
 from ib_analysis.fits.feed import CellFeed, Reading
 from ib_analysis.records.arrays import load_arrays, save_arrays
 from ib_analysis.records.code_lengths import NULL_VALIDATION, code_length_artifacts
-from ib_analysis.records.decoders import decoder_artifact, feed_for, load_decoder
+from ib_analysis.records.decoders import decoder_artifact, feed_for, load_decoder, load_halfway_weights
 
 __all__ = ["code_length_units", "measure_code_lengths"]
 
@@ -42,7 +44,8 @@ def _measure(config: ExperimentConfig, fit: Fit, progress: Progress) -> None:
     feed = feed_for(experiment, fit, record.get("spike_in_scales"))
     readings = {reading.name: reading for reading in feed.readings}
     artifacts = code_length_artifacts(experiment, fit)
-    measure_code_lengths(decoder, feed, artifacts, readings, progress, mean_maps=True)
+    halfway = load_halfway_weights(experiment, fit)
+    measure_code_lengths(decoder, feed, artifacts, readings, progress, mean_maps=True, halfway=halfway)
 
 
 def measure_code_lengths(
@@ -53,6 +56,7 @@ def measure_code_lengths(
     progress: Progress,
     beside: Callable[[tuple[int, str], Part], dict[str, np.ndarray]] | None = None,
     mean_maps: bool = False,
+    halfway: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Measure what is not complete of a decoder's code lengths, each into its small file as ``bits``, shape (N,).
 
@@ -65,6 +69,8 @@ def measure_code_lengths(
         beside: (cell, part) -> further arrays that are kept with the cell's code lengths.
         mean_maps: keep also the mean over the evaluation images of each pixel's and channel's bits, as
             ``mean_map_bits``, shape (C, H, W).
+        halfway: a state dict, the decoder's when its fit ended halfway: code lengths under these weights of what is
+            conditioned on activations are kept too, as ``halfway_bits``, shape (N,), of the same images.
     """
     progress(0, len(artifacts), {})
     for done, (name, artifact) in enumerate(artifacts.items(), start=1):
@@ -81,10 +87,24 @@ def measure_code_lengths(
                 arrays = {"bits": bits, "mean_map_bits": mean_map}
             else:
                 arrays = {"bits": code_lengths_bits(decoder, minibatches)}
+            if halfway is not None and reading is not None:
+                with _holding(decoder, halfway):
+                    arrays["halfway_bits"] = code_lengths_bits(decoder, feed.part(part, *reading))
             if beside is not None and reading is not None:
                 arrays |= beside(reading.cell, part)
             save_arrays(artifact, arrays, seconds=time.perf_counter() - start, **counted.facts)
         progress(done, len(artifacts), {"bits": float(load_arrays(artifact)["bits"].mean())})
+
+
+@contextmanager
+def _holding(decoder: Decoder, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let a decoder have other weights inside a ``with`` block."""
+    kept = {name: tensor.clone() for name, tensor in decoder.state_dict().items()}
+    decoder.load_state_dict(weights)
+    try:
+        yield
+    finally:
+        decoder.load_state_dict(kept)
 
 
 class _Clipped:

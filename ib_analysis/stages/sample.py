@@ -172,7 +172,7 @@ def _write_maps(experiment: Experiment, file: h5py.File, parts: dict[Fit, dict[s
     if common is not None:
         decoder = load_decoder(experiment, common, torch.device("cpu"))
         common_map = code_length_maps_bits(decoder, [Minibatch(_chosen_originals(experiment))], null=True)
-    elif experiment.config.fitting.null_share == 0:
+    elif experiment.fitting.null_share == 0:
         return
     for fit, arrays in parts.items():
         if fit.run is None:

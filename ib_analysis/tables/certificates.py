@@ -15,7 +15,7 @@ from ib_analysis.experiment import BASE, Experiment, Fit, cell_name
 from ib_analysis.information.certificates_table import CertificateRow
 from ib_analysis.information.table import write_table
 from ib_analysis.information.warnings import join_warnings
-from ib_analysis.records.decoders import decoder_artifact
+from ib_analysis.records.decoders import decoder_artifact, halfway_sha256
 
 __all__ = ["NULL_CONDITION", "certificates_of", "write_certificates"]
 
@@ -66,8 +66,10 @@ def write_certificates(experiment: Experiment, null_source: str) -> None:
     Raises:
         UserError: a curve is missing or damaged, or the table cannot be written.
     """
-    # The base's curve lies beside it: it is no experiment's own.
-    rows = [row for fit in experiment.fits if fit.key != BASE for row in _rows(experiment, fit, null_source)]
+    # The base's curve lies beside it: it is no experiment's own. Of fits that end twice the change is measured on what
+    # is reported, and no law has to predict it from code lengths.
+    fits = [fit for fit in experiment.fits if fit.key != BASE and halfway_sha256(experiment, fit) is None]
+    rows = [row for fit in fits for row in _rows(experiment, fit, null_source)]
     write_table(experiment.folder / "certificates.csv", CertificateRow, rows)
 
 
@@ -75,7 +77,7 @@ def _rows(experiment: Experiment, fit: Fit, null_source: str) -> list[Certificat
     artifact: Artifact = decoder_artifact(experiment, fit)
     found = certificates_of(artifact.path, experiment.config.estimation.confidence)
     rows = [_row(experiment, fit, cell, found[cell_name(*cell)], "no") for cell in fit.cells]
-    if fit.run is None or experiment.config.fitting.null_share > 0:  # else its null condition was never fitted
+    if fit.run is None or experiment.fitting.null_share > 0:  # else its null condition was never fitted
         serves = "yes" if fit.key == null_source else "no"
         rows.append(_row(experiment, fit, None, found[NULL_CONDITION], serves))
     return rows

@@ -9,6 +9,12 @@ import numpy as np
 
 from ib_analysis.data import ImageData
 from ib_analysis.experiment import Experiment, Fit, cell_name
+from ib_analysis.information.change import (
+    high_with_change,
+    information_change_bits,
+    information_still_moving,
+    weighty,
+)
 from ib_analysis.information.estimates import bits_per_dim, lower_bound, usable_information
 from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.shannon import holds_all, upper_bound_bits
@@ -22,7 +28,12 @@ from ib_analysis.information.warnings import (
     own_null_much_worse_than_common,
 )
 from ib_analysis.records.arrays import load_arrays
-from ib_analysis.records.code_lengths import NULL, code_length_artifact, code_length_bits
+from ib_analysis.records.code_lengths import (
+    NULL,
+    code_length_artifact,
+    code_length_bits,
+    halfway_code_length_bits,
+)
 from ib_analysis.records.codes import Code, codes_of
 from ib_analysis.records.common_null import CommonNull
 from ib_analysis.records.decoders import decoder_artifact, readings_of
@@ -76,7 +87,7 @@ def _information_row(
     assert fit.run is not None
     data, run, (epoch, layer) = measured_images(experiment), fit.run, cell
     lengths = code_length_bits(experiment, fit, cell_name(*cell))
-    own_null = code_length_bits(experiment, fit, NULL) if experiment.config.fitting.null_share > 0 else None
+    own_null = code_length_bits(experiment, fit, NULL) if experiment.fitting.null_share > 0 else None
     usable = usable_information(null.bits, lengths, bootstrap)
     bound = lower_bound(data.h_x_bits, lengths, bootstrap) if data.h_x_bits is not None else None
     probes = load_arrays(probe_artifact(experiment, run, cell))
@@ -84,6 +95,10 @@ def _information_row(
     best = best_kind(probes, "label")
     manifest = decoder_artifact(experiment, fit).record
     estimates = [usable, *([bound] if bound is not None else [])]
+    halfway = halfway_code_length_bits(experiment, fit, cell_name(*cell))
+    change = None if halfway is None else information_change_bits(lengths, halfway)
+    moving = change is not None and information_still_moving(usable, change)
+    fitted = _of_fits(experiment, fit, cell, null, change is not None)
     row = InformationRow(
         experiment=experiment.config.name,
         task=run.task,
@@ -119,10 +134,10 @@ def _information_row(
         seconds=_seconds(experiment, fit, cell, float(manifest["seconds"])),
         warnings=_warnings(
             [
-                *manifest["cell_warnings"][cell_name(*cell)],
-                *spike_in_warnings(experiment, fit, cell),
+                *fitted,
                 *_clipping(experiment, fit, cell),
                 *(["activations_lose_precision"] if kept.loses else []),
+                *(["information_still_moving"] if moving else []),
             ],
             estimates,
             label,
@@ -139,9 +154,24 @@ def _information_row(
         **label_bound_columns(experiment, run, cell, code, bootstrap),
         distinct_activations=distinct_share(probes),
         stored_bits=kept.bits if code is None else None,
+        information_change_bits=change,
+        information_high_with_change=None if change is None else high_with_change(usable, change),
+        notes=join_warnings(set(_of_fits(experiment, fit, cell, null, False)) - set(fitted)),
     )
     held = holds_all(row)
     return replace(row, upper_bound_bits=upper_bound_bits(row), injective=None if held is None else int(held))
+
+
+def _of_fits(
+    experiment: Experiment, fit: Fit, cell: tuple[int, str], null: CommonNull, change_is_measured: bool
+) -> list[str]:
+    """Warnings of the decoder's fit and of that of the common L0, without those that are notes."""
+    own = decoder_artifact(experiment, fit).record["cell_warnings"][cell_name(*cell)]
+    return [
+        *weighty(own, change_is_measured),
+        *spike_in_warnings(experiment, fit, cell, change_is_measured),
+        *common_null_warnings(weighty(null.warnings, change_is_measured)),
+    ]
 
 
 def _warnings(
@@ -153,7 +183,7 @@ def _warnings(
     upper_bounds_bits: dict[str, float],
     bootstrap: Bootstrap,
 ) -> str:
-    found = [*fitted, *common_null_warnings(null.warnings)]
+    found = [*fitted]
     if not_finite([*estimates, label]):
         found.append("not_finite")
     if own_null is not None and own_null_much_worse_than_common(null.bits, own_null, bootstrap):

@@ -23,7 +23,7 @@ def write_phases(experiment: Experiment) -> None:
         UserError: one of the two is missing or damaged, or the table cannot be written.
     """
     estimation = experiment.config.estimation
-    lengths = _code_lengths(experiment)
+    lengths, halfway = _code_lengths(experiment)
     measured = read_table(experiment.folder / "information.csv", InformationRow)
     runs = {_run(key) for key in lengths}
     start = {run: quantized_from(row for row in measured if _run(_key(row)) == run) for run in runs}
@@ -32,13 +32,19 @@ def write_phases(experiment: Experiment) -> None:
         {key: {epoch: of[epoch] for epoch in of if epoch >= start[_run(key)]} for key, of in lengths.items()},
         {(_key(row), row.epoch): row.warnings for row in measured},
         Bootstrap(estimation.confidence, estimation.resamples),
+        halfway,
     )
     write_table(experiment.folder / "phases.csv", PhaseRow, rows)
 
 
-def _code_lengths(experiment: Experiment) -> dict[CurveKey, dict[int, np.ndarray]]:
+_Curves = dict[CurveKey, dict[int, np.ndarray]]
+
+
+def _code_lengths(experiment: Experiment) -> tuple[_Curves, _Curves]:
+    """L of all cells at the end of their decoders' fits, and at half of the steps where it was measured."""
     path = experiment.folder / "code_lengths.h5"
-    found: dict[CurveKey, dict[int, np.ndarray]] = {}
+    found: _Curves = {}
+    halfway: _Curves = {}
     try:
         with read_hdf5(path) as file:
             for fit in experiment.fits:
@@ -47,14 +53,17 @@ def _code_lengths(experiment: Experiment) -> dict[CurveKey, dict[int, np.ndarray
                 run = fit.run
                 for epoch, layer in fit.cells:
                     key = CurveKey(run.task, run.number_format, layer, run.encoder_seed, fit.decoder_seed)
-                    found.setdefault(key, {})[epoch] = file[f"{fit.key}/{cell_name(epoch, layer)}"][()]
+                    name = f"{fit.key}/{cell_name(epoch, layer)}"
+                    found.setdefault(key, {})[epoch] = file[name][()]
+                    if f"halfway/{name}" in file:
+                        halfway.setdefault(key, {})[epoch] = file[f"halfway/{name}"][()]
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run `ib estimate-mi {experiment.config.name}` first.") from error
     except (OSError, KeyError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); delete it and run `ib estimate-mi {experiment.config.name}` again."
         ) from error
-    return found
+    return found, halfway
 
 
 def _key(row: InformationRow) -> CurveKey:

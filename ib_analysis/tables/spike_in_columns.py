@@ -8,6 +8,7 @@ import numpy as np
 
 from ib_analysis.experiment import Experiment, Fit
 from ib_analysis.fits.feed import Reading
+from ib_analysis.information.change import weighty
 from ib_analysis.information.intervals import Bootstrap
 from ib_analysis.information.spike_ins import recovered_fraction
 from ib_analysis.records.arrays import load_arrays
@@ -34,11 +35,18 @@ def spike_in_columns(experiment: Experiment, fit: Fit, cell: tuple[int, str], bo
     return columns
 
 
-def spike_in_warnings(experiment: Experiment, fit: Fit, cell: tuple[int, str]) -> list[str]:
-    """Whether the fit had not converged where the cell is read with coins."""
-    record = decoder_artifact(experiment, fit).record
+def spike_in_warnings(
+    experiment: Experiment, fit: Fit, cell: tuple[int, str], change_is_measured: bool = False
+) -> list[str]:
+    """Whether the fit had not converged where the cell is read with coins.
+
+    Arguments:
+        change_is_measured: look for nothing that is a note then (see `ib_analysis.information.change`).
+    """
+    named = decoder_artifact(experiment, fit).record["cell_warnings"]
     readings = _with_coins(experiment, fit, cell)
-    return ["spike_in_not_converged"] if any(record["cell_warnings"][one.condition] for one in readings) else []
+    found = any(weighty(named[one.condition], change_is_measured) for one in readings)
+    return ["spike_in_not_converged"] if found else []
 
 
 def _with_coins(experiment: Experiment, fit: Fit, cell: tuple[int, str]) -> list[Reading]:

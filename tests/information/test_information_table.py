@@ -56,6 +56,7 @@ spike_in_bits spike_in_recovered spike_in_recovered_low spike_in_recovered_high
 spike_in_mixed_recovered spike_in_mixed_recovered_low spike_in_mixed_recovered_high code_bits code_is_bottleneck
 i_hy_bound_bits i_hy_bound_bits_low i_hy_bound_bits_high i_hy_bound_layer probe_warnings
 upper_bound_bits distinct_activations injective stored_bits
+information_change_bits information_high_with_change notes
 """
 
 

@@ -4,9 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decoders.fitting import warnings as fit_warnings
+from ib_analysis.information.change import ABOUT_CODE_LENGTHS
 from ib_analysis.information.intervals import Interval
 from ib_analysis.information.warnings import (
     EXPLANATIONS,
+    NOTE_EXPLANATIONS,
     common_null_warnings,
     information_above_upper_bound,
     join_warnings,
@@ -59,12 +61,18 @@ def test_names_survive_a_cell_of_the_table(names):
 
 def test_warnings_of_the_common_null_tell_a_rise_from_the_rest():
     assert common_null_warnings([]) == []
-    rising = fit_warnings.VALIDATION_CODE_LENGTH_RISING
+    rising = {fit_warnings.VALIDATION_CODE_LENGTH_RISING, fit_warnings.VALIDATION_CODE_LENGTH_ROSE}
     for name in fit_warnings.EXPLANATIONS:
-        assert common_null_warnings([name]) == ["common_null_rising" if name == rising else "common_null_not_converged"]
+        assert common_null_warnings([name]) == ["common_null_rising" if name in rising else "common_null_not_converged"]
     assert common_null_warnings(fit_warnings.EXPLANATIONS) == ["common_null_not_converged", "common_null_rising"]
 
 
 def test_every_warning_of_a_fit_is_explained():
     assert set(fit_warnings.EXPLANATIONS) <= set(EXPLANATIONS)
     assert all(text.endswith(".") for text in EXPLANATIONS.values())
+
+
+def test_every_note_is_explained():
+    assert set(NOTE_EXPLANATIONS) >= ABOUT_CODE_LENGTHS
+    assert set(common_null_warnings(ABOUT_CODE_LENGTHS)) <= set(NOTE_EXPLANATIONS)
+    assert all(text.endswith(".") and text.count(". ") == 0 for text in NOTE_EXPLANATIONS.values())

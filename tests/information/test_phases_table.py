@@ -173,3 +173,71 @@ def test_findings_in_words() -> None:
         "h1, autoencoding: no compression found, 0.21 bits [0.00, 0.60] below the peak at epoch 10 (p = 0.31)"
     )
     assert said(Interval(0.0, 0.0, 3.2), 3).endswith("peak at the end (epoch 20), at most 3.2 bits lost")
+
+
+# ---------------------------------------------------------------------------------------------- two ends of the fits
+
+
+def halfway_of(lengths, shifts):
+    """The same curves at half of the steps: (curve, epoch) -> bits by which L was longer at an epoch."""
+    return {
+        key: {epoch: of[epoch] + shift for epoch, shift in zip(EPOCHS, shifts, strict=True)}
+        for key, of in lengths.items()
+    }
+
+
+def test_gain_and_loss_tell_how_far_they_moved_since_half_of_the_steps() -> None:
+    lengths = measured(("h1",), encoder_seeds=(0, 1), tasks=("classification",))
+    rows = phase_rows("toy", lengths, bootstrap=QUICK, halfway=halfway_of(lengths, (0.0, 0.0, 0.01, 0.0)))
+    assert [row.encoder_seed for row in rows] == [0, 1, None]
+    for row in rows:  # at half of the steps the peak was 0.01 bits lower
+        assert row.gain_change_bits == pytest.approx(0.01)
+        assert row.loss_change_bits == pytest.approx(0.01)
+        assert row.warnings == ""
+    once = phase_rows("toy", lengths, bootstrap=QUICK)
+    assert {(row.gain_change_bits, row.loss_change_bits) for row in once} == {(None, None)}
+    as_once = [dataclasses.replace(row, gain_change_bits=None, loss_change_bits=None) for row in rows]
+    assert as_once == once
+
+
+def test_changes_of_all_epochs_alike_cancel() -> None:
+    lengths = measured(("h1",), tasks=("classification", "autoencoding"))
+    for row in phase_rows("toy", lengths, bootstrap=QUICK, halfway=halfway_of(lengths, (7.0,) * 4)):
+        assert row.gain_change_bits == pytest.approx(0, abs=1e-9)
+        assert row.loss_change_bits == pytest.approx(0, abs=1e-9)
+        assert row.warnings == ""
+
+
+@pytest.mark.parametrize(
+    ("shifts", "names"),
+    [
+        ((0.0, 0.0, 2.0, 0.0), "phase_still_moving"),  # gain 30 and loss 4 were 2 less
+        ((0.0, 0.0, -2.0, 0.0), "phase_still_moving"),
+        ((0.0, 1.0, 6.0, 0.0), "phase_still_moving;verdict_depends_on_budget"),  # the peak was at the end
+    ],
+)
+def test_a_phase_that_moves_beyond_its_interval_or_flips_comes_with_a_warning(shifts, names) -> None:
+    lengths = measured(("h1",), tasks=("classification",))
+    (row,) = phase_rows("toy", lengths, bootstrap=QUICK, halfway=halfway_of(lengths, shifts))
+    assert row.verdict == COMPRESSES
+    assert row.warnings == names
+    assert row.finding.endswith(f"[warning: {names.replace('_', ' ').replace(';', ', ')}]")
+
+
+def test_a_verdict_may_flip_within_the_interval() -> None:
+    rng = np.random.default_rng(3)
+    noise = 3 * rng.normal(size=60)
+    key = CurveKey("classification", "float32", "h1", 0, 0)
+    end = {0: np.full(60, 50.0), 5: np.full(60, 20.0), 10: 21.0 + noise - noise.mean()}
+    before = {**end, 10: end[10] - 0.5}
+    (row,) = phase_rows("toy", {key: end}, bootstrap=QUICK, halfway={key: before})
+    assert row.verdict == COMPRESSES
+    assert row.warnings == "verdict_depends_on_budget"
+
+
+def test_a_row_whose_curve_is_not_whole_at_half_of_the_steps_tells_no_change() -> None:
+    lengths = measured(("h1",), encoder_seeds=(0, 1), tasks=("classification",))
+    halfway = halfway_of(lengths, (0.0,) * 4)
+    del halfway[CurveKey("classification", "float32", "h1", 1, 0)][10]
+    rows = phase_rows("toy", lengths, bootstrap=QUICK, halfway=halfway)
+    assert [row.gain_change_bits for row in rows] == [0, None, None]

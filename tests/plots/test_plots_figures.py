@@ -15,6 +15,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -344,3 +345,26 @@ def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds nothing to draw"):
         draw_all(tmp_path / "empty", tmp_path / "figures")
+
+
+def test_what_longer_fits_have_found_more_is_a_lighter_band_on_top(experiment: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "default"
+    shutil.copytree(experiment, folder)
+    path = folder / "information.csv"
+    rows = [
+        dataclasses.replace(
+            row, information_change_bits=5.0, information_high_with_change=row.i_xh_bits_high + (row.layer == "h1") * 5
+        )
+        for row in read_table(path, InformationRow)
+    ]
+    curve = Curve.of(rows_of(rows, (TASKS[0], "float32"), "h1"), "i_xh")
+    np.testing.assert_allclose(curve.high_with_change, curve.high + 5)
+    assert np.isnan(Curve.of(rows_of(rows, (TASKS[0], "float32"), "h1"), "i_hy").high_with_change).all()
+    write_table(path, InformationRow, rows)
+    with drawing_style():
+        figure = only(information_by_epoch.draw(SavedExperiment(folder)))
+        bands = by_gid(figure, "change", PolyCollection)
+    assert len(bands) == len(TASKS) * len(LAYERS)  # of I(X;H) alone
+    heights = sorted(float(np.ptp(band.get_paths()[0].vertices[[1, -2], 1])) for band in bands)
+    assert heights[-len(TASKS) :] == pytest.approx([5.0] * len(TASKS), abs=1e-6)
+    assert "Lighter bands on top" in " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")

@@ -32,8 +32,6 @@ from ib_analysis.studies.audit.plan import Plan, check
 DEEP = """
 reader: deep
 sharing: layer
-base_network: {blocks: 1, filters: 4, output: categorical, dropout: 0.0}
-base_fitting: {steps: 12, batch_size: 16, validate_every: 4, validation_images: 16}
 reader_network: {width: 8}
 """
 SMALL = ["--tasks", "[classification]", "--layers", "[h3,h4]"]
@@ -49,8 +47,7 @@ def rows(name: str, table: str = "information.csv") -> list[dict[str, str]]:
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_text: str) -> Path:
     """With a finished experiment ``deep``, whose base all others of this file share."""
     found = tmp_path_factory.mktemp("readers")
-    text = tiny_text.replace("save_every: 3}", "save_every: 3, null_share: 0.0}", 1)
-    (found / "deep.yaml").write_text(text + DEEP)
+    (found / "deep.yaml").write_text(tiny_text + DEEP)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(found)
         assert main(["estimate-mi", "deep.yaml", *SMALL]) == 0
@@ -198,7 +195,7 @@ def made_of(of: Experiment) -> Path:
     [
         (["--spike_in", "4"], "spike_in does not go with reader: deep"),
         (["--unconditional_fit", "true"], "unconditional_fit does not go with reader: deep"),
-        (["--base_network.resolutions", "9"], "The base does not fit the images"),
+        (["--base_network.resolutions", "9"], "The base (base_network) does not fit the images"),
         (["--reader_network.width", "0"], "reader_network.width must be at least 1"),
     ],
 )

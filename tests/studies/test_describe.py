@@ -14,6 +14,8 @@ from decoders.config import Architecture, ReaderArchitecture
 from ib_analysis.data import DataConfig, FactorsConfig, split_sizes
 from ib_analysis.encoders import EncoderConfig
 from ib_analysis.experiment import ActivationsConfig, Experiment, ExperimentConfig
+from ib_analysis.records.bases import base_recipe
+from ib_analysis.studies.describe.base_cost import base_cost, base_passes
 from ib_analysis.studies.describe.command import cost, describe
 from ib_analysis.studies.describe.passes import count_passes
 from ib_analysis.training import TrainingConfig
@@ -29,6 +31,7 @@ CONFIG = ExperimentConfig(
     activations=ActivationsConfig(group_size=4),
     decoder=Architecture(blocks=1, filters=4, output="categorical", condition_filters=4),
     fitting=FittingConfig(steps=10, batch_size=8, validate_every=4, validation_images=16),
+    base_network=Architecture(blocks=1, filters=4, output="categorical"),
     workers=1,
 )
 
@@ -155,6 +158,11 @@ def test_the_counts_are_those_of_a_run(
     assert seen["encoded"] == pytest.approx(passes.encoded, rel=0.15 if mode == "recompute" else 0)
 
 
+def base_line(text: str) -> str:
+    (line,) = [line for line in text.splitlines() if line.startswith("base ")]
+    return line
+
+
 def deep(mode: str = "dump", **options: object) -> Experiment:
     return with_mode(mode, reader="deep", reader_network=ReaderArchitecture(width=8), base_network=BASE, **options)
 
@@ -168,6 +176,17 @@ def test_passes_of_readers_are_counted_without_the_base() -> None:
     recomputed = count_passes(deep("recompute", sharing="layer"), split_sizes(CONFIG.data))
     # Three epochs standardised on 24 images; held in memory once more, instead of read for each step; validations.
     assert recomputed.encoded == 4 * (3 * 24 + 3 * 24 + 3 * 3 * 8 + 3 * 12) + 6 * 44
+
+
+def test_passes_of_readers_whose_fits_end_twice() -> None:
+    # 20 steps, and 4 of a cool-down after step 6 that ends at 10: 24 steps and 5 validations.
+    fitting = replace(CONFIG.fitting, steps=20, validate_every=5, cooldown_share=0.4, halfway=True)
+    passes = count_passes(deep("recompute", sharing="layer", fitting=fitting), split_sizes(CONFIG.data))
+    assert passes.fitted == 4 * 24 * 8
+    assert passes.validated == 4 * 5 * (3 * 8) * 2
+    assert passes.measured == 4 * (2 * 12 * 3 + 12 + 8)  # conditional code lengths under both ends
+    # The steps ask for no more, however many they are: activations are held in memory.
+    assert passes.encoded == 4 * (3 * 24 + 3 * 24 + 5 * 3 * 8 + 2 * 3 * 12) + 6 * 44
 
 
 def test_readers_and_their_base_are_described_by_their_own_sizes(
@@ -193,10 +212,51 @@ def test_readers_and_their_base_are_described_by_their_own_sizes(
     assert found.decoder_parameters == round(sum(sizes) / 2)
     # Features that are looked up cost no operations, but place on the disk: 4 feature maps of 44 images in 16 bits.
     assert found.base.feature_bytes == 2 * 4 * 64 * 44
-    assert recomputed.base.feature_bytes == 0
+    assert (recomputed.base.feature_bytes, recomputed.base.feature_flops, recomputed.base.feature_seconds) == (0, 0, 0)
     more = recomputed.decoder_flops_per_image - found.decoder_flops_per_image
     assert 0.8 * found.base.flops_per_image < more <= found.base.flops_per_image
-    assert f"base: {found.base.parameters:,} parameters" in text
+    assert found.base.feature_flops == found.base.flops_per_image * 44
+    assert f"; its features of these images: 22.0 KiB, {found.base.feature_flops:.2e} FLOPs" in base_line(text)
     assert f"reader, mean over the layers: {found.decoder_parameters:,} parameters" in text
     assert found.disk_bytes == found.activation_bytes + found.checkpoint_bytes + found.base.feature_bytes
-    assert cost(with_mode("dump")).base is None
+
+
+def test_gated_decoders_are_described_without_a_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    found, text = cost(with_mode("dump")), describe(with_mode("dump"))
+    torch.set_num_threads(threads)
+    assert found.base is None
+    assert found.disk_bytes == found.activation_bytes + found.checkpoint_bytes
+    assert f"\ndecoder: {found.decoder_parameters:,} parameters" in text
+    assert not [line for line in text.splitlines() if line.startswith("base ")]
+
+
+def counted(data: DataConfig, validate_every: int = 4) -> tuple[int, int]:
+    fitting = FittingConfig(steps=10, batch_size=8, validate_every=validate_every, validation_images=100)
+    return base_passes(Experiment(replace(CONFIG, data=data, base_fitting=fitting)))
+
+
+def test_passes_of_the_base() -> None:
+    """Validations after steps 4, 8 and 10, and one of what is written; then the evaluation images, once."""
+    assert counted(CONFIG.data) == (80, 4 * 100 + 12)
+    # Digits: 718 of 1797 images are the decoder's, 72 of them validate; the base is that of the whole, without caps.
+    sizes = split_sizes(DataConfig(source="digits"))
+    whole = counted(DataConfig(source="digits"))
+    assert whole == (80, 4 * round(0.1 * sizes["decoder"]) + sizes["evaluation"])
+    assert counted(DataConfig(source="digits", per_class=3, evaluation_per_class=1)) == whole
+    assert counted(DataConfig(source="cifar10"), validate_every=10) == (80, 2 * 100 + 2000)
+
+
+def test_the_cost_of_the_base_is_that_of_its_network() -> None:
+    experiment = deep(base_fitting=FittingConfig(10, 8))
+    network = PixelCNNPP(base_recipe(experiment).network)
+    found = base_cost(experiment, base_recipe(experiment).space, lambda _: (7, 0.5, 0.25))
+    fitted, looked_at = base_passes(experiment)
+    assert found.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert found.flops == 7 * (3 * fitted + looked_at)
+    assert found.seconds == 0.5 * fitted + 0.25 * looked_at
+    assert (found.flops_per_image, found.feature_flops, found.feature_seconds) == (7, 7 * 44, 0.25 * 44)
+    line = base_line(describe(experiment))
+    assert "(ib base default; once for all experiments on these images, kept in checkpoints/bases)" in line
+    assert f"{found.parameters:,} parameters, 10 steps of 8 images" in line

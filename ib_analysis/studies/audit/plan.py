@@ -88,6 +88,7 @@ def scaled_fitting(fitting: FittingConfig, steps: int, learning_rate: float) -> 
         warmup_steps=min(fitting.warmup_steps, steps // 10),
         validate_every=max(1, min(fitting.validate_every, steps // validations)),
         patience=0,
+        halfway=False,  # nothing is made of it here
     )
 
 
@@ -143,7 +144,7 @@ class Plan:
         """A decoder of this cell alone, with the shared one's architecture and its share of images without condition:
         by that share it has a null condition of its own, which stands for the unconditional network that the protocol
         of Darlow & Storkey (2020) fits beside each decoder."""
-        chosen, own = self.experiment.config.fitting, self.settings.learning_rate
+        chosen, own = self.experiment.fitting, self.settings.learning_rate
         rate = chosen.learning_rate if own is None else own
         name = f"dedicated_x{multiple}" + ("" if own is None else f"_rate{own:g}")
         return self._of_cell(name, cell, scaled_fitting(chosen, self.steps(cell.fit, multiple), rate), None)
@@ -178,7 +179,7 @@ class Plan:
 
     def remedied(self, remedy: str, fit: Fit) -> ExtraFit:
         """Another decoder for all cells of a shared one."""
-        fitting = replace(self.experiment.config.fitting, steps=self.shared_steps(fit), patience=0)
+        fitting = replace(self.experiment.fitting, steps=self.shared_steps(fit), patience=0, halfway=False)
         architecture, fitting = self.remedies[remedy](self.experiment.decoder_size, fitting)
         return ExtraFit(f"{remedy}/{fit.key}", fit.run, fit.cells, architecture, fitting, fit.decoder_seed)
 
@@ -187,7 +188,7 @@ class Plan:
         return self._of_cell(f"{FINE_TUNE}_{self.settings.fine_tune_rate:g}", cell, self._short(cell.fit), cell.fit)
 
     def _short(self, fit: Fit) -> FittingConfig:
-        chosen = self.experiment.config.fitting
+        chosen = self.experiment.fitting
         return scaled_fitting(chosen, self.steps(fit, 1), chosen.learning_rate * self.settings.fine_tune_rate)
 
     # ------------------------------------------------------------------ hysteresis

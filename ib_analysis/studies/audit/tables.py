@@ -157,7 +157,7 @@ def _measured(
     size: Architecture | ReaderArchitecture,
     cell: SharedCell,
 ) -> Measured:
-    fitting, looks_up = plan.experiment.config.fitting, plan.experiment.config.activations.mode == "dump"
+    fitting, looks_up = plan.experiment.fitting, plan.experiment.config.activations.mode == "dump"
     steps = record["steps_done"] / len(network.cells)
     images, training = steps * fitting.batch_size, (1 + BACKWARD_PASSES) * _flops(network, size, looks_up)
     return Measured(

@@ -35,6 +35,8 @@ class Budget:
 def scaled(fitting: FittingConfig, factor: float) -> FittingConfig:
     """The same schedule stretched to other steps: as many validations, the same share of warm-up and cool-down.
 
+    Without a halfway end: the study itself tells what other steps would change.
+
     >>> short = scaled(FittingConfig(steps=1000, warmup_steps=40, validate_every=100), 0.25)
     >>> short.steps, short.warmup_steps, short.validate_every
     (250, 10, 25)
@@ -44,6 +46,7 @@ def scaled(fitting: FittingConfig, factor: float) -> FittingConfig:
         steps=max(1, round(factor * fitting.steps)),
         warmup_steps=round(factor * fitting.warmup_steps),
         validate_every=max(1, round(factor * fitting.validate_every)),
+        halfway=False,
     )
 
 
@@ -65,7 +68,7 @@ def budgets(experiment: Experiment, settings: BudgetConfig) -> tuple[Budget, ...
     run, config = _run(experiment, settings), experiment.config
     found: dict[tuple[Architecture, FittingConfig], Budget] = {}
     points = [(config.decoder, scaled(config.fitting, factor), True, False) for factor in settings.step_factors]
-    points += [(size, config.fitting, False, True) for size in _sizes(config.decoder, settings)]
+    points += [(size, scaled(config.fitting, 1), False, True) for size in _sizes(config.decoder, settings)]
     for architecture, fitting, steps, size in points:
         key = f"{run.key}_{fitting.steps}steps_{architecture.filters}filters_{architecture.blocks}blocks"
         key += f"_decoder{settings.decoder_seed}"

@@ -127,14 +127,14 @@ class Controls:
         return found
 
     def _fitting(self) -> FittingConfig:
-        fitting = self.experiment.config.fitting
+        fitting = self.experiment.fitting
         steps = self.settings.steps or max(1, fitting.steps // 3)
         # As many validations as in the experiment: fewer would not do to judge the fit.
         every = max(1, round(fitting.validate_every * steps / fitting.steps))
         # A reader's null condition is the base, which needs no share.
         least = 0.0 if self.experiment.has_base else NULL_SHARE
         share = self.settings.null_share or fitting.null_share or least
-        return dataclasses.replace(fitting, steps=steps, validate_every=every, null_share=share)
+        return dataclasses.replace(fitting, steps=steps, validate_every=every, null_share=share, halfway=False)
 
     def _run(self) -> Run:
         config, settings = self.experiment.config, self.settings

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from decoders import ImageSpace, PixelCNNPPConfig
+from decoders import ImageSpace, PixelCNNPP
 from ib_analysis.data import Space, image_space, split_sizes
 from ib_analysis.encoders import TappedNetwork, layer_works, multiply_accumulates, tap_shapes
 from ib_analysis.experiment import BASE, Experiment
 from ib_analysis.quantization import format_cost, number_format, plan
+from ib_analysis.records.bases import BASES
 from ib_analysis.records.decoders import network_of
 from ib_analysis.records.encoders import initial_encoder
-from ib_analysis.studies.describe.decoder_cost import (
-    BaseCost,
-    base_cost,
-    decoder_flops,
-    seconds_of,
-    time_decoder,
-    untrained,
-)
+from ib_analysis.studies.describe.base_cost import FLOAT16_BYTES, BaseCost, base_cost
+from ib_analysis.studies.describe.decoder_cost import decoder_flops, seconds_of, time_decoder, untrained
 from ib_analysis.studies.describe.density_cost import DensityCost, density_cost
 from ib_analysis.studies.describe.passes import BACKWARD, count_passes
 
 __all__ = ["Cost", "cost", "describe"]
-
-FLOAT16_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class Cost:
     fitting_seconds: float
     measuring_seconds: float
     densities: DensityCost
-    base: BaseCost | None = None
+    base: BaseCost | None
     """The base under deep readers, which other experiments share; in no other number but that of the disk."""
 
     @property
@@ -94,18 +88,18 @@ def cost(experiment: Experiment) -> Cost:
     passes = count_passes(experiment, sizes)
     parameters = sum(tensor.numel() for tensor in encoder.parameters())
     decoder_parameters = round(decoder.parameters)
-    base = None
-    if experiment.has_base:
-        image = ImageSpace(*space.image_shape, space.intensities)
-        base = base_cost(experiment, PixelCNNPPConfig(image, config.base_network), n_images, device)
     values = sum(math.prod(shape) for shape in shapes.values())
     dumped = values * FLOAT16_BYTES * n_images * len(epochs) * len(experiment.runs)
     step_seconds, forward_seconds = decoder.step_seconds, decoder.forward_seconds
     times = [_time_encoder(network, space.image_shape, device) for network in encoders.values()]
-    densities = density_cost(
-        experiment, encoders, space.image_shape, sizes,
-        lambda network: (flops := decoder_flops(network), *time_decoder(network, flops, device)),
-    )  # fmt: skip
+
+    def measure(network: PixelCNNPP) -> tuple[int, float, float]:
+        network_flops = decoder_flops(network.to(device))
+        return network_flops, *time_decoder(network, network_flops, device)
+
+    densities = density_cost(experiment, encoders, space.image_shape, sizes, measure)
+    image = ImageSpace(*space.image_shape, space.intensities)
+    base = base_cost(experiment, image, measure) if experiment.has_base else None
     encoder_step, encoder_forward = (sum(column) / len(times) for column in zip(*times, strict=True))
     encoders_at_once = min(side_by_side, len(experiment.runs))
     encoding_at_once = side_by_side if config.activations.mode == "recompute" else encoders_at_once
@@ -130,8 +124,8 @@ def cost(experiment: Experiment) -> Cost:
         encoding_seconds=encoder_forward * passes.encoded / encoding_at_once,
         fitting_seconds=(step_seconds * passes.fitted + forward_seconds * passes.validated) / side_by_side,
         measuring_seconds=forward_seconds * passes.measured / side_by_side,
-        base=base,
         densities=dataclasses.replace(densities, seconds=densities.seconds / encoders_at_once),
+        base=base,
     )
 
 
@@ -182,15 +176,22 @@ def describe(experiment: Experiment) -> str:
 
 
 def _base_lines(experiment: Experiment, found: BaseCost | None) -> list[str]:
-    """What the base is and takes; nothing without one."""
+    """What the base and its features take; nothing without one."""
     if found is None:
         return []
-    fitting = experiment.config.base_fitting
-    kept = f"; features of all images: {_size(found.feature_bytes)}" if found.feature_bytes else ""
+    config = experiment.config
+    features = "its features are computed again whenever readers need them"
+    if found.feature_bytes:
+        features = (
+            f"its features of these images: {_size(found.feature_bytes)}, {found.feature_flops:.2e} FLOPs, "
+            f"{_duration(found.feature_seconds)}"
+        )
     return [
-        f"base: {found.parameters:,} parameters, {found.flops_per_image:,} FLOPs an image forward; unless it is there "
-        f"already, {fitting.steps:,} steps of {fitting.batch_size} images, {found.fitting_flops:.2e} FLOPs, "
-        f"{_duration(found.seconds)}, once for all experiments on the same images{kept}"
+        f"base (ib base {shlex.quote(config.name)}; once for all experiments on these images, kept in "
+        f"{Path(config.checkpoints) / BASES}): {found.parameters:,} parameters, "
+        f"{config.base_fitting.steps:,} steps of {config.base_fitting.batch_size} images, "
+        f"{found.flops:.2e} FLOPs, {_duration(found.seconds)}; {found.flops_per_image:,} FLOPs an image forward; "
+        f"{features}"
     ]
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,10 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from decoders import Condition, Decoder, PixelCNNPP, PixelCNNPPConfig, Reader
 from decoders.config import Architecture, ReaderArchitecture
-from ib_analysis.experiment import Experiment
-from ib_analysis.studies.describe.passes import BACKWARD
 
-__all__ = ["BaseCost", "base_cost", "decoder_flops", "seconds_of", "time_decoder", "untrained"]
+__all__ = ["decoder_flops", "seconds_of", "time_decoder", "untrained"]
 
 FLOPS_OF_A_TRIAL = 2 * 10**9
 """Forward operations of a timed minibatch on a CPU, at the most: about a second with its backward pass."""
@@ -37,42 +33,6 @@ def untrained(network: PixelCNNPPConfig, size: Architecture | ReaderArchitecture
         shape = (network.architecture.filters, network.image.height, network.image.width)
         reader.stored = lambda x: torch.zeros(len(x), *shape, dtype=torch.float16, device=x.device)
     return reader
-
-
-@dataclass(frozen=True)
-class BaseCost:
-    """The base, fitted once for all experiments on the same images; nothing of it is due where it is there already."""
-
-    parameters: int
-    flops_per_image: int
-    fitting_flops: float
-    seconds: float
-    feature_bytes: int
-    """Of the features of all images of the experiment, on disk; 0 where they are recomputed."""
-
-
-def base_cost(experiment: Experiment, network: PixelCNNPPConfig, n_images: int, device: torch.device) -> BaseCost:
-    """Count and time the fit of an experiment's base, and the features of its images.
-
-    Arguments:
-        network: any decoder's; its images and the architecture of the base are used.
-        n_images: whose features are kept.
-    """
-    config, fitting = experiment.config, experiment.config.base_fitting
-    base = PixelCNNPP(PixelCNNPPConfig(network.image, config.base_network)).to(device)
-    flops = decoder_flops(base)
-    step_seconds, forward_seconds = time_decoder(base, flops, device)
-    fitted = fitting.steps * fitting.batch_size
-    kept = n_images if config.activations.mode == "dump" else 0
-    forward = math.ceil(fitting.steps / fitting.validate_every) * fitting.validation_images + kept
-    numbers = config.base_network.filters * network.image.height * network.image.width
-    return BaseCost(
-        parameters=sum(tensor.numel() for tensor in base.parameters()),
-        flops_per_image=flops,
-        fitting_flops=float(flops) * ((1 + BACKWARD) * fitted + forward),
-        seconds=step_seconds * fitted + forward_seconds * forward,
-        feature_bytes=2 * numbers * kept,
-    )
 
 
 def decoder_flops(decoder: Decoder, cell: int = 0) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from decoders.fitting.schedule import steps_in_all
 from ib_analysis.activations import Groups
 from ib_analysis.data import image_space
 from ib_analysis.data.splits import validation_size
@@ -51,7 +52,8 @@ def count_passes(experiment: Experiment, sizes: dict[str, int]) -> Passes:
     fitting, recompute = config.fitting, config.activations.mode == "recompute"
     n_validation = validation_size(sizes["decoder"], config.data.validation_share)
     groups = Groups(sizes["decoder"] - n_validation, n_validation, sizes["evaluation"], config.activations.group_size)
-    validations = math.ceil(fitting.steps / fitting.validate_every)
+    computed = steps_in_all(fitting)  # of a fit that also ends halfway, its other cool-down too
+    validations = math.ceil(computed / fitting.validate_every)
     encoded = validated = measured = 0
     _, height, width = image_space(config.data, recheck=False).image_shape
     shapes = layer_shapes(experiment, experiment.runs[0]) if config.spike_in else {}
@@ -65,18 +67,19 @@ def count_passes(experiment: Experiment, sizes: dict[str, int]) -> Passes:
         )  # fmt: skip
         images, evaluated = _validation_passes(feed)
         validated += validations * images * (2 if fit.cells else 1)
-        measured += n_validation + sizes["evaluation"] * (1 + len(feed.readings))
+        given = sizes["evaluation"] * len(feed.readings) * (2 if fitting.halfway else 1)  # under both ends
+        measured += n_validation + sizes["evaluation"] + given
         if recompute and fit.cells:
             standardised = groups.n_train * len({epoch for epoch, _ in fit.cells})
             # Mixed minibatches hold the activations in memory: every cell's are made once.
-            steps = groups.n_train * len(fit.cells) if experiment.has_base else fitting.steps * fitting.batch_size
-            encoded += standardised + steps + validations * evaluated + sizes["evaluation"] * len(feed.readings)
+            steps = groups.n_train * len(fit.cells) if experiment.has_base else computed * fitting.batch_size
+            encoded += standardised + steps + validations * evaluated + given
     encoded += groups.n_images * n_runs * (len(experiment.cells) if recompute else len(experiment.epochs))
     return Passes(
         trained=sizes["encoder"] * config.training.epochs * n_runs,
         tested=(sizes["encoder"] + sizes["evaluation"] * (1 + config.training.epochs)) * n_runs,
         encoded=encoded,
-        fitted=fitting.steps * fitting.batch_size * len(fits),
+        fitted=computed * fitting.batch_size * len(fits),
         validated=validated,
         measured=measured,
     )

@@ -8,6 +8,7 @@ from decoders.fitting.warnings import (
     NAN_RECOVERED,
     TRAINING_TOO_SHORT_TO_TELL,
     VALIDATION_CODE_LENGTH_RISING,
+    VALIDATION_CODE_LENGTH_ROSE,
     VALIDATION_CODE_LENGTH_STILL_FALLING,
     curve_warnings,
     expected_gain,
@@ -135,6 +136,7 @@ def test_every_warning_is_explained_in_one_sentence():
         NAN_RECOVERED,
         TRAINING_TOO_SHORT_TO_TELL,
         VALIDATION_CODE_LENGTH_RISING,
+        VALIDATION_CODE_LENGTH_ROSE,
         VALIDATION_CODE_LENGTH_STILL_FALLING,
     }
     assert all(text.endswith(".") and text.count(".") == 1 for text in EXPLANATIONS.values())
