@@ -29,6 +29,7 @@ def test_figures_runs_everything_and_a_second_run_does_nothing(tiny: Path, capsy
     # 2 tasks x 2 epochs x 3 layers
     assert len(rows()) == 12
     assert {row["condition"] for row in rows()} == {"activations"}
+    assert not Path("checkpoints/bases").exists(), "gated decoders need no base"
     made = {path: path.stat().st_mtime_ns for path in Path("checkpoints").rglob("*") if path.is_file()}
     made |= {path: path.stat().st_mtime_ns for path in Path("figures").rglob("*") if path.is_file()}
     assert main(["figures", "tiny.yaml"]) == 0
