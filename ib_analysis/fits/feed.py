@@ -147,9 +147,10 @@ class CellFeed:
         """
         groups = self.groups.part("validation")
         if self._mixed and self.readings:
-            size = self.groups.group_size
-            first = list(groups)[: -(-self._validation_images // size)]
-            return [(group, reading) for reading in self.readings for group in first]
+            sizes = [len(range(*self.groups.bounds[group])) for group in groups]
+            # Groups beside a boundary are smaller: as many as it takes.
+            enough = int(np.searchsorted(np.cumsum(sizes), self._validation_images)) + 1
+            return [(group, reading) for reading in self.readings for group in list(groups)[:enough]]
         readings: tuple[Reading | None, ...] = self.readings or (None,)
         pairs: list[tuple[int, Reading | None]] = []
         count, rounds = 0, 0
