@@ -60,6 +60,8 @@ def run_until(experiment: Experiment, goal: Goal) -> None:
             for name, units, together in STAGES:
                 if goal == "base" != name:
                     continue
+                if name == "base" != goal and not experiment.has_base:
+                    continue  # gated decoders stand on none
                 _run_stage(experiment, launch, engine, name, units, together)
                 if name == ("sample" if goal == "draw" else goal):
                     break
