@@ -205,6 +205,12 @@ def test_what_cannot_work_is_refused(options: list[str], words: str, capsys: pyt
     assert not Path("checkpoints/refused").exists()
 
 
+def test_gated_decoders_cost_no_base(tiny: Path) -> None:
+    assert main(["estimate-mi", "tiny.yaml", *ONE]) == 0
+    assert len(rows("tiny")) == 2
+    assert not Path("checkpoints/bases").exists()
+
+
 # ---------------------------------------------------------------------------------------------- studies
 
 
