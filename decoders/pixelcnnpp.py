@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from decoders.activations import concat_elu
-from decoders.conditioning import Condition, Conditioning, Conditions
+from decoders.conditioning import Conditioning
 from decoders.config import PixelCNNPPConfig, resolution_sizes
 from decoders.distribution import ImageDistribution
 from decoders.layers import GatedBlock, Stream, UpsamplingConvolution, WeightNormConvolution, module_list
 from decoders.outputs import OUTPUTS, OutputDistribution
+from decoders.readings import Condition, Conditions
 
 __all__ = ["PixelCNNPP", "length_of"]
 
@@ -47,7 +48,7 @@ def length_of(condition: Tensor | Condition | Sequence[Condition]) -> int:
 class PixelCNNPP(nn.Module):
     """A network that gives a distribution over images, with or without a condition.
 
-    See also: :class:`decoders.distribution.ImageDistribution`, :class:`decoders.conditioning.Condition`.
+    See also: :class:`decoders.distribution.ImageDistribution`, :class:`decoders.readings.Condition`.
 
     Arguments:
         config: images, architecture and cells; kept as the attribute `config`.

@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from decoders.activations import elu, gated_sum
-from decoders.conditioning import CellReadings, Conditions
 from decoders.config import Architecture, Cell, ImageSpace, PixelCNNPPConfig, ReaderArchitecture
 from decoders.distribution import ImageDistribution
 from decoders.outputs import OutputDistribution
 from decoders.pixelcnnpp import PixelCNNPP, length_of
 from decoders.precision import full_precision
+from decoders.readings import CellReadings, Conditions
 from decoders.sampling.network import CausalNetwork
 from decoders.trunk import Trunk
 

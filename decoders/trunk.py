@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from decoders.activations import elu
-from decoders.conditioning import LARGEST, LayerReading
 from decoders.config import ReaderArchitecture
 from decoders.grid import depth_to_space, grid_of
+from decoders.readings import LARGEST, LayerReading
 
 __all__ = ["Trunk"]
 

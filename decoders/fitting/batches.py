@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from decoders.conditioning import Condition
+from decoders.readings import Condition
 
 __all__ = ["Minibatch", "TrainingData", "on_device", "rows"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,9 @@ TOGETHER = 64
 """Images whose features are computed at once."""
 
 
-def write_features(path: Path, base: PixelCNNPP, images: Tensor, progress: object = None) -> None:
+def write_features(
+    path: Path, base: PixelCNNPP, images: Tensor, progress: Callable[[int, int, dict[str, float]], None] | None = None
+) -> None:
     """Write the features of images, (n, C, H, W), as an array (n, F, H, W), float16, atomically.
 
     Raises:
@@ -36,7 +38,7 @@ def write_features(path: Path, base: PixelCNNPP, images: Tensor, progress: objec
         for start in range(0, len(images), TOGETHER):
             found = reader.base_features(images[start : start + TOGETHER].to(device)).half()
             file.write(np.ascontiguousarray(found.cpu().numpy()).data)
-            if callable(progress):
+            if progress is not None:
                 progress(min(start + TOGETHER, len(images)), len(images), {})
 
 

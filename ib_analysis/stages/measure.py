@@ -60,7 +60,7 @@ def measure_code_lengths(
 ) -> None:
     """Measure what is not complete of a decoder's code lengths, each into its small file as ``bits``, shape (N,).
 
-    Manifests tell how many values of the conditions the decoder clipped (`decoders.conditioning.LARGEST`), as
+    Manifests tell how many values of the conditions the decoder clipped (`decoders.readings.LARGEST`), as
     ``clipped_values`` of ``condition_values``.
 
     Arguments:

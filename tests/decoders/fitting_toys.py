@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from decoders.conditioning import Condition
 from decoders.config import Cell, ImageSpace
 from decoders.dropout import Dropout
 from decoders.fitting.fit import FittingConfig, Minibatch
+from decoders.readings import Condition
 
 IMAGE = ImageSpace(channels=1, height=2, width=2, intensities=3)
 CELLS = (Cell("epoch_0000/h3", "h3", (2,)), Cell("epoch_0001/h3", "h3", (3,)))

@@ -25,7 +25,7 @@ from decoders import (
     conditioning,
     fit,
 )  # fmt: skip
-from decoders.conditioning import LARGEST
+from decoders.readings import LARGEST
 
 IMAGE = ImageSpace(1, 4, 4, 4)
 CELL = Cell("epoch_0001/h4", "h4", (6,))

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from decoders import Architecture, Cell, ImageSpace, Minibatch, PixelCNNPP, PixelCNNPPConfig, code_lengths_bits
-from decoders.conditioning import Condition
+from decoders.readings import Condition
 from ib_analysis.information.estimates import lower_bound, usable_information
 from ib_analysis.information.intervals import Bootstrap
 
