@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ __all__ = ["LARGEST", "CellReadings", "Condition", "Conditions", "LayerReading"]
 LARGEST = 10.0
 """Standardised activations are clipped to +-10 standard deviations of the training images, as those that probes see.
 The read-outs are linear: one unit at 50 deviations, which no training image had, could cost an image hundreds of bits.
-What is read is still a function of the activations alone, so that code lengths are those of a code, and bounds hold."""
+Readers squash what is large instead (`decoders.trunk.squashed`). What is read is still a function of the activations
+alone, so that code lengths are those of a code, and bounds hold."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class LayerReading(nn.Module):
 
     mean: Tensor
     inverse_deviation: Tensor
+    largest: ClassVar[float] = LARGEST
+    """Beyond so many training deviations values are clipped."""
 
     def __init__(self, shape: tuple[int, ...], n_cells: int) -> None:
         super().__init__()
@@ -156,7 +159,7 @@ class CellReadings(nn.Module):
 
     @torch.no_grad()
     def clipped(self, condition: Sequence[Condition]) -> tuple[int, int]:
-        """How many values of the conditions are clipped (see `LARGEST`), and how many there are.
+        """How many values of the conditions are clipped (`LayerReading.largest`), and how many there are.
 
         Raises:
             ValueError: unknown cell.
@@ -165,7 +168,7 @@ class CellReadings(nn.Module):
         for part in condition:
             layer, index = self._place(part.cell)
             projection = self._reading(layer)
-            found += int((projection.standardised(part.activations, index).abs() > LARGEST).sum())
+            found += int((projection.standardised(part.activations, index).abs() > projection.largest).sum())
             total += part.activations.numel()
             beside = self.clipped(part.beside)
             found, total = found + beside[0], total + beside[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,9 @@ from torch import Tensor, nn
 from decoders.activations import elu
 from decoders.config import ReaderArchitecture
 from decoders.grid import depth_to_space, grid_of
-from decoders.readings import LARGEST, LayerReading
+from decoders.readings import LayerReading
 
-__all__ = ["Trunk"]
+__all__ = ["Trunk", "squashed"]
 
 
 class _ResidualPair(nn.Module):
@@ -25,6 +26,31 @@ class _ResidualPair(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + 0.5 * self.second(elu(self.first(elu(x))))
+
+
+_STEADY = 3.0
+_FARTHEST = 1e4
+_WIDEST_DENSE = 256
+
+
+def squashed(x: Tensor) -> Tensor:
+    """Standardised activations with what is large made small: x up to 3 deviations, 3 + log(|x| - 2) beyond, any shape.
+
+    Monotone and smooth, so that nothing is lost as it is where values are clipped, and yet a unit at 50 deviations,
+    which no training image had, is read as if it were at 7.
+
+    >>> [round(value, 2) for value in squashed(torch.tensor([-1.0, 3.0, 10.0, -50.0])).tolist()]
+    [-1.0, 3.0, 5.08, -6.87]
+    """
+    size = x.abs()
+    return torch.where(size > _STEADY, x.sign() * (_STEADY + torch.log1p((size - _STEADY).clamp_min(0))), x)
+
+
+def _laid_out(inputs: int, outputs: int) -> nn.Module:
+    """A dense map of a vector; a wide vector goes through fewer units, or its weights would be most of a reader."""
+    if inputs <= _WIDEST_DENSE:
+        return nn.Linear(inputs, outputs)
+    return nn.Sequential(nn.Linear(inputs, _WIDEST_DENSE), nn.Linear(_WIDEST_DENSE, outputs))
 
 
 def _prime_factors(number: int) -> list[int]:
@@ -56,12 +82,12 @@ def _steps(pixels: tuple[int, int]) -> list[tuple[int, int]]:
 class Trunk(LayerReading):
     """A layer's activations to feature maps of the image's size.
 
-    Every cell enters through a linear map of its own, at every place of a map alike. Maps then pass residual pairs at
-    their own resolution and grow by sub-pixel convolutions (Shi et al. 2016, arXiv 1609.05158), with further pairs at
-    every resolution; coarser ones have more feature maps. Vectors are laid out to about 4x4 places by a dense map, and
-    go from there to every pixel at once: what they tell is little, and the deep way costs more than it finds. All cells
-    of the layer share everything behind the entry but a scale and shift per feature map at the end (FiLM, Perez et al.
-    2018, arXiv 1709.07871).
+    Every cell enters by weights of its own: a map through a 3x3 convolution, a vector through a dense map that lays it
+    out to about 4x4 places. Large values are `squashed` before. Maps then pass residual pairs at their own resolution
+    and grow by sub-pixel convolutions (Shi et al. 2016, arXiv 1609.05158), with further pairs at every resolution;
+    coarser ones have more feature maps. Vectors go from their few places to every pixel at once: what they tell is
+    little, and the deep way costs more than it finds. All cells of the layer share everything behind the entry but a
+    scale and shift per feature map at the end (FiLM, Perez et al. 2018, arXiv 1709.07871).
 
     Arguments:
         shape: (C, h, w) or (C,) of the activations.
@@ -69,6 +95,8 @@ class Trunk(LayerReading):
         image: (H, W) of the image.
         chosen: how wide and deep.
     """
+
+    largest: ClassVar[float] = _FARTHEST
 
     def __init__(
         self, shape: tuple[int, ...], n_cells: int, image: tuple[int, int], chosen: ReaderArchitecture
@@ -89,11 +117,12 @@ class Trunk(LayerReading):
             left.append(max(down, right))
         if self.grid.is_map:
             inputs = shape[0] * self.grid.fold[0] * self.grid.fold[1]
-            self.entries: nn.ModuleList = nn.ModuleList(nn.Conv2d(inputs, width(left[0]), 1) for _ in range(n_cells))
+            self.entries: nn.ModuleList = nn.ModuleList(
+                nn.Conv2d(inputs, width(left[0]), 3, padding=1) for _ in range(n_cells)
+            )
         else:
-            places, entered = self.grid.size[0] * self.grid.size[1], min(shape[0], chosen.largest_width)
-            self.entries = nn.ModuleList(nn.Linear(shape[0], entered) for _ in range(n_cells))
-            self.layout = nn.Linear(entered, width(left[0]) * places)
+            places = self.grid.size[0] * self.grid.size[1]
+            self.entries = nn.ModuleList(_laid_out(shape[0], width(left[0]) * places) for _ in range(n_cells))
         depths = [chosen.blocks if magnification == 1 else chosen.coarse_blocks for magnification in left]
         if not self.grid.is_map and steps:
             depths[0] = 0
@@ -138,9 +167,10 @@ class Trunk(LayerReading):
         return x * (1 + scale[:, :, None, None]) + shift[:, :, None, None]
 
     def _enter(self, activations: Tensor, cell: int) -> Tensor:
-        x = self.standardised(activations, cell).clamp(-LARGEST, LARGEST)
+        x = squashed(self.standardised(activations, cell).clamp(-self.largest, self.largest))
+        entered: Tensor
         if self.grid.is_map:
-            entered: Tensor = self.entries[cell](self.grid.bring(x))
-            return entered
-        laid: Tensor = self.layout(self.entries[cell](x.flatten(1))).unflatten(1, (-1, *self.grid.size))
-        return laid
+            entered = self.entries[cell](self.grid.bring(x))
+        else:
+            entered = self.entries[cell](x.flatten(1)).unflatten(1, (-1, *self.grid.size))
+        return entered

@@ -41,8 +41,8 @@ EXPLANATIONS: dict[str, str] = {
         "images by heart, and more images, not more steps, would shorten the code."
     ),
     VALIDATION_CODE_LENGTH_ROSE: (
-        "The code length of the validation images rose for a while, but was lowest after the learning rate began to "
-        "cool down: a longer fit might lengthen the code, more images would shorten it."
+        "The code length of the validation images rose for a while, but was lowest late in the fit: "
+        "a longer fit might lengthen the code, more images would shorten it."
     ),
     TRAINING_TOO_SHORT_TO_TELL: "There are too few validations to tell whether the fit had converged.",
     NAN_RECOVERED: (
@@ -58,6 +58,7 @@ _TOLERANCE_BITS = 0.5
 _TOLERANCE_SHARE = 0.005
 _FEWEST_AFTER_LOWEST = 3
 _CHANGE_OVER_NOISE = 5.0
+_EARLY_SHARE = 2 / 3
 
 
 def curve_warnings(
@@ -78,7 +79,7 @@ def curve_warnings(
 
     Where a fit also ended halfway, its convergence is measured by what changes between its ends. Then 5 points of the
     whole curve are enough, and a rise is called ``validation_code_length_rose`` unless the curve's lowest point is
-    early: of a step before the cool-down began, which then could not make up for what was learned by heart.
+    early: in the first two thirds of the steps, after which nothing made up for what was learned by heart.
 
     Args:
         steps: step of each validation, rising, shape (n,).
@@ -100,7 +101,7 @@ def curve_warnings(
     """
     rising: tuple[str, ...] = ()
     if is_rising(steps, bits, steady_until):
-        late = ended_twice and _lowest_step(steps, bits) > (steps[-1] if steady_until is None else steady_until)
+        late = ended_twice and _lowest_step(steps, bits) > steps[-1] * _EARLY_SHARE
         rising = (VALIDATION_CODE_LENGTH_ROSE if late else VALIDATION_CODE_LENGTH_RISING,)
     points = [
         (step, value)

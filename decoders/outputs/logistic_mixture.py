@@ -11,6 +11,10 @@ from decoders.outputs.base import OutputDistribution, exact
 
 __all__ = ["LogisticMixture"]
 
+_LARGEST_LOG_SCALE = 8.0
+"""Far wider than all intensities together. Beyond, the width of a bin in units of the scale rounds to nothing, and the
+gradient of its logarithm is not a number."""
+
 
 class LogisticMixture(OutputDistribution):
     """A mixture of logistics integrated over each intensity's bin; the two edge bins take the tails.
@@ -40,7 +44,7 @@ class LogisticMixture(OutputDistribution):
         channels = self.image.channels
         groups = parameters.unflatten(1, (1 + 2 * channels + self.n_couplings, self.components))
         logits, means, log_scales, couplings = groups.split((1, channels, channels, self.n_couplings), 1)
-        return logits[:, 0], means, log_scales.clamp_min(self.log_scale_min), couplings.tanh()
+        return logits[:, 0], means, log_scales.clamp(self.log_scale_min, _LARGEST_LOG_SCALE), couplings.tanh()
 
     def _scaled(self, x: Tensor, like: Tensor) -> Tensor:
         return x.to(like.dtype) * (2 / (self.image.intensities - 1)) - 1
@@ -119,7 +123,7 @@ class LogisticMixture(OutputDistribution):
         passed = groups[:, 0].softmax(1).cumsum(1)[:, :-1] <= uniforms[:, :1]
         component = passed.sum(1).view(-1, 1, 1).expand(-1, groups.shape[1] - 1, 1)
         chosen = groups[:, 1:].gather(2, component)[:, :, 0]
-        scales = chosen[:, channels : 2 * channels].clamp_min(self.log_scale_min).exp_()
+        scales = chosen[:, channels : 2 * channels].clamp(self.log_scale_min, _LARGEST_LOG_SCALE).exp_()
         couplings = chosen[:, 2 * channels :].tanh()
         # In units of bins from here on, so that rounding gives the intensity.
         drawn = torch.addcmul(chosen[:, :channels], torch.logit(uniforms[:, 1:]), scales).add_(1).mul_(top / 2)

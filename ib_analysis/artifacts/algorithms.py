@@ -24,6 +24,7 @@ ALGORITHMS: dict[str, int] = {
     # number, here and for code lengths: it shortens them only where an activation lies beyond the limit, and what was
     # measured without is a valid code length all the same.
     "decoder": 1,
+    "reader": 2,  # every cell's own 3x3 or dense entry, large values squashed
     "base": 1,
     "base_features": 1,
     # Code lengths of images, and of codes.

@@ -64,7 +64,9 @@ def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
     if experiment.config.start_from is not None:
         inputs["start"] = sha256_of_file(start_path(experiment, fit, experiment.config.start_from))
     path = experiment.decoder_folder(fit) / "decoder.pt"
-    return Artifact(path, "decoder", config, inputs, fit.decoder_seed)
+    return Artifact(
+        path, "decoder", config, inputs, fit.decoder_seed, "reader" if experiment.has_base else "decoder"
+    )  # fmt: skip
 
 
 def decoder_network(experiment: Experiment, fit: Fit) -> PixelCNNPPConfig:

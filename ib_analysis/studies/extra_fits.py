@@ -146,7 +146,9 @@ class ExtraFits:
                 else decoder_artifact(self.experiment, fit.start).identity
             )
         path = self.folder / "decoders" / fit.key / "decoder.pt"
-        return Artifact(path, "study_decoder", config, inputs, fit.decoder_seed, algorithm="decoder")
+        return Artifact(
+            path, "study_decoder", config, inputs, fit.decoder_seed, "reader" if fit.is_reader else "decoder"
+        )
 
     def code_length_artifact(self, fit: ExtraFit, what: str) -> Artifact:
         """The record of one decoder's code lengths: ``what`` is a cell's name, `NULL` or `NULL_VALIDATION`."""

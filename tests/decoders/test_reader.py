@@ -214,7 +214,7 @@ def test_parts_of_a_minibatch_do_not_touch_each_other() -> None:
     torch.testing.assert_close(together, single)
 
 
-def test_activations_are_standardised_by_their_cell_and_clipped() -> None:
+def test_activations_are_standardised_by_their_cell_and_clipped_far_out() -> None:
     image, cells = ImageSpace(1, 4, 4, 6), CELLS[:1]
     reader = fitted_reader(image, cells=cells)
     x = random_images(image, 2)
@@ -225,7 +225,7 @@ def test_activations_are_standardised_by_their_cell_and_clipped() -> None:
         reader.standardise(cells[0].name, mean, std)
         moved = given.map(lambda h: h * std.view(1, -1, 1, 1) + mean.view(1, -1, 1, 1))
         torch.testing.assert_close(reader(moved).log_prob(x), plain)
-        far, farther = (given.map(lambda h, by=by: torch.full_like(h, by)) for by in (1e3, 1e6))
+        far, farther = (given.map(lambda h, by=by: torch.full_like(h, by)) for by in (1e6, 1e8))
         assert torch.equal(reader(far).log_prob(x), reader(farther).log_prob(x))
 
 

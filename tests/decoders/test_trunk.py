@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from decoders.config import ReaderArchitecture
-from decoders.trunk import Trunk, _steps
+from decoders.trunk import Trunk, _steps, squashed
 
 SIZE = ReaderArchitecture(width=3, largest_width=6, blocks=1, coarse_blocks=1)
 
@@ -74,7 +74,7 @@ def test_coarser_resolutions_have_more_feature_maps_up_to_the_largest_width() ->
 
 
 def test_what_a_place_of_a_map_tells_reaches_the_pixels_that_it_covers_first() -> None:
-    """Without residual pairs nothing spreads it: the entry is linear, and growth keeps every pixel in its place."""
+    """Without residual pairs only the entry spreads it, by a place: growth keeps every pixel in its own."""
     size = ReaderArchitecture(width=3, largest_width=6, blocks=0, coarse_blocks=0)
     trunk = trunk_of((1, 3, 3), (9, 9), size=size)
     x = torch.zeros(2, 1, 3, 3, dtype=torch.float64)
@@ -82,7 +82,7 @@ def test_what_a_place_of_a_map_tells_reaches_the_pixels_that_it_covers_first() -
     found = read(trunk, (x, 0))
     reached = (found[1] - found[0]).abs().sum(0) > 1e-12
     expected = torch.zeros(9, 9, dtype=torch.bool)
-    expected[:3, :3] = True
+    expected[:6, :6] = True
     assert torch.equal(reached, expected)
 
 
@@ -101,9 +101,39 @@ def test_cells_have_entries_scales_and_shifts_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 1, 1), (3, 2, 2)])
-def test_values_beyond_ten_deviations_are_clipped(shape: tuple[int, ...]) -> None:
+def test_large_values_are_squashed_and_only_absurd_ones_clipped(shape: tuple[int, ...]) -> None:
     trunk = trunk_of(shape, (4, 4))
     trunk.mean[0], trunk.inverse_deviation[0] = 2.0, 0.5
     x = torch.full((1, *shape), 2.0 + 2.0 * 10.0, dtype=torch.float64)
-    assert torch.equal(read(trunk, (x, 0)), read(trunk, (100 * x, 0)))
-    assert not torch.equal(read(trunk, (x, 0)), read(trunk, (x - 1, 0)))
+    with torch.no_grad():
+        near, far, farther = (read(trunk, (2.0 + by * (x - 2.0), 0)) for by in (1, 5, 100))
+    assert not torch.equal(near, far), "50 deviations are told from 10"
+    assert float((farther - far).abs().max()) < 3 * float((far - near).abs().max()), "and cost no more"
+    assert torch.equal(read(trunk, (1e4 * x, 0)), read(trunk, (torch.full_like(x, torch.inf), 0)))
+
+
+@given(st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=9, unique=True))
+def test_squashing_keeps_the_order_and_is_the_identity_near_zero(values: list[float]) -> None:
+    x = torch.tensor(sorted(values), dtype=torch.float64)
+    found = squashed(x)
+    assert (found.diff() >= 0).all()
+    assert (found.diff()[x.diff() > 1e-9] > 0).all()
+    assert torch.equal(found[x.abs() <= 3], x[x.abs() <= 3])
+    assert (found.abs() <= x.abs()).all()
+    assert torch.equal(squashed(-x), -found)
+
+
+def test_squashing_is_smooth() -> None:
+    x = torch.linspace(-8, 8, 33, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(squashed, (x,))
+    slopes = torch.autograd.functional.jacobian(squashed, torch.tensor([2.999, 3.001], dtype=torch.float64)).diagonal()
+    torch.testing.assert_close(slopes[0], slopes[1], atol=2e-3, rtol=0)
+
+
+def test_a_wide_vector_enters_through_fewer_units() -> None:
+    wide, narrow = trunk_of((1000,), (16, 16)), trunk_of((200,), (16, 16))
+    assert [tuple(part.weight.shape) for part in wide.entries[0]] == [
+        (256, 1000),
+        (narrow.entries[0].weight.shape[0], 256),
+    ]
+    assert narrow.entries[0].weight.shape[1] == 200
