@@ -43,8 +43,33 @@ def orthogonalised(matrices: Tensor, steps: int = STEPS) -> Tensor:
     x = x / torch.where(largest > 0, largest, 1)
     norm = torch.linalg.matrix_norm(x, keepdim=True)
     x = x / torch.where(norm > 0, norm, 1)
+    shape = x.shape
+    x = x.reshape(-1, *shape[-2:])
+    long = 2 * shape[-2] <= shape[-1] and x.dtype in (torch.float32, torch.float64)
+    x = (_by_gram_matrix(x, steps) if long else _by_products(x, steps)).view(shape)
+    return x.mT if rows > columns else x
+
+
+def _by_products(x: Tensor, steps: int) -> Tensor:
     a, b, c = COEFFICIENTS
     for _ in range(steps):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if rows > columns else x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+def _by_gram_matrix(x: Tensor, steps: int) -> Tensor:
+    """The same for matrices much longer than wide: what multiplies x is a polynomial of its Gram matrix alone.
+
+    Of two long products a step, two are left in all.
+    """
+    a, b, c = COEFFICIENTS
+    gram = x @ x.mT
+    product: Tensor | None = None
+    for step in range(steps):
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
+        product = factor if product is None else factor @ product
+        if step + 1 < steps:
+            gram = factor @ gram @ factor
+    return x if product is None else product @ x
