@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -173,6 +174,16 @@ class Experiment:
         """How decoders are fitted. No share of a reader's images sees the null condition: that is the base already."""
         fitting = self.config.fitting
         return replace(fitting, null_share=0.0) if self.has_base else fitting
+
+    def fitting_of(self, layers: Iterable[str]) -> FittingConfig:
+        """How a decoder of these layers is fitted: `fitting`, with steps of its own where all of them have the same."""
+        fitting, own = self.fitting, self.config.layer_steps
+        steps = {own.get(layer, fitting.steps) for layer in layers}
+        return replace(fitting, steps=steps.pop()) if len(steps) == 1 else fitting
+
+    def fitting_for(self, fit: Fit) -> FittingConfig:
+        """How one of the experiment's decoders is fitted."""
+        return self.fitting_of({layer for _, layer in fit.cells})
 
     @property
     def workers(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import torch
@@ -139,6 +140,9 @@ class ExperimentConfig:
     """Size and output distribution of the PixelCNN++ decoders."""
     fitting: FittingConfig = field(default_factory=FittingConfig)
     """How decoders are fitted."""
+    layer_steps: dict[str, int] = field(default_factory=dict)
+    """Layer -> steps of its fits, where they need more or fewer than `fitting.steps`: a pooled layer tells few bits,
+    which take long to find, and an early one many that are found soon. Not with `shared` decoders, which read all."""
     base: Literal["shipped", "scratch"] = "shipped"
     """The unconditional model of the images: `shipped` takes one of this recipe that is part of the package, if there
     is one; else, and with `scratch`, it is fitted once and kept in `bases` under `checkpoints` for all experiments on
@@ -224,6 +228,7 @@ def check(config: ExperimentConfig) -> None:
     if config.activations.group_size < 1:
         raise UserError("activations.group_size must be at least 1.")
     _check_reader(config)
+    _check_layer_steps(config, known)
     _check_fitting(config)
     _check_base(config)
     _check_brackets(config)
@@ -261,6 +266,22 @@ def _check_brackets(config: ExperimentConfig) -> None:
             )
 
 
+def _check_layer_steps(config: ExperimentConfig, known: Sequence[str]) -> None:
+    measured = config.layers or known
+    for layer, steps in config.layer_steps.items():
+        if layer not in measured:
+            raise UserError(
+                f"layer_steps names {layer!r}, which is not among the layers; choose from {', '.join(measured)}."
+            )
+        if steps < 1:
+            raise UserError(f"layer_steps gives {layer} {steps} steps; give at least 1.")
+    if config.layer_steps and config.sharing == "shared":
+        raise UserError(
+            "layer_steps does not go with sharing: shared, where one decoder reads all layers; choose --sharing layer "
+            "or dedicated, or leave it out."
+        )
+
+
 def _check_fitting(config: ExperimentConfig) -> None:
     fitting = config.fitting
     if fitting.batch_size % config.activations.group_size:
@@ -282,10 +303,11 @@ def _check_fitting(config: ExperimentConfig) -> None:
             "share above 0, --unconditional_fit true, --sharing dedicated, or an experiment for estimation.null_from."
         )
     _check_precision(fitting, "fitting")
-    try:
-        check_judgeable(fitting)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    for steps in (fitting.steps, *config.layer_steps.values()):
+        try:
+            check_judgeable(replace(fitting, steps=steps))
+        except ValueError as error:
+            raise UserError(str(error)) from error
     _, height, width = image_space(config.data, recheck=False).image_shape
     check_spike_in(config.spike_in, height, width)
     if config.reader == "gated":

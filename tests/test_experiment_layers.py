@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError
 from ib_analysis.encoders import build as networks
 from ib_analysis.encoders import build_encoder, tap_names
@@ -46,3 +49,26 @@ def test_the_order_of_computation_is_the_networks_and_not_the_alphabets(monkeypa
 def test_a_layer_is_named_once() -> None:
     with pytest.raises(UserError, match=r"layers is .* each once"):
         Experiment(ExperimentConfig(layers=("h1", "h1")))
+
+
+def test_a_layer_may_have_steps_of_its_own() -> None:
+    config = ExperimentConfig(sharing="layer", layer_steps={"h4": 30000})
+    experiment, plain = Experiment(config), Experiment(replace(config, layer_steps={}))
+    steps = {fit.cells[0][1]: experiment.fitting_for(fit).steps for fit in experiment.fits}
+    assert steps == {"h1": 10000, "h2": 10000, "h3": 10000, "h4": 30000}
+    assert experiment.fitting_of(("h3", "h4")) == plain.fitting  # no one number
+    assert {plain.fitting_for(fit).steps for fit in plain.fits} == {10000}
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"layer_steps": {"h9": 10}}, "layer_steps names 'h9', which is not among the layers; choose from h1, h2"),
+        ({"layer_steps": {"h1": 0}}, "layer_steps gives h1 0 steps"),
+        ({"layer_steps": {"h1": 10}, "sharing": "shared"}, "layer_steps does not go with sharing: shared"),
+        ({"layer_steps": {"h1": 1200}, "fitting": FittingConfig(validate_every=1000)}, "validat"),
+    ],
+)
+def test_steps_of_layers_that_cannot_work(settings: dict, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        Experiment(ExperimentConfig(**{"sharing": "layer", **settings}))

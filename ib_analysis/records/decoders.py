@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from decoders import Cell, Decoder, ImageSpace, PixelCNNPP, PixelCNNPPConfig, Reader
 from decoders.config import Architecture, ReaderArchitecture
 from ib_analysis.activations import groups_of
-from ib_analysis.artifacts import Artifact, UserError, load_tensors, sha256_of_file
+from ib_analysis.artifacts import Artifact, UserError, load_tensors, settings_of, sha256_of_file
 from ib_analysis.data import image_space
 from ib_analysis.experiment import BASE, Experiment, Fit, cell_name
 from ib_analysis.fits.artifact import halfway_path
@@ -45,8 +46,10 @@ def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
         return base_artifact(experiment)
     # Which settings a reader does not have, its recipe does not name.
     own = ("reader_network", "sharing") if experiment.has_base else ("decoder",)
+    steps = experiment.fitting_for(fit).steps
+    fitted = replace(experiment.config, fitting=replace(experiment.config.fitting, steps=steps))
     config: dict[str, Any] = {
-        **experiment.section(*own, "fitting", "start_from"),
+        **settings_of(fitted, *own, "fitting", "start_from"),
         "group_size": experiment.config.activations.group_size,
         **(experiment.storage if fit.cells else {}),
         "cells": [cell_name(*cell) for cell in fit.cells],

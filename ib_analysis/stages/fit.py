@@ -27,7 +27,7 @@ def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
         decoder_artifact(experiment, unit),
         lambda: new_decoder(experiment, unit),
         feed_for(experiment, unit),
-        experiment.fitting,
+        experiment.fitting_for(unit),
         _seed(experiment, unit),
         progress,
         start=lambda decoder: _start_from(experiment, unit, decoder),

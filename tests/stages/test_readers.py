@@ -20,9 +20,9 @@ from decoders.fitting.batches import Minibatch
 from decoders.fitting.gradients import draw_step
 from ib_analysis.artifacts import UserError
 from ib_analysis.cli import main, parse_experiment
-from ib_analysis.experiment import Experiment
+from ib_analysis.experiment import BASE, Experiment
 from ib_analysis.records.bases import load_base
-from ib_analysis.records.decoders import feed_for, load_decoder
+from ib_analysis.records.decoders import decoder_artifact, feed_for, load_decoder
 from ib_analysis.records.features import feature_parts
 from ib_analysis.records.images import images_of
 from ib_analysis.stages.fit import _seed
@@ -307,3 +307,12 @@ def test_a_killed_command_goes_on_and_ends_with_the_same_table(tmp_path: Path, m
     assert killed >= 3
     Path("checkpoints/whole").symlink_to(Path("elsewhere/whole").absolute())
     assert rows("killed") == rows("whole")
+
+
+def test_only_readers_of_the_layer_with_steps_of_its_own_have_another_recipe() -> None:
+    plain, longer = experiment(*SMALL), experiment(*SMALL, "--layer_steps", "{h4: 32}")
+    for before, after in zip(plain.fits, longer.fits, strict=True):
+        if before.key == BASE:
+            continue
+        same = decoder_artifact(plain, before).recipe == decoder_artifact(longer, after).recipe
+        assert same == (before.cells[0][1] != "h4")

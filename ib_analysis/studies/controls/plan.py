@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from decoders.fitting.fit import FittingConfig
@@ -110,7 +111,7 @@ class Controls:
             run=self.run,
             cells=tuple((self.epoch, layer) for layer in cells),
             architecture=self.experiment.decoder_size,
-            fitting=self._fitting(),
+            fitting=self._fitting(cells),
             decoder_seed=seed,
             condition={"bottleneck": "signs"}.get(name, name),
         )
@@ -126,8 +127,8 @@ class Controls:
                 found.append(field + ("-".join(map(str, value)) if isinstance(value, tuple) else str(value)))
         return found
 
-    def _fitting(self) -> FittingConfig:
-        fitting = self.experiment.fitting
+    def _fitting(self, layers: Sequence[str]) -> FittingConfig:
+        fitting = self.experiment.fitting_of(layers)
         steps = self.settings.steps or max(1, fitting.steps // 3)
         # As many validations as in the experiment: fewer would not do to judge the fit.
         every = max(1, round(fitting.validate_every * steps / fitting.steps))

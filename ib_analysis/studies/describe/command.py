@@ -129,6 +129,12 @@ def cost(experiment: Experiment) -> Cost:
     )
 
 
+def _steps(experiment: Experiment) -> str:
+    """Steps of one fit, or how many the shortest and the longest have."""
+    steps = {experiment.fitting_for(fit).steps for fit in experiment.fits if fit.key != BASE}
+    return " to ".join(f"{number:,}" for number in sorted({min(steps), max(steps)}))
+
+
 def describe(experiment: Experiment) -> str:
     """The cost in words, with a warning where the disk is too small."""
     config, found = experiment.config, cost(experiment)
@@ -138,7 +144,7 @@ def describe(experiment: Experiment) -> str:
         f"{found.encoder_parameters:,} parameters, {found.encoder_macs:,} multiply-accumulates an image), "
         f"{config.training.epochs} epochs, looked at after epochs {', '.join(map(str, experiment.epochs))}",
         f"{found.n_cells} cells (task, seed, epoch, layer), {found.n_fits} decoder fits ({config.sharing}) of "
-        f"{config.fitting.steps:,} steps of {config.fitting.batch_size} images",
+        f"{_steps(experiment)} steps of {config.fitting.batch_size} images",
         f"{'decoder' if found.base is None else 'reader, mean over the layers'}: {found.decoder_parameters:,} "
         f"parameters, {found.decoder_flops_per_image:,} FLOPs an image forward",
         *_base_lines(experiment, found.base),

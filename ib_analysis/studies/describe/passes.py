@@ -52,15 +52,16 @@ def count_passes(experiment: Experiment, sizes: dict[str, int]) -> Passes:
     fitting, recompute = config.fitting, config.activations.mode == "recompute"
     n_validation = validation_size(sizes["decoder"], config.data.validation_share)
     groups = Groups(sizes["decoder"] - n_validation, n_validation, sizes["evaluation"], config.activations.group_size)
-    computed = steps_in_all(fitting)  # of a fit that also ends halfway, its other cool-down too
-    validations = math.ceil(computed / fitting.validate_every)
-    encoded = validated = measured = 0
+    encoded = validated = measured = fitted = 0
     _, height, width = image_space(config.data, recheck=False).image_shape
     shapes = layer_shapes(experiment, experiment.runs[0]) if config.spike_in else {}
     spike_ins = spike_ins_for(config, (height, width), shapes, sizes["decoder"], sizes["evaluation"])
     no_images = np.zeros((groups.n_images, 1, 1, 1), dtype=np.uint8)
     fits = [fit for fit in experiment.fits if fit.key != BASE]  # the base is counted by itself
     for fit in fits:
+        computed = steps_in_all(experiment.fitting_for(fit))  # of one that also ends halfway, its other cool-down too
+        fitted += computed * fitting.batch_size
+        validations = math.ceil(computed / fitting.validate_every)
         feed = CellFeed(
             no_images, groups, None, fit.cells, fitting.batch_size, fitting.validation_images, spike_ins,
             mixed=experiment.has_base,
@@ -79,7 +80,7 @@ def count_passes(experiment: Experiment, sizes: dict[str, int]) -> Passes:
         trained=sizes["encoder"] * config.training.epochs * n_runs,
         tested=(sizes["encoder"] + sizes["evaluation"] * (1 + config.training.epochs)) * n_runs,
         encoded=encoded,
-        fitted=computed * fitting.batch_size * len(fits),
+        fitted=fitted,
         validated=validated,
         measured=measured,
     )
