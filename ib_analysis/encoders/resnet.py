@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import MappingProxyType
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -34,10 +35,18 @@ def convolution(in_channels: int, out_channels: int, kernel_size: int = 3, strid
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False)
 
 
+@runtime_checkable
+class StartsOtherwise(Protocol):
+    """A module whose weights start elsewhere than at He et al.'s."""
+
+    def finish_initialisation(self) -> None:
+        """Change freshly drawn weights in place."""
+
+
 def he_initialise(network: nn.Module, seed: int) -> None:
     """Draw all weights from N(0, 2 / fan_in) (He et al. 2015, arXiv 1502.01852, eq. 10); biases are zero.
 
-    Modules that start otherwise have a method `finish_initialisation`, which then changes what was drawn.
+    Modules that start otherwise (`StartsOtherwise`) then change what was drawn.
 
     Arguments:
         network: its convolutions and dense layers are changed in place.
@@ -50,7 +59,7 @@ def he_initialise(network: nn.Module, seed: int) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     for module in network.modules():
-        if hasattr(module, "finish_initialisation"):
+        if isinstance(module, StartsOtherwise):
             module.finish_initialisation()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ def make_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.SG
     return optimizer
 
 
-def _pull_towards(optimizer: torch.optim.SGD, moved: list[tuple[Tensor, Tensor]], weight_decay: float) -> None:
+def _pull_towards(optimizer: torch.optim.SGD, moved: Sequence[tuple[Tensor, Tensor]], weight_decay: float) -> None:
     """Before each step take from the gradients what decay to zero is too much: d (w - o) = d w - d o.
 
     A hook of the optimizer comes after gradients were averaged over devices and freed of the scale of mixed precision.
