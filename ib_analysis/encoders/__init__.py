@@ -9,7 +9,7 @@ from ib_analysis.encoders.generalized_layer import STREAMS
 from ib_analysis.encoders.interface import HasDecayOrigins, TappedNetwork, decay_origins, tap_shapes
 from ib_analysis.encoders.named_taps import NamedTaps
 from ib_analysis.encoders.resnet import ResNetClassifier
-from ib_analysis.encoders.rir import RiRAutoencoder, RiRClassifier, stream_tap
+from ib_analysis.encoders.rir import RiRAutoencoder, RiRClassifier, stream_pairs, stream_tap
 
 __all__ = [
     "STREAMS",
@@ -32,6 +32,7 @@ __all__ = [
     "parameter_count",
     "psnr_db",
     "reconstruct",
+    "stream_pairs",
     "stream_tap",
     "tap_names",
     "tap_shapes",

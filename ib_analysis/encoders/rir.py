@@ -15,7 +15,7 @@ is taken to go around both. That reading is ours; the paper's text could not be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import torch
@@ -29,7 +29,7 @@ from ib_analysis.encoders.interface import TappedNetwork
 from ib_analysis.encoders.normalisation import Normalisation
 from ib_analysis.encoders.resnet import CHAIN, LAYERS, PaddedIdentity, ResidualBlock, convolution, he_initialise
 
-__all__ = ["RiRAutoencoder", "RiRBlock", "RiRClassifier", "RiRTrunk", "make_block", "stream_tap"]
+__all__ = ["RiRAutoencoder", "RiRBlock", "RiRClassifier", "RiRTrunk", "make_block", "stream_pairs", "stream_tap"]
 
 
 def stream_tap(layer: str, stream: str) -> str:
@@ -39,6 +39,21 @@ def stream_tap(layer: str, stream: str) -> str:
     'h1_residual'
     """
     return f"{layer}_{stream}"
+
+
+def stream_pairs(taps: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The places of a network of which both streams are among some taps: place -> its residual and transient tap.
+
+    >>> stream_pairs(["h1_residual", "h1_transient", "h2_residual", "h3"])
+    {'h1': ('h1_residual', 'h1_transient')}
+    """
+    known = set(taps)
+    found = {}
+    for layer in LAYERS:
+        residual, transient = (stream_tap(layer, stream) for stream in STREAMS)
+        if {residual, transient} <= known:
+            found[layer] = (residual, transient)
+    return found
 
 
 STREAM_LAYERS = tuple(name for layer in LAYERS for name in (layer, *(stream_tap(layer, stream) for stream in STREAMS)))

@@ -343,7 +343,7 @@ def test_both_names_of_a_shortcut_are_one():
 @pytest.mark.slow
 @pytest.mark.parametrize(("classes", "name"), [(10, "rir_cifar10"), (100, "rir_cifar100")])
 def test_outputs_equal_those_of_pytorchcv(classes, name):
-    models = pytest.importorskip("pytorchcv.models.rir_cifar")
+    models = pytest.importorskip("pytorchcv.models.rir_cifar", reason="needs the peers: pip install -e '.[peers]'")
     torch.manual_seed(0)
     theirs = getattr(models, name)(num_classes=classes)
     for module in theirs.modules():  # batch normalisation of fresh networks does nothing
