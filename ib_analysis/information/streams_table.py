@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -159,20 +160,18 @@ def rows_over_seeds(rows: Sequence[StreamRow], confidence: float) -> list[Stream
         means = {name: _mean(group, name, confidence) for name in ("i_xh_difference_bits", "i_hy_difference_bits")}
         changes = [row.i_xh_difference_change_bits for row in group]
         known = [change for change in changes if change is not None]
+        numbers: dict[str, Any] = {f"{name}{end}": value for name, of in means.items() for end, value in _ends(of)}
+        for name in ("i_xh_residual_bits", "i_xh_transient_bits", "i_hy_residual_bits", "i_hy_transient_bits"):
+            numbers[name] = float(np.mean([getattr(row, name) for row in group]))
         together = replace(
             group[0],
             encoder_seed=None,
             decoder_seed=None,
-            **{
-                name: float(np.mean([getattr(row, name) for row in group]))
-                for quantity in ("i_xh", "i_hy")
-                for name in (f"{quantity}_residual_bits", f"{quantity}_transient_bits")
-            },
-            **{f"{name}{end}": value for name, of in means.items() for end, value in _ends(of)},
             interval=f"t over {len({row.encoder_seed for row in group})} encoder and "
             f"{len({row.decoder_seed for row in group})} decoder seeds, images in quadrature",
             warnings=join_warnings(name for row in group for name in split_warnings(row.warnings)),
             i_xh_difference_change_bits=float(np.mean(known)) if len(known) == len(group) else None,
+            **numbers,
         )
         found.append(_with_finding(together))
     return found
@@ -189,7 +188,7 @@ def last_rows(rows: Iterable[StreamRow]) -> list[StreamRow]:
 def streams_text(rows: Iterable[StreamRow]) -> str:
     """The findings at the last epoch, a line each."""
     found = last_rows(rows)
-    title = f"Streams at epoch {found[0].epoch}, residual against transient, with paired intervals ({found[0].interval})"
+    title = f"Residual against transient stream, with paired intervals ({found[0].interval})"
     return "\n".join([title, *(f"  {row.finding}." for row in found)])
 
 

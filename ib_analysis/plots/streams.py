@@ -36,7 +36,7 @@ _MOST_EPOCHS = 5
 
 
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
-    """One figure: a column per block; for each task I(X;r) and I(X;t), and below them I(r;Y) and I(t;Y), against epochs.
+    """One figure: a column per block; for each task I(X;r) and I(X;t), and below them I(r;Y) and I(t;Y), by epoch.
 
     The findings at the last epoch, paired differences with intervals, stand below. Nothing where the table has no rows.
 
@@ -94,7 +94,7 @@ def _draw_line(
     blocks: dict[str, tuple[str, str]],
     epochs: list[int],
 ) -> None:
-    """The blocks of one task and quantity, each on a scale of its own: early blocks hold many times what late ones do."""
+    """The blocks of one task and quantity, each on its own scale: early blocks hold many times what late ones do."""
     for axes, taps in zip(line, blocks.values(), strict=True):
         curves = [Curve.of(rows_of(cells, panel, tap), quantity) for tap in taps]
         for curve, (colour, marker) in zip(curves, (RESIDUAL, TRANSIENT), strict=True):
@@ -112,7 +112,9 @@ def _meaning(rows: Sequence[StreamRow]) -> list[str]:
         "images and do not cover how decoders and probes of two layers happened to be fitted. Each panel has its own "
         "scale."
     ]
-    changes = [row.i_xh_difference_change_bits for row in last_rows(rows) if row.i_xh_difference_change_bits is not None]
+    changes = [
+        row.i_xh_difference_change_bits for row in last_rows(rows) if row.i_xh_difference_change_bits is not None
+    ]
     if changes:
         notes.append(
             "From half of the decoders' steps to all of them the differences about the image moved by at most "

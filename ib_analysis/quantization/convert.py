@@ -76,9 +76,8 @@ def quantized_layers(network: nn.Module) -> dict[str, QuantizedLayer]:
 def _quantized(path: str, original: nn.Module, setting: Setting) -> QuantizedLayer:
     if type(original) not in (nn.Conv2d, nn.Linear):
         raise UserError(
-            f"{path} is a {type(original).__name__}, which is more than a plain convolution or dense layer and cannot be "
-            "quantized; give it a format of its own (quantization.overrides, float32), or build the network of plain "
-            "layers."
+            f"{path} is a {type(original).__name__}, which is more than a plain convolution or dense layer and cannot "
+            "be quantized; leave it in float32 (quantization.overrides), or build the network of plain layers."
         )
     if isinstance(original, nn.Linear):
         layer: QuantizedLayer = QuantizedLinear(original, setting)

@@ -48,9 +48,7 @@ def write_streams(experiment: Experiment, rows: Sequence[InformationRow], bootst
                 )
                 of_run = (run.task, run.number_format, run.encoder_seed, decoder_seed)
                 found.append(
-                    stream_row(
-                        experiment.config.name, of_run, epoch, (block, *taps), (residual, transient), bootstrap
-                    )
+                    stream_row(experiment.config.name, of_run, epoch, (block, *taps), (residual, transient), bootstrap)
                 )
     write_table(path, StreamRow, [*found, *rows_over_seeds(found, bootstrap.confidence)])
 
