@@ -55,7 +55,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         "What the two streams of each block tell about the image and about the label while the network learns; "
         f"images: {saved.data.name}. Bands: 95 % bootstrap intervals over held-out images.",
         [
-            *(f"{row.finding}." for row in last_rows(rows)),
+            *(_sentence(row) for row in last_rows(rows)),
             *_meaning(rows),
             *seeds_note(cells, "hair lines", "bands"),
             *change_note(cells),
@@ -105,12 +105,17 @@ def _draw_line(
     line[0].set_ylabel(_LABELS[quantity])
 
 
+def _sentence(row: StreamRow) -> str:
+    """The finding without its warnings: the figure shows them in grey, the notes name them once."""
+    return row.finding.split(" [warning:")[0] + (" (grey: with a warning)." if row.warnings else ".")
+
+
 def _meaning(rows: Sequence[StreamRow]) -> list[str]:
     notes = [
         "I(X;·) is usable information, mean(L0 − L), an estimate and no bound; I(·;Y) is a lower bound from a held-out "
-        "probe. Differences are paired image by image, so that L0 cancels; their intervals are over "
-        "images and do not cover how decoders and probes of two layers happened to be fitted. Each panel has its own "
-        "scale."
+        "probe. Differences are paired image by image, so that L0 cancels; what their intervals are over: "
+        f"{last_rows(rows)[0].interval}; they do not cover how decoders and probes of two layers happened to be fitted. "
+        "Each panel has its own scale."
     ]
     changes = [
         row.i_xh_difference_change_bits for row in last_rows(rows) if row.i_xh_difference_change_bits is not None
