@@ -113,8 +113,8 @@ def _sentence(row: StreamRow) -> str:
 def _meaning(rows: Sequence[StreamRow]) -> list[str]:
     notes = [
         "I(X;·) is usable information, mean(L0 − L), an estimate and no bound; I(·;Y) is a lower bound from a held-out "
-        "probe. Differences are paired image by image, so that L0 cancels; what their intervals are over: "
-        f"{last_rows(rows)[0].interval}; they do not cover how decoders and probes of two layers happened to be fitted. "
+        "probe. Differences are paired image by image, so that L0 cancels. Intervals of differences: "
+        f"{last_rows(rows)[0].interval}; how decoders and probes of two layers happened to be fitted is not in them. "
         "Each panel has its own scale."
     ]
     changes = [
