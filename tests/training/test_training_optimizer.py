@@ -95,5 +95,5 @@ def test_both_forms_are_the_same_network_after_training(tmp_path, block) -> None
         load_encoder(tmp_path / name, 2, network)
     assert len(differences()) == 6
     assert max(differences()) < 1e-6  # the loss, and so its gradient, is float32
-    moved = max(float((p - q).abs().max()) for p, q in zip(one.parameters(), start, strict=True))
+    moved = max(float((p - q).detach().abs().max()) for p, q in zip(one.parameters(), start, strict=True))
     assert moved > 0.01
