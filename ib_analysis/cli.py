@@ -114,6 +114,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "Train classifiers in several number formats and sizes, and set accuracy against cost.",
         "cost_quality",
     ),
+    "stream-ablation": (
+        "Set one stream of one block of a ResNet in ResNet to zero, and say what accuracy is left.",
+        "stream_ablation",
+    ),
 }
 OF_STUDIES = ("figures", "describe")
 """Commands that heed a file's sections for studies; the others only check them."""

@@ -109,7 +109,8 @@ class ExperimentConfig:
     """Details of the quantized ones among the number formats."""
     layers: tuple[str, ...] = ()
     """Taps that are measured, by the names that the network gives them; empty: all that it has. Of `resnet`: h1, h2 and
-    h3, the ends of the three stages, and h4, the pooled features."""
+    h3, the ends of the three stages, and h4, the pooled features. Of `rir` with two streams each of them (both streams
+    together), and its streams on their own: h1_residual, h1_transient, ..."""
     encoder_seeds: tuple[int, ...] = (0,)
     """One encoder per task and seed."""
     decoder_seeds: tuple[int, ...] = (0,)
@@ -227,11 +228,21 @@ def check(config: ExperimentConfig) -> None:
         raise UserError("threads must be at least 1 and workers at least 0 (0: one per core).")
     if config.activations.group_size < 1:
         raise UserError("activations.group_size must be at least 1.")
+    _check_encoder(config)
     _check_reader(config)
     _check_layer_steps(config, known)
     _check_fitting(config)
     _check_base(config)
     _check_brackets(config)
+
+
+def _check_encoder(config: ExperimentConfig) -> None:
+    quantized = [name for name in config.number_formats if number_format(name).is_quantized]
+    if config.encoder.form == "one_convolution" and quantized:
+        raise UserError(
+            f"encoder.form one_convolution holds an identity among its weights, which the number format {quantized[0]} "
+            "would round with them; choose --encoder.form four_convolutions."
+        )
 
 
 def taps_of(config: ExperimentConfig) -> tuple[str, ...]:

@@ -29,11 +29,17 @@ FULL = [
     "--data.resolution", "16", "--brackets.density.blocks", "1", "--brackets.density.condition_filters", "4",
     "--brackets.fitting.batch_size", "64", "--brackets.fitting.warmup_steps", "1",
 ]  # fmt: skip
+RIR = [
+    "--layers", "[h1_residual, h1_transient, h4_residual, h4_transient]", "--encoder_seeds", "[0, 1]",
+    "--reader_network.width", "8", "--base_network.filters", "4", "--base_fitting.steps", "20", "--fitting.steps", "8",
+    "--base_fitting.validate_every", "5", "--base_fitting.validation_images", "64", "--base_fitting.warmup_steps", "1",
+]  # fmt: skip
 LARGE: dict[str, list[str]] = {
     "cifar10": [],
     "cifar10-small": [],
     "quantized": QUANTIZED,
     "quantized-full": [*QUANTIZED, *FULL],
+    "rir": RIR,
 }
 """name -> what else is made small."""
 CLASSES = ("airplane", "bird", "cat", "ship")
@@ -56,7 +62,7 @@ def test_every_file_is_an_experiment_that_can_work(path: Path) -> None:
     assert experiment.epochs[-1] == experiment.config.training.epochs
 
 
-SLOW = ("quantized-full",)  # takes the way of `quantized`, with more networks
+SLOW = ("quantized-full", "rir")  # takes the way of `quantized`, with more networks; has tests of its own
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in LARGE])
@@ -83,6 +89,8 @@ def test_the_large_experiments_run_at_a_tiny_size(
         (run.task, run.number_format, *cell) for run in experiment.runs for cell in experiment.cells
     }
     drawn = {path.stem for path in Path("figures", name).rglob("*.png")}
-    assert {"information_plane", "information_by_epoch", "phases", "certificates", "training_curves"} <= drawn
+    assert {"information_plane", "information_by_epoch", "phases", "training_curves"} <= drawn
+    assert ("certificates" in drawn) == (not experiment.config.fitting.halfway)
     if quantized:
         assert {"number_formats", "brackets", "cost_quality", "generalization_gap"} <= drawn
+    assert ("streams" in drawn) == (name == "rir")

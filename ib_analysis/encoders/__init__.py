@@ -1,26 +1,39 @@
 """Networks with named taps."""
 
-from ib_analysis.encoders.autoencoder import ResNetAutoencoder, psnr_db, reconstruct
+from ib_analysis.encoders.autoencoder import Autoencoder, ResNetAutoencoder, psnr_db, reconstruct
 from ib_analysis.encoders.build import build_encoder, tap_names
 from ib_analysis.encoders.config import EncoderConfig, Task
 from ib_analysis.encoders.cost import LayerWork, layer_works, multiply_accumulates
-from ib_analysis.encoders.interface import TappedNetwork, tap_shapes
+from ib_analysis.encoders.equal_parameters import equal_parameters, parameter_count
+from ib_analysis.encoders.generalized_layer import STREAMS
+from ib_analysis.encoders.interface import HasDecayOrigins, TappedNetwork, decay_origins, tap_shapes
 from ib_analysis.encoders.named_taps import NamedTaps
 from ib_analysis.encoders.resnet import ResNetClassifier
+from ib_analysis.encoders.rir import RiRAutoencoder, RiRClassifier, stream_pairs, stream_tap
 
 __all__ = [
+    "STREAMS",
+    "Autoencoder",
     "EncoderConfig",
+    "HasDecayOrigins",
     "LayerWork",
     "NamedTaps",
     "ResNetAutoencoder",
     "ResNetClassifier",
+    "RiRAutoencoder",
+    "RiRClassifier",
     "TappedNetwork",
     "Task",
     "build_encoder",
+    "decay_origins",
+    "equal_parameters",
     "layer_works",
     "multiply_accumulates",
+    "parameter_count",
     "psnr_db",
     "reconstruct",
+    "stream_pairs",
+    "stream_tap",
     "tap_names",
     "tap_shapes",
 ]

@@ -12,6 +12,7 @@ from ib_analysis.encoders.autoencoder import ResNetAutoencoder
 from ib_analysis.encoders.config import EncoderConfig, Task
 from ib_analysis.encoders.interface import TappedNetwork
 from ib_analysis.encoders.resnet import ResNetClassifier
+from ib_analysis.encoders.rir import RiRAutoencoder, RiRClassifier
 
 __all__ = ["build_encoder", "tap_names"]
 
@@ -23,6 +24,12 @@ BUILDERS: dict[tuple[str, Task], Builder] = {
         config, image_shape, intensities, n_classes, seed
     ),
     ("resnet", "autoencoding"): lambda config, image_shape, intensities, n_classes, seed: ResNetAutoencoder(
+        config, image_shape, intensities, seed
+    ),
+    ("rir", "classification"): lambda config, image_shape, intensities, n_classes, seed: RiRClassifier(
+        config, image_shape, intensities, n_classes, seed
+    ),
+    ("rir", "autoencoding"): lambda config, image_shape, intensities, n_classes, seed: RiRAutoencoder(
         config, image_shape, intensities, seed
     ),
 }

@@ -6,13 +6,44 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from ib_analysis.artifacts import UserError
 
-__all__ = ["TappedNetwork", "check_tap_names", "evaluating", "modes_kept", "tap_shapes"]
+__all__ = [
+    "HasDecayOrigins",
+    "TappedNetwork",
+    "check_tap_names",
+    "decay_origins",
+    "evaluating",
+    "modes_kept",
+    "tap_shapes",
+]
+
+
+@runtime_checkable
+class HasDecayOrigins(Protocol):
+    """A module with parameters that L2 is to pull towards other values than zero."""
+
+    def decay_origins(self) -> Mapping[str, Tensor]:
+        """Name of a parameter of this very module -> the values that it decays to, of its shape."""
+
+
+def decay_origins(network: nn.Module) -> dict[str, Tensor]:
+    """The parameters of a network that decay to other values than zero: path -> these values.
+
+    Arguments:
+        network: any of whose modules may say so (see `HasDecayOrigins`).
+    """
+    return {
+        f"{path}.{name}" if path else name: origin
+        for path, module in network.named_modules()
+        if isinstance(module, HasDecayOrigins)
+        for name, origin in module.decay_origins().items()
+    }
 
 
 class TappedNetwork(nn.Module, ABC):

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Literal
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ib_analysis.encoders.config import EncoderConfig
+from ib_analysis.encoders.config import EncoderConfig, Shortcut
 from ib_analysis.encoders.interface import TappedNetwork
 from ib_analysis.encoders.normalisation import Normalisation
 
-__all__ = ["CHAIN", "LAYERS", "ResNetClassifier", "ResNetTrunk", "ResidualBlock", "convolution", "he_initialise"]
+__all__ = [
+    "CHAIN",
+    "LAYERS",
+    "PaddedIdentity",
+    "ResNetClassifier",
+    "ResNetTrunk",
+    "ResidualBlock",
+    "convolution",
+    "he_initialise",
+]
 
 LAYERS = ("h1", "h2", "h3", "h4")
 CHAIN = MappingProxyType({"h2": "h1", "h3": "h2", "h4": "h3"})
@@ -26,8 +35,18 @@ def convolution(in_channels: int, out_channels: int, kernel_size: int = 3, strid
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False)
 
 
+@runtime_checkable
+class StartsOtherwise(Protocol):
+    """A module whose weights start elsewhere than at He et al.'s."""
+
+    def finish_initialisation(self) -> None:
+        """Change freshly drawn weights in place."""
+
+
 def he_initialise(network: nn.Module, seed: int) -> None:
     """Draw all weights from N(0, 2 / fan_in) (He et al. 2015, arXiv 1502.01852, eq. 10); biases are zero.
+
+    Modules that start otherwise (`StartsOtherwise`) then change what was drawn.
 
     Arguments:
         network: its convolutions and dense layers are changed in place.
@@ -39,10 +58,18 @@ def he_initialise(network: nn.Module, seed: int) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, StartsOtherwise):
+            module.finish_initialisation()
 
 
 class PaddedIdentity(nn.Module):
-    """Shortcut A: every second pixel, and zeros for the channels that are new. It has no parameters."""
+    """Shortcut A: every second pixel, and zeros for the channels that are new. It has no parameters.
+
+    Arguments:
+        new_channels: how many; below zero, as many of the last channels are left out.
+        stride: pixels from one that is kept to the next.
+    """
 
     def __init__(self, new_channels: int, stride: int) -> None:
         super().__init__()
@@ -61,7 +88,7 @@ class ResidualBlock(nn.Module):
         shortcut: what stands where the shape changes, see `EncoderConfig.shortcut`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: Literal["A", "B"]) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut) -> None:
         super().__init__()
         self.residual = nn.Sequential(
             convolution(in_channels, out_channels, stride=stride),
@@ -94,17 +121,15 @@ class ResNetTrunk(nn.Module):
 
     def __init__(self, config: EncoderConfig, in_channels: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            convolution(in_channels, config.width), nn.BatchNorm2d(config.width), nn.ReLU(inplace=True)
-        )
+        channels = config.stage_widths[0]
+        self.stem = nn.Sequential(convolution(in_channels, channels), nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
         self.stages = nn.ModuleList()
-        channels = config.width
-        for index in range(3):
+        for index, (width, n_blocks) in enumerate(zip(config.stage_widths, config.stage_blocks, strict=True)):
             blocks = []
-            for block in range(config.blocks_per_stage):
+            for block in range(n_blocks):
                 stride = 2 if index > 0 and block == 0 else 1
-                blocks.append(ResidualBlock(channels, config.width * 2**index, stride, config.shortcut))
-                channels = config.width * 2**index
+                blocks.append(ResidualBlock(channels, width, stride, config.kind_of_shortcut))
+                channels = width
             self.stages.append(nn.Sequential(*blocks))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -141,7 +166,7 @@ class ResNetClassifier(TappedNetwork):
         super().__init__()
         self.normalisation = Normalisation(image_shape[0], intensities)
         self.trunk = ResNetTrunk(config, image_shape[0])
-        self.head = nn.Linear(4 * config.width, n_classes)
+        self.head = nn.Linear(config.stage_widths[-1], n_classes)
         he_initialise(self, seed)
 
     def forward(self, images: Tensor) -> Tensor:

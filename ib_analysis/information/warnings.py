@@ -43,6 +43,11 @@ EXPLANATIONS: dict[str, str] = {
         "From half of the decoder's steps to all of them the information moved by more than half the width of its "
         "interval and more than 10 %: a longer fit would change it further (see information_change_bits)."
     ),
+    "stream_difference_still_moving": (
+        "From half of the decoders' steps to all of them the difference of the two streams moved by more than half the "
+        "width of its interval and more than 10 %: longer fits would change it further (see "
+        "i_xh_difference_change_bits)."
+    ),
     "phase_still_moving": (
         "From half of the decoders' steps to all of them the fitting gain or the compression loss moved beyond its "
         "interval: longer fits would change it further (see gain_change_bits and loss_change_bits)."

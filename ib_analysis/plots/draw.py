@@ -21,6 +21,7 @@ from ib_analysis.plots import (
     phases,
     reconstructions,
     spike_ins,
+    streams,
     training_curves,
 )
 from ib_analysis.plots.page import write_samples_page
@@ -56,6 +57,7 @@ FIGURES = (
     FigureKind(certificates.draw, ("certificates.csv", "decoders/**/curve.csv")),
     FigureKind(number_formats.draw, (*_MEASURED, "encoders/*_seed*/training.csv")),
     FigureKind(brackets.draw, (*_MEASURED, "brackets.csv")),
+    FigureKind(streams.draw, (*_MEASURED, "streams.csv")),
     FigureKind(reconstructions.draw, ("samples.h5",)),
     FigureKind(conditional_samples.draw, (*_MEASURED, "samples.h5")),
 )

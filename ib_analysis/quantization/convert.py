@@ -47,7 +47,8 @@ def quantize(
         The network.
 
     Raises:
-        UserError: no such format, an override of no layer, or a grouped convolution that cannot be folded.
+        UserError: no such format, an override of no layer, a layer that is more than a convolution or dense layer, or a
+            grouped convolution that cannot be folded.
 
     >>> from ib_analysis.encoders import EncoderConfig, ResNetClassifier
     >>> resnet = ResNetClassifier(EncoderConfig(depth=8, width=4), (1, 8, 8), 16, 10, seed=0)
@@ -73,6 +74,11 @@ def quantized_layers(network: nn.Module) -> dict[str, QuantizedLayer]:
 
 
 def _quantized(path: str, original: nn.Module, setting: Setting) -> QuantizedLayer:
+    if type(original) not in (nn.Conv2d, nn.Linear):
+        raise UserError(
+            f"{path} is a {type(original).__name__}, which is more than a plain convolution or dense layer and cannot "
+            "be quantized; leave it in float32 (quantization.overrides), or build the network of plain layers."
+        )
     if isinstance(original, nn.Linear):
         layer: QuantizedLayer = QuantizedLinear(original, setting)
     else:

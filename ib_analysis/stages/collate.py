@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ib_analysis.artifacts import Artifact, sha256_of_file, sha256_of_plain
+from ib_analysis.encoders import stream_pairs
 from ib_analysis.experiment import Experiment, cell_name
 from ib_analysis.hdf5 import write_hdf5
 from ib_analysis.information.intervals import Bootstrap
@@ -20,6 +21,7 @@ from ib_analysis.tables.certificates import write_certificates
 from ib_analysis.tables.factors import factor_rows
 from ib_analysis.tables.information import information_rows
 from ib_analysis.tables.phases import write_phases
+from ib_analysis.tables.streams import STREAMS_TABLE, write_streams
 
 __all__ = ["collate"]
 
@@ -63,12 +65,15 @@ def collate(experiment: Experiment) -> None:
     write_phases(experiment)
     write_certificates(experiment, null.source)
     write_brackets(experiment, rows, null.bits, bootstrap)
+    write_streams(experiment, rows, bootstrap)
     artifact.finish(tables=_table_hashes(experiment))
 
 
 def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
     """Hashes of the tables, None where one is missing: a table that was altered is written again."""
-    names = [INFORMATION, PHASES, CERTIFICATES, BRACKETS, *([FACTORS] if images_of(experiment).factor_bits else [])]
+    names = [INFORMATION, PHASES, CERTIFICATES, BRACKETS]
+    names += [STREAMS_TABLE] if stream_pairs(experiment.layers) else []
+    names += [FACTORS] if images_of(experiment).factor_bits else []
     paths = {name: experiment.folder / name for name in names}
     return {name: sha256_of_file(path) if path.exists() else None for name, path in paths.items()}
 

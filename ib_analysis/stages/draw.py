@@ -15,6 +15,7 @@ SOURCES = (
     "phases.csv",
     "certificates.csv",
     "brackets.csv",
+    "streams.csv",
     "code_lengths.h5",
     "samples.h5",
     "data.json",
@@ -37,9 +38,11 @@ def draw(experiment: Experiment, page_only: bool = False) -> None:
 
 
 def print_table(experiment: Experiment) -> None:
-    """I(X;H) and I(H;Y) per task and layer: first, peak and last, with intervals; then how far decoders converged."""
+    """I(X;H) and I(H;Y) per task and layer: first, peak and last, with intervals; then how far decoders converged,
+    brackets and streams where there are any."""
     from ib_analysis.information.brackets_table import BracketRow, brackets_text
     from ib_analysis.information.certificates_table import CertificateRow, certificates_line
+    from ib_analysis.information.streams_table import StreamRow, streams_text
     from ib_analysis.information.summary import summary
     from ib_analysis.information.table import read_table
     from ib_analysis.results import load_results
@@ -53,3 +56,6 @@ def print_table(experiment: Experiment) -> None:
     brackets = experiment.folder / "brackets.csv"
     if brackets.exists():
         print(f"\n{brackets_text(read_table(brackets, BracketRow))}")
+    streams = experiment.folder / "streams.csv"
+    if streams.exists():
+        print(f"\n{streams_text(read_table(streams, StreamRow))}")

@@ -20,6 +20,7 @@ from ib_analysis.training.config import TrainingConfig, checkpoint_epochs, learn
 from ib_analysis.training.devices import make_accelerator
 from ib_analysis.training.history import write_history
 from ib_analysis.training.objectives import Objective, objective_for
+from ib_analysis.training.optimizer import make_optimizer
 from ib_analysis.training.small_batches import check_smallest_batch
 
 __all__ = ["train"]
@@ -126,7 +127,7 @@ class _Run:
         self.objective, self.config, self.accelerator, self.folder = objective, config, accelerator, folder
         self.batches = _batches(data.encoder, config, seed, data.augment, accelerator.device)
         check_smallest_batch(self.network, self.batches, config.batch_size, accelerator.num_processes)
-        self.optimizer = _optimizer(self.network, config)
+        self.optimizer = make_optimizer(self.network, config)
         self.model, self.stepper = accelerator.prepare(self.network, self.optimizer)
         self.epoch = -1
         self.history: list[dict[str, Any]] = []
@@ -270,21 +271,6 @@ class _Run:
         steps = len(self.batches)
         shown = {"epoch": self.epoch + (step > 0), **figures, **self.held_out}
         progress(self.epoch * steps + step, self.config.epochs * steps, shown)
-
-
-def _optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.SGD:
-    """SGD with Nesterov momentum; only parameters of more than one dimension decay."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        nesterov=True,
-    )
 
 
 def _batches(split: Split, config: TrainingConfig, seed: int, augment: bool, device: torch.device) -> Batches:

@@ -15,8 +15,8 @@ from ib_analysis.cli import main
 from ib_analysis.data import Split
 from ib_analysis.information.table import read_table
 from ib_analysis.studies.cost_quality import CostQualityConfig
-from ib_analysis.studies.cost_quality.evaluate import judge
 from ib_analysis.studies.cost_quality.rows import CostQualityPointRow, CostQualityRow, DominanceRow
+from ib_analysis.studies.judge import judge
 
 FOLDER = Path("checkpoints/tiny/studies/cost_quality")
 OPTIONS = ["--training.epochs", "26", "--cost-quality.resamples", "100"]  # 52 steps; inputs are quantized from the 51st

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from decoders.precision import full_precision
 from ib_analysis.artifacts import UserError
-from ib_analysis.data import Split
-from ib_analysis.encoders import TappedNetwork
 from ib_analysis.engines.choose import engine_for
 from ib_analysis.engines.local import Progress, Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment, ExperimentConfig
@@ -21,11 +17,10 @@ from ib_analysis.records.encoders import new_encoder
 from ib_analysis.records.images import images_of
 from ib_analysis.studies.cost_quality.config import CostQualityConfig
 from ib_analysis.studies.cost_quality.plan import CostQuality, Network
+from ib_analysis.studies.judge import judge
 from ib_analysis.training import is_complete, load_encoder, train
-from ib_analysis.training.loop import EVALUATION_BATCH
-from ib_analysis.training.objectives import Classification
 
-__all__ = ["judge", "read_evaluation", "run_missing"]
+__all__ = ["read_evaluation", "run_missing"]
 
 
 def run_missing(study: CostQuality) -> None:
@@ -53,26 +48,6 @@ def read_evaluation(study: CostQuality, network: Network) -> dict[str, np.ndarra
             return {name: file[name][()] for name in file}
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error}); delete it and run `ib cost-quality` again.") from error
-
-
-@full_precision()
-@torch.inference_mode()
-def judge(network: TappedNetwork, split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """Whether a network is right about each image, and its cross-entropy there, in evaluation mode and without
-    augmentation.
-
-    Returns:
-        shape (N,), uint8, and shape (N,), float32, bits.
-    """
-    device = next(network.parameters()).device
-    network.eval()
-    scores = []
-    for start in range(0, len(split), EVALUATION_BATCH):
-        images = torch.as_tensor(split.images[start : start + EVALUATION_BATCH]).to(device)
-        labels = torch.as_tensor(split.labels[start : start + EVALUATION_BATCH]).to(device)
-        scores.append(Classification().scores(network(images), images, labels).cpu())
-    loss, correct = torch.cat(scores).numpy().T
-    return correct.astype(np.uint8), (loss / math.log(2)).astype(np.float32)
 
 
 def _done(study: CostQuality, network: Network) -> bool:

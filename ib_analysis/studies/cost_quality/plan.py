@@ -84,7 +84,7 @@ class CostQuality:
                 tasks=("classification",),
                 number_formats=(network.number_format,),
                 encoder_seeds=(network.seed,),
-                encoder=dataclasses.replace(config.encoder, depth=network.depth, width=network.width),
+                encoder=dataclasses.replace(config.encoder, depth=network.depth, width=network.width, widths=()),
                 training=dataclasses.replace(config.training, checkpoints=()),
             )
         )

@@ -13,7 +13,7 @@ import torch
 
 from decoders import ImageSpace, PixelCNNPP
 from ib_analysis.data import Space, image_space, split_sizes
-from ib_analysis.encoders import TappedNetwork, layer_works, multiply_accumulates, tap_shapes
+from ib_analysis.encoders import EncoderConfig, TappedNetwork, layer_works, multiply_accumulates, tap_shapes
 from ib_analysis.experiment import BASE, Experiment
 from ib_analysis.quantization import format_cost, number_format, plan
 from ib_analysis.records.bases import BASES
@@ -140,7 +140,7 @@ def describe(experiment: Experiment) -> str:
     config, found = experiment.config, cost(experiment)
     mode = config.activations.mode
     lines = [
-        f"{found.n_encoders} encoders ({config.encoder.architecture}, depth {config.encoder.depth}, "
+        f"{found.n_encoders} encoders ({_architecture(config.encoder)}, "
         f"{found.encoder_parameters:,} parameters, {found.encoder_macs:,} multiply-accumulates an image), "
         f"{config.training.epochs} epochs, looked at after epochs {', '.join(map(str, experiment.epochs))}",
         f"{found.n_cells} cells (task, seed, epoch, layer), {found.n_fits} decoder fits ({config.sharing}) of "
@@ -179,6 +179,22 @@ def describe(experiment: Experiment) -> str:
             "--checkpoints FOLDER on a larger disk"
         )
     return "\n".join(lines)
+
+
+def _architecture(encoder: EncoderConfig) -> str:
+    """Family, depth and, where there is a choice of blocks, these with their filters.
+
+    >>> _architecture(EncoderConfig())
+    'resnet, depth 20'
+    >>> _architecture(EncoderConfig("rir", depth=18, width=96, outer_shortcut=False))
+    'rir, depth 18, blocks rir without outer shortcut, filters 96, 192, 384 in two streams, four convolutions'
+    """
+    text = f"{encoder.architecture}, depth {encoder.depth}"
+    if encoder.architecture != "rir":
+        return text
+    outer = "" if encoder.outer_shortcut else " without outer shortcut"
+    text += f", blocks {encoder.block}{outer}, filters {', '.join(map(str, encoder.stage_widths))}"
+    return f"{text} in two streams, {encoder.form.replace('_', ' ')}" if encoder.has_two_streams else text
 
 
 def _base_lines(experiment: Experiment, found: BaseCost | None) -> list[str]:
