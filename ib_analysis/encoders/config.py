@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.binary import BinaryNetworkConfig
 
 __all__ = ["EncoderConfig", "Task"]
 
@@ -23,8 +24,9 @@ class EncoderConfig:
     3
     """
 
-    architecture: Literal["resnet"] = "resnet"
-    """Family of the network; `resnet` is the CIFAR ResNet of He et al. 2016 (arXiv 1512.03385, sec. 4.2)."""
+    architecture: Literal["resnet", "binary"] = "resnet"
+    """Family of the network; `resnet` is the CIFAR ResNet of He et al. 2016 (arXiv 1512.03385, sec. 4.2), `binary` a
+    fully binary CNN (number format `binary`) and its real-valued twin (number format `float32`)."""
 
     depth: int = 20
     """Number of weighted layers, 6n+2: three stages of n blocks of two convolutions, the stem and the
@@ -35,10 +37,15 @@ class EncoderConfig:
 
     shortcut: Literal["A", "B"] = "A"
     """Shortcut where a stage begins: A subsamples and pads with zero channels and has no parameters (as
-    He et al. do on CIFAR), B is a 1x1 convolution with batch normalisation."""
+    He et al. do on CIFAR), B is a 1x1 convolution with batch normalisation. Of `binary`: A averages 2x2 pixels and
+    repeats the channels, B is a 1x1 convolution of signs."""
 
     bottleneck: Literal["h3", "h4"] = "h3"
-    """Tap from which the autoencoder's mirror starts: the last stage (h3), or its spatial mean (h4)."""
+    """Tap from which the autoencoder's mirror starts: the last stage (h3), or its spatial mean (h4). Of
+    `binary`, h4 is its code of `binary.code_units`."""
+
+    binary: BinaryNetworkConfig = field(default_factory=BinaryNetworkConfig)
+    """What the architecture `binary` has beside these."""
 
     def __post_init__(self) -> None:
         if self.depth < 8 or (self.depth - 2) % 6:
