@@ -153,7 +153,7 @@ class BinaryAutoencoder(BinaryNetwork):
 
     def __init__(self, config: EncoderConfig, image_shape: Sequence[int], intensities: int, seed: int) -> None:
         super().__init__(config, image_shape, intensities)
-        self.bottleneck, self.intensities = config.bottleneck, intensities
+        self.bottleneck = config.bottleneck
         if self.bottleneck not in self.layers:
             raise UserError(
                 "encoder.bottleneck is h4, which a binary network has only with encoder.binary.code_units; choose a "

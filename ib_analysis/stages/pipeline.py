@@ -21,7 +21,7 @@ from ib_analysis.stages.measure import code_length_units
 from ib_analysis.stages.prepare import prepare, record_config
 from ib_analysis.stages.probe import probe_units
 from ib_analysis.stages.sample import merge_samples, sample_units
-from ib_analysis.stages.train import train_units
+from ib_analysis.stages.train import teacher_units, train_units
 
 __all__ = ["Goal", "run_until"]
 
@@ -30,6 +30,7 @@ Goal = Literal["base", "train", "dump", "measure", "sample", "draw"]
 # name -> units that are not complete, and what is made of all of them together; a stage starts when the one before is
 # whole
 STAGES: tuple[tuple[str, Callable[[Experiment], list[Unit]], Callable[[Experiment], None] | None], ...] = (
+    ("train teachers", teacher_units, None),
     ("train", train_units, None),
     ("dump", dump_units, None),
     ("probe", probe_units, None),
