@@ -7,7 +7,6 @@ unit, and a bottleneck. Inside a stage a stream of real numbers passes beside th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -43,8 +42,7 @@ class BinaryNetwork(TappedNetwork):
         if config.binary.code_units:
             self.readers["h4"] = "trunk.code"
         self.layers = tuple(self.readers)
-        chain = dict(zip(self.layers[1:], self.layers[:-1], strict=True))
-        self.determined_by = MappingProxyType(chain)  # signs are all that goes on
+        self.determined_by = dict(zip(self.layers[1:], self.layers[:-1], strict=True))  # signs are all that goes on
 
     def set_phase(self, phase: Phase) -> BinaryNetwork:
         """Set how far the network is binary, and return it."""

@@ -40,6 +40,7 @@ def print_table(experiment: Experiment) -> None:
     """I(X;H) and I(H;Y) per task and layer: first, peak and last, with intervals; then how far decoders converged."""
     from ib_analysis.information.brackets_table import BracketRow, brackets_text
     from ib_analysis.information.certificates_table import CertificateRow, certificates_line
+    from ib_analysis.information.counted_table import CountedRow, counted_text
     from ib_analysis.information.summary import summary
     from ib_analysis.information.table import read_table
     from ib_analysis.results import load_results
@@ -53,3 +54,6 @@ def print_table(experiment: Experiment) -> None:
     brackets = experiment.folder / "brackets.csv"
     if brackets.exists():
         print(f"\n{brackets_text(read_table(brackets, BracketRow))}")
+    counted = experiment.folder / "counted.csv"
+    if counted.exists():
+        print(f"\n{counted_text(read_table(counted, CountedRow))}")

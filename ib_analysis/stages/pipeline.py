@@ -12,6 +12,7 @@ from ib_analysis.engines.local import Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment
 from ib_analysis.stages.base import base_units, describe_base
 from ib_analysis.stages.collate import collate
+from ib_analysis.stages.count import count_units
 from ib_analysis.stages.density import density_units
 from ib_analysis.stages.draw import draw, print_table
 from ib_analysis.stages.dump import dump_units
@@ -38,6 +39,7 @@ STAGES: tuple[tuple[str, Callable[[Experiment], list[Unit]], Callable[[Experimen
     ("features", feature_units, None),
     ("fit", fit_units, None),
     ("codes", density_units, None),
+    ("count", count_units, None),
     ("measure", code_length_units, collate),
     ("sample", sample_units, merge_samples),
 )
