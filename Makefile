@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help install base train estimate-mi figures samples describe audit budget calibrate controls cost-quality \
-	test test-slow bench lint format clean
+	two-step test test-slow bench lint format clean
 
 help:
 	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
@@ -27,6 +27,7 @@ help:
 	@echo "make calibrate    estimates of information whose truth is known, against the truth"
 	@echo "make controls     checks of the instrument where it is known what it must find"
 	@echo "make cost-quality accuracy of number formats and sizes, against what they cost"
+	@echo "make two-step     binary networks trained in one step and in two"
 	@echo "make test         the tests; make test-slow: the long ones; make lint"
 	@echo "make bench        the benchmarks; BENCH=sampler ARGS=...: one of them with options"
 	@echo "make clean        remove what EXPERIMENT has made"
@@ -41,7 +42,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-base train estimate-mi figures samples describe audit budget controls cost-quality: $(INSTALLED)
+base train estimate-mi figures samples describe audit budget controls cost-quality two-step: $(INSTALLED)
 	@$(BIN)/ib $@ $(EXPERIMENT) $(ARGS)
 
 calibrate: $(INSTALLED)

@@ -114,6 +114,7 @@ STUDIES: dict[str, tuple[str, str]] = {
         "Train classifiers in several number formats and sizes, and set accuracy against cost.",
         "cost_quality",
     ),
+    "two-step": ("Train binary networks in one step and in two, and compare their accuracies.", "two_step"),
 }
 OF_STUDIES = ("figures", "describe")
 """Commands that heed a file's sections for studies; the others only check them."""

@@ -68,7 +68,10 @@ def counted_text(rows: Sequence[CountedRow]) -> str:
              f"{row.log2_images_bits:.2f}", *lower,
              _interval(row.i_xh_bits, row.i_xh_bits_low, row.i_xh_bits_high)]
         )  # fmt: skip
-    text = ["Layers of at most 12 bits at the last epoch: I(X;H) in bits, counted over the images at hand", *align(lines)]
+    text = [
+        "Layers of at most 12 bits at the last epoch: I(X;H) in bits, counted over the images at hand",
+        *align(lines),
+    ]
     if any(row.saturated for row in rows):
         text.append("!: within a bit of log2 N: the count says more about the number of images than about the layer.")
     return "\n".join(text)

@@ -71,7 +71,14 @@ def collate(experiment: Experiment) -> None:
 
 def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
     """Hashes of the tables, None where one is missing: a table that was altered is written again."""
-    names = [INFORMATION, PHASES, CERTIFICATES, BRACKETS, *([COUNTED] if counted_cells(experiment) else []), *([FACTORS] if images_of(experiment).factor_bits else [])]
+    names = [
+        INFORMATION,
+        PHASES,
+        CERTIFICATES,
+        BRACKETS,
+        *([COUNTED] if counted_cells(experiment) else []),
+        *([FACTORS] if images_of(experiment).factor_bits else []),
+    ]
     paths = {name: experiment.folder / name for name in names}
     return {name: sha256_of_file(path) if path.exists() else None for name, path in paths.items()}
 

@@ -31,6 +31,7 @@ def binary_course(
     >>> [(step.epochs, step.optimiser, step.weight_decay) for step in course.steps]
     [(10, 'adam', 1e-05), (10, 'adam', 0.0)]
     """
+
     def step(epochs: int, weight_decay: float, begin: Callable[[TappedNetwork], object] | None = None) -> Step:
         return Step(epochs, "adam", config.learning_rate, weight_decay, begin, "binary_training.learning_rate")
 

@@ -223,7 +223,10 @@ def _binary_lines(experiment: Experiment) -> list[str]:
     Raises:
         UserError: one multiplies real numbers.
     """
-    space, sizes = image_space(experiment.config.data, recheck=False), split_sizes(experiment.config.data, recheck=False)
+    space, sizes = (
+        image_space(experiment.config.data, recheck=False),
+        split_sizes(experiment.config.data, recheck=False),
+    )
     lines = []
     for run in {run.task: run for run in experiment.runs if number_format(run.number_format).is_binary}.values():
         network = initial_encoder(experiment, run, space, sizes["encoder"])
