@@ -104,7 +104,7 @@ class ExperimentConfig:
     number_formats: tuple[str, ...] = ("float32",)
     """Arithmetic of the encoders, each trained from the same weights on: float32, bfloat16 (trained in float32, costed
     at 16 bits), or AQT integers such as w8a8, w4a4, w2a2 and w4a4_ends8 (bits of weights and activations; ends8: 8 bits
-    in the first and the last layer). Of `encoder.architecture: binary`: binary, and float32 for its real-valued twin."""
+    in the first and the last layer). Of `encoder.architecture: binary`: binary, and float32 for its twin."""
     quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
     """Details of the quantized ones among the number formats."""
     layers: tuple[str, ...] = ()
@@ -254,19 +254,19 @@ def _check_binary(config: ExperimentConfig) -> None:
         found = number_format(name)
         if found.is_binary and not is_binary:
             raise UserError(
-                f"number_formats has binary, which the architecture {config.encoder.architecture} does not have; choose "
-                "--encoder.architecture binary."
+                f"number_formats has binary, which the architecture {config.encoder.architecture} does not have; "
+                "choose --encoder.architecture binary."
             )
         if is_binary and found.is_quantized and not found.is_binary:
             raise UserError(
-                f"number_formats has {name}, which the architecture binary does not have; choose binary, or float32 for "
-                "its real-valued twin."
+                f"number_formats has {name}, which the architecture binary does not have; choose binary, or float32 "
+                "for its real-valued twin."
             )
-    if config.binary_training.teacher == "twin" and BINARY in config.number_formats:
-        if "float32" not in config.number_formats:
-            raise UserError(
-                "binary_training.teacher is twin, but number_formats has no float32, whose runs are the teachers; add it."
-            )
+    learns = config.binary_training.teacher == "twin" and BINARY in config.number_formats
+    if learns and "float32" not in config.number_formats:
+        raise UserError(
+            "binary_training.teacher is twin, but number_formats has no float32, whose runs are the teachers; add it."
+        )
 
 
 def _check_brackets(config: ExperimentConfig) -> None:

@@ -1,10 +1,10 @@
 """The one building block that a binary network is made of: code, product of signs, normalisation, shortcut, activation.
 
 A reconstruction in the spirit of Redfern, Zhu & Newquist 2021 (BCNN, arXiv 2010.00704), whose text could not be read:
-what is known of it is that all products, the first one included, are binary and of one building block. The parts are those
-of its public relatives: shifts around the sign and around a PReLU from ReActNet (Liu et al. 2020, arXiv 2003.03488), a
-shortcut around every convolution from Bi-Real net (Liu et al. 2018, arXiv 1808.00278), shortcuts without real products
-from FracBNN (Zhang et al. 2021, arXiv 2012.12206).
+what is known of it is that all products, the first one included, are binary and of one building block. The parts are
+those of its public relatives: shifts around the sign and around a PReLU from ReActNet (Liu et al. 2020, arXiv
+2003.03488), a shortcut around every convolution from Bi-Real net (Liu et al. 2018, arXiv 1808.00278), shortcuts without
+real products from FracBNN (Zhang et al. 2021, arXiv 2012.12206).
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ def folded(block: BinaryBlock) -> tuple[Tensor, Tensor]:
     worth, norm = block.product.scale(), block.norm
     if worth is None:
         raise ValueError("a block folds only where its weights are binary")
-    assert norm.running_var is not None and norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
     gain = norm.weight.detach() / (norm.running_var + norm.eps).sqrt()
     return worth * gain, norm.bias.detach() - norm.running_mean * gain
 

@@ -1,8 +1,8 @@
 """Every Boolean function by two binary blocks: a constructive proof that binary networks are universal.
 
-For f on {-1, +1}^n with the true set T: a hidden unit for each a in T, sign(<a, x> - (n - 1/2)), fires at x = a alone, as
-<a, x> is n there and at most n - 2 elsewhere; the output sign(sum of the hidden units + |T| - 1) is +1 where one of them
-fires. All weights are ±1; what is added is the shift of a batch normalisation.
+For f on {-1, +1}^n with the true set T: a hidden unit for each a in T, sign(<a, x> - (n - 1/2)), fires at x = a alone,
+as <a, x> is n there and at most n - 2 elsewhere; the output sign(sum of the hidden units + |T| - 1) is +1 where one of
+them fires. All weights are ±1; what is added is the shift of a batch normalisation.
 """
 
 from __future__ import annotations

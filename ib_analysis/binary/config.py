@@ -47,8 +47,8 @@ class BinaryTrainingConfig:
     """How runs of the number format `binary` are trained; epochs, batch size, warm-up and checkpoints are those of
     `training`, and count over the whole run.
 
-    Two steps (Liu et al. 2020, ReActNet, arXiv 2003.03488): first signs for activations and real weights, then signs for
-    both, from the weights of the first. Each step has Adam, warm-up and cosine of its own.
+    Two steps (Liu et al. 2020, ReActNet, arXiv 2003.03488): first signs for activations and real weights, then signs
+    for both, from the weights of the first. Each step has Adam, warm-up and cosine of its own.
 
     Raises:
         UserError: a number is out of its range.

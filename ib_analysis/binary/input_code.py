@@ -26,7 +26,8 @@ class InputCode(nn.Module):
     Attributes:
         out_channels: channels of the code.
 
-    >>> InputCode("thermometer", channels=1, intensities=4, levels=32)(torch.tensor([[[[0, 1, 3]]]]))[0, :, 0].T.tolist()
+    >>> pixels = torch.tensor([[[[0, 1, 3]]]])
+    >>> InputCode("thermometer", channels=1, intensities=4, levels=32)(pixels)[0, :, 0].T.tolist()
     [[-1.0, -1.0, -1.0], [1.0, -1.0, -1.0], [1.0, 1.0, 1.0]]
     >>> InputCode("bit_planes", channels=1, intensities=4)(torch.tensor([[[[2]]]])).flatten().tolist()
     [1.0, -1.0]

@@ -20,7 +20,8 @@ class Operands:
     Arguments:
         left, right: the tensors.
         macs: multiply-adds of the product.
-        fills_with_zeros: whether zeros come in that are in neither tensor: padding, or gaps of a transposed convolution.
+        fills_with_zeros: whether zeros come in that are in neither tensor: padding, or the gaps of transposed
+            convolutions.
     """
 
     left: Tensor
@@ -98,25 +99,27 @@ PRODUCTS: dict[str, _Reader] = {
 }
 """Name of an operation -> how its operands are read."""
 
-MOVES = frozenset(
+_MOVES = (
     "alias arange as_strided cat channel_shuffle chunk clone contiguous constant_pad_nd copy copy_ detach empty "
     "empty_like empty_strided expand fill fill_ flip full full_like gather hstack index index_select lift lift_fresh "
     "narrow native_channel_shuffle new_empty new_empty_strided new_full new_ones new_zeros ones ones_like pad permute "
     "pixel_shuffle pixel_unshuffle repeat reshape scalar_tensor select select_copy set_ slice split split_with_sizes "
     "squeeze stack t tile transpose unbind unflatten unfold im2col unsafe_split unsqueeze upsample_nearest1d "
     "upsample_nearest2d view _reshape_alias _to_copy _unsafe_view _unsafe_index to zeros zeros_like equal "
-    "_local_scalar_dense item is_nonzero is_same_size _has_compatible_shallow_copy_type".split()
+    "_local_scalar_dense item is_nonzero is_same_size _has_compatible_shallow_copy_type"
 )
+MOVES = frozenset(_MOVES.split())
 """Operations that only move numbers, or make constants."""
 
-REDUCTIONS = frozenset(
+_REDUCTIONS = (
     "_adaptive_avg_pool2d _native_batch_norm_legit _native_batch_norm_legit_no_training _softmax _log_softmax "
     "adaptive_avg_pool2d all amax amin any argmax argmin avg_pool1d avg_pool2d batch_norm cudnn_batch_norm cumsum "
     "dropout layer_norm max max_pool2d max_pool2d_with_indices mean min native_batch_norm native_dropout "
     "native_group_norm native_layer_norm prod rms_norm softmax std sum topk upsample_bilinear2d upsample_bicubic2d var "
     "var_mean _upsample_bilinear2d_aa miopen_batch_norm _batch_norm_impl_index _batch_norm_no_update "
-    "_batch_norm_with_update prelu _prelu_kernel".split()
+    "_batch_norm_with_update prelu _prelu_kernel"
 )
+REDUCTIONS = frozenset(_REDUCTIONS.split())
 """Operations on real numbers that are not element by element and multiply no matrices."""
 
 
@@ -127,7 +130,7 @@ def is_known(operation: torch._ops.OpOverload) -> bool:
 
 
 def factors(name: str, arguments: Sequence[Any]) -> tuple[Tensor, Tensor] | None:
-    """The two tensors that an elementwise product multiplies; None of another operation, or of a product by a number."""
+    """The two tensors that an elementwise product multiplies; None of another operation, or of a product by numbers."""
     if name not in ("mul", "mul_", "addcmul", "addcmul_"):
         return None
     pair = arguments[1:3] if name.startswith("addcmul") else arguments[:2]

@@ -1,7 +1,7 @@
 """The two products of a binary network, convolution and dense, of operands in {-1, +1}.
 
-A network learns real weights w and multiplies by sign(w). The scale mean|w| per output (Rastegari et al. 2016, XNOR-Net,
-arXiv 1603.05279) is multiplied into the *result*, which is a whole number: it folds into the batch
+A network learns real weights w and multiplies by sign(w). The scale mean|w| per output (Rastegari et al. 2016,
+XNOR-Net, arXiv 1603.05279) is multiplied into the *result*, which is a whole number: it folds into the batch
 normalisation behind (`ib_analysis.binary.block.folded`), and the operands stay signs.
 """
 

@@ -60,7 +60,7 @@ def sign_of_weights(weight: Tensor) -> Tensor:
 
 
 def approximate_sign(x: Tensor) -> Tensor:
-    """The piecewise polynomial whose derivative is the gradient of `sign`: x (2 - |x|) inside [-1, 1], the sign outside.
+    """The polynomial whose derivative is the gradient of `sign`: x (2 - |x|) inside [-1, 1], the sign outside.
 
     What a real-valued twin has in the place of the sign: the twin follows exactly the gradient that a binary network
     follows approximately.

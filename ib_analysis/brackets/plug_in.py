@@ -1,8 +1,8 @@
 """The entropy of a layer of very few bits from counts over the images at hand, with what counting can be off by.
 
 Where nobody knows how images are distributed, a layer can still be counted. The count is an estimate from a sample: too
-small by a bias that is bounded, and worthless where nearly every image has a value of its own, as it then approaches log2
-of the number of images whatever the layer holds.
+small by a bias that is bounded, and worthless where nearly every image has a value of its own, as it then approaches
+log2 of the number of images whatever the layer holds.
 """
 
 from __future__ import annotations

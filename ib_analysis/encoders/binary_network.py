@@ -1,7 +1,7 @@
 """The fully binary CNN and its real-valued twin: a reconstruction of BCNN, made of `BinaryBlock` alone.
 
-Three stages as in the CIFAR ResNet. What goes on from one stage to the next is signs alone, which are the taps: one bit a
-unit, and a bottleneck. Inside a stage a stream of real numbers passes beside the signs, as in Bi-Real net.
+Three stages as in the CIFAR ResNet. What goes on from one stage to the next is signs alone, which are the taps: one bit
+a unit, and a bottleneck. Inside a stage a stream of real numbers passes beside the signs, as in Bi-Real net.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ class LayerFormat:
     """Bits of one layer's weights and of its inputs.
 
     Arguments:
-        weight_bits, activation_bits: 1 where they are signs, 2 to 8 where quantized otherwise, 16 or 32 for numbers that stay floating-point.
+        weight_bits, activation_bits: 1 where they are signs, 2 to 8 where quantized otherwise, 16 or 32 for numbers
+            that stay floating-point.
     """
 
     weight_bits: int
@@ -82,8 +83,8 @@ def number_format(name: str) -> NumberFormat:
     found = _INTEGERS.fullmatch(name)
     if found is None:
         raise UserError(
-            f"There is no number format {name!r}; choose {', '.join(_FLOATS)}, {BINARY}, or integers such as w8a8, w4a4, w2a2 or "
-            "w4a4_ends8 (bits of weights and of activations; ends8: 8 bits in the first and last layer)."
+            f"There is no number format {name!r}; choose {', '.join(_FLOATS)}, {BINARY}, or integers such as w8a8, "
+            "w4a4, w2a2 or w4a4_ends8 (bits of weights and activations; ends8: 8 bits in the first and last layer)."
         )
     bits = int(found[1]), int(found[2])
     if not all(2 <= width <= MOST_BITS for width in bits):

@@ -1,8 +1,8 @@
 """Taps of quantized networks: the codes that enter the next layer.
 
 A tap that quantized layers read is measured as the integers that they compute with, not as the real numbers that these
-are made of. Before the bounds of activations are set there are no codes, and the tap is real. The taps of a binary network
-are signs, and codes of one bit.
+are made of. Before the bounds of activations are set there are no codes, and the tap is real. The taps of a binary
+network are signs, and codes of one bit.
 """
 
 from __future__ import annotations

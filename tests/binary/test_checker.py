@@ -1,4 +1,4 @@
-"""The checker: it passes a network of signs, counts as torch counts, and lets no planted product of real numbers pass."""
+"""The checker passes a network of signs, counts as torch counts, and refuses every planted product of real numbers."""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ def test_every_product_is_of_signs_and_every_parameter_learns(task: str, shortcu
     assert output.shape == ((6, 10) if task == "classification" else (6, 1, 9, 11))
     (output * torch.randn_like(output)).sum().backward()
     for name, parameter in network.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
 
 
 @pytest.mark.parametrize("own", [{"padding": 1}, {"input_code": "bit_planes"}, {"input_levels": 3}])

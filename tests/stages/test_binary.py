@@ -73,7 +73,8 @@ def test_binary_runs_are_measured_as_codes_and_small_layers_counted(
         assert row.plug_in_bits_low <= truth <= row.plug_in_bits_high
         assert row.n_images == sum(map(len, data.splits.values()))
         assert row.plug_in_bits <= 4
-        assert row.lower_bits is not None and row.lower_bits_low is not None
+        assert row.lower_bits is not None
+        assert row.lower_bits_low is not None
         assert row.lower_bits_low <= row.plug_in_bits_high, "a lower bound on what was counted"
         assert row.i_xh_bits == next(
             one.i_xh_bits for one in rows if (one.number_format, one.epoch, one.layer) == ("binary", row.epoch, "h4")

@@ -27,8 +27,8 @@ def draw(folder: Path) -> Iterator[tuple[str, Figure]]:
     (difference,) = read_filled_table(folder / DIFFERENCE, TwoStepDifferenceRow, "ib two-step")
     figure, body = framed(
         "Binary networks in one step and in two",
-        f"Accuracy on {difference.n_images:,} evaluation images after {rows[0].epochs} epochs in all, of networks whose "
-        "activations and weights became binary at once, or activations first. Lines join equal seeds; bars: "
+        f"Accuracy on {difference.n_images:,} evaluation images after {rows[0].epochs} epochs in all, of networks "
+        "whose activations and weights became binary at once, or activations first. Lines join equal seeds; bars: "
         f"{difference.confidence:.0%} intervals for new images.",
         [
             f"Two steps minus one: {100 * difference.difference:.2f} percentage points "

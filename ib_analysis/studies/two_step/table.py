@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ib_analysis.information.intervals import Bootstrap, Interval, paired_bootstrap_interval
+from ib_analysis.information.intervals import Interval, paired_bootstrap_interval
 from ib_analysis.information.seed_spread import spread_over_seeds
 from ib_analysis.information.table import read_table, write_table
 from ib_analysis.records.arrays import load_arrays
