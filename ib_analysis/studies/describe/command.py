@@ -12,15 +12,15 @@ from pathlib import Path
 import torch
 
 from decoders import ImageSpace, PixelCNNPP
-from ib_analysis.binary import Phase, check_products
 from ib_analysis.data import Space, image_space, split_sizes
-from ib_analysis.encoders import BinaryNetwork, TappedNetwork, layer_works, multiply_accumulates, tap_shapes
+from ib_analysis.encoders import TappedNetwork, layer_works, multiply_accumulates, tap_shapes
 from ib_analysis.experiment import BASE, Experiment
 from ib_analysis.quantization import format_cost, number_format, plan
 from ib_analysis.records.bases import BASES
 from ib_analysis.records.decoders import network_of
 from ib_analysis.records.encoders import initial_encoder
 from ib_analysis.studies.describe.base_cost import FLOAT16_BYTES, BaseCost, base_cost
+from ib_analysis.studies.describe.binary_products import binary_lines
 from ib_analysis.studies.describe.decoder_cost import decoder_flops, seconds_of, time_decoder, untrained
 from ib_analysis.studies.describe.density_cost import DensityCost, density_cost
 from ib_analysis.studies.describe.passes import BACKWARD, count_passes
@@ -144,7 +144,7 @@ def describe(experiment: Experiment) -> str:
         f"parameters, {found.decoder_flops_per_image:,} FLOPs an image forward",
         *_base_lines(experiment, found.base),
         *_format_costs(experiment),
-        *_binary_lines(experiment),
+        *binary_lines(experiment),
         *(
             [
                 f"brackets: at most {found.densities.n_fits} density models of codes, {found.densities.flops:.2e} "
@@ -214,25 +214,6 @@ def _format_costs(experiment: Experiment) -> list[str]:
             f"bfloat16), linear {found.linear:.3e} ({found.linear / half.linear:.2%}), weights "
             f"{found.memory_bits / 8 / 1024:.1f} KiB"
         )
-    return lines
-
-
-def _binary_lines(experiment: Experiment) -> list[str]:
-    """What the checker finds in the binary networks, as they will be after training; nothing without one.
-
-    Raises:
-        UserError: one multiplies real numbers.
-    """
-    space, sizes = (
-        image_space(experiment.config.data, recheck=False),
-        split_sizes(experiment.config.data, recheck=False),
-    )
-    lines = []
-    for run in {run.task: run for run in experiment.runs if number_format(run.number_format).is_binary}.values():
-        network = initial_encoder(experiment, run, space, sizes["encoder"])
-        assert isinstance(network, BinaryNetwork)
-        report = check_products(network.set_phase(Phase.BINARY), space.image_shape, space.intensities)
-        lines += [f"binary, {run.task}: {line}" for line in report.text().splitlines()]
     return lines
 
 
