@@ -78,13 +78,14 @@ class PooledCopies(nn.Module):
 
 
 class BinaryBlock(nn.Module):
-    """activation(normalisation(product(code(x))) + shortcut(x)).
+    """activation(normalisation(product(code(x))) + shortcut(x)), the product averaged over positions if asked for.
 
     Arguments:
         product: a `BinaryConv2d` or `BinaryLinear`.
         code: makes signs of the input; None: it is signs already.
         shortcut: what is added of the input; None: nothing.
         activation: whether a `ShiftedPReLU` ends the block.
+        averaged: whether a map is averaged over its positions before it is normalised: (B, C, h, w) becomes (B, C).
 
     >>> block = BinaryBlock(BinaryConv2d(4, 4), Code(4), nn.Identity(), activation=True)
     >>> block(torch.randn(2, 4, 5, 5)).shape
@@ -98,21 +99,20 @@ class BinaryBlock(nn.Module):
         shortcut: nn.Module | None = None,
         *,
         activation: bool,
+        averaged: bool = False,
     ) -> None:
         super().__init__()
         self.code: nn.Module = code or nn.Identity()
-        self.product = product
-        if isinstance(product, BinaryConv2d):
-            outputs = product.out_channels
-            self.norm: nn.modules.batchnorm._BatchNorm = nn.BatchNorm2d(outputs)
-        else:
-            outputs = product.out_features
-            self.norm = nn.BatchNorm1d(outputs)
+        self.product, self.averaged = product, averaged
+        outputs = len(product.weight)
+        is_map = isinstance(product, BinaryConv2d) and not averaged
+        self.norm: nn.modules.batchnorm._BatchNorm = nn.BatchNorm2d(outputs) if is_map else nn.BatchNorm1d(outputs)
         self.shortcut = shortcut
         self.activation: nn.Module = ShiftedPReLU(outputs) if activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.norm(self.product(self.code(x)))
+        y = self.product(self.code(x))
+        y = self.norm(y.mean(dim=(2, 3)) if self.averaged else y)
         if self.shortcut is not None:
             y = y + self.shortcut(x)
         return self.activation(y)

@@ -46,7 +46,7 @@ def sign(x: Tensor) -> Tensor:
     >>> signs.tolist(), x.grad.tolist()
     ([-1.0, -1.0, 1.0, 1.0], [0.0, 1.0, 2.0, 1.5])
     """
-    return _Sign.apply(x)  # type: ignore[no-untyped-call, no-any-return]
+    return _Sign.apply(x)
 
 
 def sign_of_weights(weight: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def sign_of_weights(weight: Tensor) -> Tensor:
     >>> sign_of_weights(torch.tensor([0.0, -0.1])).tolist()
     [1.0, -1.0]
     """
-    return _SignOfWeights.apply(weight)  # type: ignore[no-untyped-call, no-any-return]
+    return _SignOfWeights.apply(weight)
 
 
 def approximate_sign(x: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class BinaryTrunk(nn.Module):
         self.units: nn.Module | None = None
         if own.code_units:
             product = BinaryConv2d(4 * config.width, own.code_units, kernel_size=1)
-            self.units = BinaryBlock(product, activation=False)
+            self.units = BinaryBlock(product, activation=False, averaged=True)
             self.code = Code(own.code_units)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -101,7 +101,7 @@ class BinaryTrunk(nn.Module):
         for index, (stage, code) in enumerate(zip(self.stages, self.codes, strict=True), start=1):
             taps[f"h{index}"] = x = code(stage(x))
         if self.units is not None:
-            taps["h4"] = self.code(self.units(x).mean(dim=(2, 3)))
+            taps["h4"] = self.code(self.units(x))
         return taps
 
 
@@ -128,12 +128,11 @@ class BinaryClassifier(BinaryNetwork):
         super().__init__(config, image_shape, intensities)
         units = config.binary.code_units
         product = BinaryLinear(units, n_classes) if units else BinaryConv2d(4 * config.width, n_classes, kernel_size=1)
-        self.head = BinaryBlock(product, activation=False)
+        self.head = BinaryBlock(product, activation=False, averaged=not units)
         he_initialise(self, seed)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits = self.head(self.taps(images)[self.layers[-1]])
-        return logits.mean(dim=(2, 3)) if logits.ndim == 4 else logits
+        return self.head(self.taps(images)[self.layers[-1]])
 
 
 class BinaryAutoencoder(BinaryNetwork):
