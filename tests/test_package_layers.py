@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "bases": {"artifacts", "data", "decoders"},
     "experiment_config": {
         "artifacts",
+        "binary",
         "data",
         "encoders",
         "quantization",
