@@ -118,6 +118,7 @@ STUDIES: dict[str, tuple[str, str]] = {
         "Set one stream of one block of a ResNet in ResNet to zero, and say what accuracy is left.",
         "stream_ablation",
     ),
+    "two-step": ("Train binary networks in one step and in two, and compare their accuracies.", "two_step"),
 }
 OF_STUDIES = ("figures", "describe")
 """Commands that heed a file's sections for studies; the others only check them."""

@@ -13,11 +13,12 @@ from decoders.fitting.certificate import check_judgeable
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.activations import Storage
 from ib_analysis.artifacts import UserError
+from ib_analysis.binary import BinaryTrainingConfig
 from ib_analysis.brackets import BracketsConfig
 from ib_analysis.data import DataConfig, image_space
 from ib_analysis.encoders import EncoderConfig, tap_names
 from ib_analysis.information.probe import ProbeConfig
-from ib_analysis.quantization import QuantizationConfig, number_format
+from ib_analysis.quantization import BINARY, QuantizationConfig, number_format
 from ib_analysis.spike_ins import SpikeInConfig
 from ib_analysis.spike_ins import check as check_spike_in
 from ib_analysis.training import TrainingConfig, checkpoint_epochs
@@ -104,7 +105,7 @@ class ExperimentConfig:
     number_formats: tuple[str, ...] = ("float32",)
     """Arithmetic of the encoders, each trained from the same weights on: float32, bfloat16 (trained in float32, costed
     at 16 bits), or AQT integers such as w8a8, w4a4, w2a2 and w4a4_ends8 (bits of weights and activations; ends8: 8 bits
-    in the first and the last layer)."""
+    in the first and the last layer). Of `encoder.architecture: binary`: binary, and float32 for its twin."""
     quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
     """Details of the quantized ones among the number formats."""
     layers: tuple[str, ...] = ()
@@ -135,6 +136,8 @@ class ExperimentConfig:
     """The network that is studied."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How encoders are trained."""
+    binary_training: BinaryTrainingConfig = field(default_factory=BinaryTrainingConfig)
+    """What is different for those of the number format `binary`."""
     activations: ActivationsConfig = field(default_factory=ActivationsConfig)
     """Dump or recompute."""
     decoder: Architecture = field(default_factory=Architecture)
@@ -215,6 +218,7 @@ def check(config: ExperimentConfig) -> None:
             raise UserError(f"{field_name} is {list(values)}; give at least one value, each once.")
     for name in config.number_formats:
         number_format(name)
+    _check_binary(config)
     known = taps_of(config)
     for layer in config.layers:
         if layer not in known:
@@ -257,6 +261,28 @@ def taps_of(config: ExperimentConfig) -> tuple[str, ...]:
         for task in config.tasks
     )
     return tuple(name for name in first if all(name in names for names in others))
+
+
+def _check_binary(config: ExperimentConfig) -> None:
+    """Refuse formats that the architecture does not have, and a teacher that is not there."""
+    is_binary = config.encoder.architecture == "binary"
+    for name in config.number_formats:
+        found = number_format(name)
+        if found.is_binary and not is_binary:
+            raise UserError(
+                f"number_formats has binary, which the architecture {config.encoder.architecture} does not have; "
+                "choose --encoder.architecture binary."
+            )
+        if is_binary and found.is_quantized and not found.is_binary:
+            raise UserError(
+                f"number_formats has {name}, which the architecture binary does not have; choose binary, or float32 "
+                "for its real-valued twin."
+            )
+    learns = config.binary_training.teacher == "twin" and BINARY in config.number_formats
+    if learns and "float32" not in config.number_formats:
+        raise UserError(
+            "binary_training.teacher is twin, but number_formats has no float32, whose runs are the teachers; add it."
+        )
 
 
 def _check_brackets(config: ExperimentConfig) -> None:

@@ -20,15 +20,17 @@ ALLOWED: dict[str, set[str]] = {
     "parsing": {"artifacts", "experiment_files"},
     "data": {"artifacts", "hdf5"},
     "information": {"artifacts", "decoders"},  # of decoders: what a learning curve says, for its table
-    "encoders": {"artifacts", "data"},
-    "quantization": {"artifacts", "hdf5", "encoders", "activations"},
-    "training": {"artifacts", "data", "encoders"},
+    "binary": {"artifacts"},
+    "encoders": {"artifacts", "data", "binary"},
+    "quantization": {"artifacts", "hdf5", "encoders", "activations", "binary"},
+    "training": {"artifacts", "data", "encoders", "binary"},
     "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
     "brackets": {"artifacts", "activations", "data", "decoders", "encoders", "information"},
     "spike_ins": {"artifacts"},
     "bases": {"artifacts", "data", "decoders"},
     "experiment_config": {
         "artifacts",
+        "binary",
         "data",
         "encoders",
         "quantization",

@@ -175,7 +175,9 @@ def test_spike_ins_refuse_the_studies_of_decoders_before_anything_runs(
 
 def test_help_tells_of_sections(capsys: pytest.CaptureFixture) -> None:
     assert main(["--help"]) == 0
-    assert "sections for studies (controls, budget, audit, cost-quality, stream-ablation)" in capsys.readouterr().out
+    assert "sections for studies (controls, budget, audit, cost-quality, stream-ablation, two-step)" in " ".join(
+        capsys.readouterr().out.split()
+    )
     with pytest.raises(SystemExit):
         main(["figures", "--help"])
     assert "then the studies in the file" in " ".join(capsys.readouterr().out.split())

@@ -1,6 +1,7 @@
 """Networks with named taps."""
 
 from ib_analysis.encoders.autoencoder import Autoencoder, ResNetAutoencoder, psnr_db, reconstruct
+from ib_analysis.encoders.binary_network import BinaryAutoencoder, BinaryClassifier, BinaryNetwork
 from ib_analysis.encoders.build import build_encoder, tap_names
 from ib_analysis.encoders.config import EncoderConfig, Task
 from ib_analysis.encoders.cost import LayerWork, layer_works, multiply_accumulates
@@ -14,6 +15,9 @@ from ib_analysis.encoders.rir import RiRAutoencoder, RiRClassifier, stream_pairs
 __all__ = [
     "STREAMS",
     "Autoencoder",
+    "BinaryAutoencoder",
+    "BinaryClassifier",
+    "BinaryNetwork",
     "EncoderConfig",
     "HasDecayOrigins",
     "LayerWork",

@@ -170,14 +170,15 @@ class ResNetAutoencoder(Autoencoder):
 
 
 @torch.inference_mode()
-def reconstruct(autoencoder: Autoencoder, images: Tensor) -> Tensor:
+def reconstruct(autoencoder: TappedNetwork, images: Tensor, intensities: int) -> Tensor:
     """What an autoencoder makes of images, rounded to pixel levels.
 
     Arguments:
         autoencoder: in evaluation mode, else batch statistics leak between images.
         images: shape (B, C, H, W), integers 0..intensities-1.
+        intensities: number of levels of a pixel.
 
     Returns:
         Shape (B, C, H, W), uint8.
     """
-    return (autoencoder(images) * (autoencoder.intensities - 1)).round().to(torch.uint8)
+    return (autoencoder(images) * (intensities - 1)).round().to(torch.uint8)

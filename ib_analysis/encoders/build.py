@@ -9,6 +9,7 @@ import torch
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.encoders.autoencoder import ResNetAutoencoder
+from ib_analysis.encoders.binary_network import BinaryAutoencoder, BinaryClassifier
 from ib_analysis.encoders.config import EncoderConfig, Task
 from ib_analysis.encoders.interface import TappedNetwork
 from ib_analysis.encoders.resnet import ResNetClassifier
@@ -30,6 +31,12 @@ BUILDERS: dict[tuple[str, Task], Builder] = {
         config, image_shape, intensities, n_classes, seed
     ),
     ("rir", "autoencoding"): lambda config, image_shape, intensities, n_classes, seed: RiRAutoencoder(
+        config, image_shape, intensities, seed
+    ),
+    ("binary", "classification"): lambda config, image_shape, intensities, n_classes, seed: BinaryClassifier(
+        config, image_shape, intensities, n_classes, seed
+    ),
+    ("binary", "autoencoding"): lambda config, image_shape, intensities, n_classes, seed: BinaryAutoencoder(
         config, image_shape, intensities, seed
     ),
 }

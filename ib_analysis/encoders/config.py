@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.binary import BinaryNetworkConfig
 
 __all__ = ["BLOCKS", "Block", "EncoderConfig", "Form", "Shortcut", "Task"]
 
@@ -35,9 +36,10 @@ class EncoderConfig:
     (2, 3, 3)
     """
 
-    architecture: Literal["resnet", "rir"] = "resnet"
+    architecture: Literal["resnet", "rir", "binary"] = "resnet"
     """Family of the network: `resnet` is the CIFAR ResNet of He et al. 2016 (arXiv 1512.03385, sec. 4.2); `rir` are
-    ResNet in ResNet and the networks that it is compared with (Targ et al. 2016, arXiv 1603.08029), see `block`."""
+    ResNet in ResNet and the networks that it is compared with (Targ et al. 2016, arXiv 1603.08029), see `block`;
+    `binary` is a fully binary CNN (number format `binary`) and its real-valued twin (number format `float32`)."""
 
     depth: int = 20
     """Number of weighted layers: three stages of blocks of two convolutions each, the stem and the classifier. Of
@@ -49,14 +51,19 @@ class EncoderConfig:
     have half of them each, so that equal widths are networks of about equal size (wide RiR of Targ et al.: 96)."""
 
     widths: tuple[int, ...] = ()
-    """Filters of each of the three stages, in the place of `width` and its multiples; empty: those."""
+    """Filters of each of the three stages, in the place of `width` and its multiples; empty: those. Not of `binary`."""
 
     shortcut: Literal["A", "B", "identity", "projection"] = "A"
     """Shortcut where the shape changes: A (or `identity`) subsamples and pads with zero channels and has no parameters
-    (as He et al. do on CIFAR), B (or `projection`) is a 1x1 convolution with batch normalisation."""
+    (as He et al. do on CIFAR), B (or `projection`) is a 1x1 convolution with batch normalisation. Of `binary`: A
+    averages 2x2 pixels and repeats the channels, B is a 1x1 convolution of signs."""
 
     bottleneck: Literal["h3", "h4"] = "h3"
-    """Tap from which the autoencoder's mirror starts: the last stage (h3), or its spatial mean (h4)."""
+    """Tap from which the autoencoder's mirror starts: the last stage (h3), or its spatial mean (h4). Of
+    `binary`, h4 is its code of `binary.code_units`."""
+
+    binary: BinaryNetworkConfig = field(default_factory=BinaryNetworkConfig)
+    """What the architecture `binary` has beside these."""
 
     block: Block = "rir"
     """Of `rir`, what its blocks of two layers are: `plain` (a CNN without shortcuts), `resnet` (a shortcut around the
@@ -75,7 +82,7 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         # One spelling in records, so that both names of a shortcut are the same network.
         object.__setattr__(self, "shortcut", _LETTERS.get(self.shortcut, self.shortcut))
-        if self.architecture == "resnet" and (self.depth < 8 or (self.depth - 2) % 6):
+        if self.architecture != "rir" and (self.depth < 8 or (self.depth - 2) % 6):
             raise UserError(f"encoder.depth is {self.depth}; a CIFAR ResNet needs 6n+2: 8, 14, 20, 26, 32, 44, 56, ...")
         if self.depth < 8 or self.depth % 2:
             raise UserError(

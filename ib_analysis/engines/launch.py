@@ -13,7 +13,7 @@ from ib_analysis.engines.launch_variables import check_launch_variables
 
 __all__ = ["SHARED_STAGES", "Launch"]
 
-SHARED_STAGES = ("base", "train", "fit")
+SHARED_STAGES = ("base", "train teachers", "train", "fit")
 """Stages whose minibatches the processes share; the others are the main process's, and the rest wait."""
 
 

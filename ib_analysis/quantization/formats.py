@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from ib_analysis.artifacts import UserError
 from ib_analysis.quantization.integers import MOST_BITS
 
-__all__ = ["ENDS_BITS", "LayerFormat", "NumberFormat", "number_format", "plan"]
+__all__ = ["BINARY", "ENDS_BITS", "LayerFormat", "NumberFormat", "number_format", "plan"]
 
 ENDS_BITS = 8
 """Bits of the first and the last layer in a format that ends with `_ends8`."""
 _FLOATS = {"float32": 32, "bfloat16": 16}
+BINARY = "binary"
+"""The format of a network whose weights and activations are signs; only the architecture `binary` has it."""
 _INTEGERS = re.compile(r"w(\d+)a(\d+)(_ends8)?")
 
 
@@ -23,7 +25,8 @@ class LayerFormat:
     """Bits of one layer's weights and of its inputs.
 
     Arguments:
-        weight_bits, activation_bits: 2 to 8 where quantized, 16 or 32 for numbers that stay floating-point.
+        weight_bits, activation_bits: 1 where they are signs, 2 to 8 where quantized otherwise, 16 or 32 for numbers
+            that stay floating-point.
     """
 
     weight_bits: int
@@ -31,7 +34,7 @@ class LayerFormat:
 
     @property
     def is_quantized(self) -> bool:
-        """Whether weights and inputs are integer codes."""
+        """Whether weights and inputs are integer codes, or signs."""
         return self.weight_bits <= MOST_BITS
 
 
@@ -51,15 +54,20 @@ class NumberFormat:
 
     @property
     def is_quantized(self) -> bool:
-        """Whether any layer has integer codes."""
+        """Whether any layer has integer codes, or signs."""
         return self.inner.is_quantized or self.ends.is_quantized
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether weights and activations are signs."""
+        return self.name == BINARY
 
 
 def number_format(name: str) -> NumberFormat:
     """A format by its name: ``float32``, ``bfloat16``, ``w4a8`` (bits of weights and activations of all layers), or
     ``w4a4_ends8``, with 8 bits in the first and the last layer: the best of Abdolrashidi et al. 2021.
 
-    ``bfloat16`` is trained in float32 and costed at 16 bits.
+    ``bfloat16`` is trained in float32 and costed at 16 bits. ``binary`` has signs for weights and activations.
 
     Raises:
         UserError: no such format, or a width that AQT does not have.
@@ -70,11 +78,13 @@ def number_format(name: str) -> NumberFormat:
     if name in _FLOATS:
         layer = LayerFormat(_FLOATS[name], _FLOATS[name])
         return NumberFormat(name, layer, layer)
+    if name == BINARY:
+        return NumberFormat(name, LayerFormat(1, 1), LayerFormat(1, 1))
     found = _INTEGERS.fullmatch(name)
     if found is None:
         raise UserError(
-            f"There is no number format {name!r}; choose {', '.join(_FLOATS)}, or integers such as w8a8, w4a4, w2a2 or "
-            "w4a4_ends8 (bits of weights and of activations; ends8: 8 bits in the first and last layer)."
+            f"There is no number format {name!r}; choose {', '.join(_FLOATS)}, {BINARY}, or integers such as w8a8, "
+            "w4a4, w2a2 or w4a4_ends8 (bits of weights and activations; ends8: 8 bits in the first and last layer)."
         )
     bits = int(found[1]), int(found[2])
     if not all(2 <= width <= MOST_BITS for width in bits):

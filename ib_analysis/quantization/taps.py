@@ -1,7 +1,8 @@
 """Taps of quantized networks: the codes that enter the next layer.
 
 A tap that quantized layers read is measured as the integers that they compute with, not as the real numbers that these
-are made of. Before the bounds of activations are set there are no codes, and the tap is real.
+are made of. Before the bounds of activations are set there are no codes, and the tap is real. The taps of a binary
+network are signs, and codes of one bit.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ib_analysis.binary import Code
+from ib_analysis.encoders import BinaryNetwork
 from ib_analysis.encoders.interface import TappedNetwork
 from ib_analysis.quantization.layers import InputQuantizer, QuantizedLayer
 
@@ -23,7 +26,7 @@ class CodeTap:
     """How a tap is read by the layers after it.
 
     Arguments:
-        reader: path of a quantized layer that reads it.
+        reader: path of a quantized layer that reads it, or of the `Code` that makes its signs.
         bits: of its codes.
         signed: whether codes can be negative.
         is_bottleneck: whether the codes are all that goes on. Where a module that is not quantized reads the tap as
@@ -53,6 +56,8 @@ def code_taps(network: TappedNetwork, image_shape: Sequence[int]) -> dict[str, C
     ...     quantize(resnet, "w2a2_ends8", (1, 8, 8), start=50), (1, 8, 8)).items()}
     {'h1': (2, True), 'h2': (2, True), 'h4': (8, True)}
     """
+    if isinstance(network, BinaryNetwork):
+        return {tap: CodeTap(path, bits=1, signed=False, is_bottleneck=True) for tap, path in network.readers.items()}
     names = {module: name for name, module in network.named_modules()}
     device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
     images = torch.randint(256, (2, *image_shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -111,11 +116,15 @@ class CodedTaps(TappedNetwork):
         return found
 
     def scales(self, tap: str) -> Tensor:
-        """Codes per unit of each channel of a tap that is made of codes, (C,)."""
-        return self._inputs(self.codes[tap]).scale(2)[0].detach().cpu()
+        """Codes per unit of each channel of a tap that is made of codes of quantized numbers, (C,)."""
+        inputs = self._inputs(self.codes[tap])
+        assert isinstance(inputs, InputQuantizer)
+        return inputs.scale(2)[0].detach().cpu()
 
-    def _inputs(self, code: CodeTap) -> InputQuantizer:
+    def _inputs(self, code: CodeTap) -> InputQuantizer | Code:
         reader = self.network.get_submodule(code.reader)
+        if isinstance(reader, Code):
+            return reader
         assert isinstance(reader, QuantizedLayer)
         return reader.inputs
 

@@ -7,13 +7,22 @@ from typing import Any
 
 from ib_analysis.artifacts import Artifact, UserError
 from ib_analysis.data import DataConfig, Space, image_space
-from ib_analysis.encoders import EncoderConfig, TappedNetwork, build_encoder, tap_shapes
+from ib_analysis.encoders import BinaryNetwork, EncoderConfig, TappedNetwork, build_encoder, tap_shapes
 from ib_analysis.experiment import Experiment, Run, Task
 from ib_analysis.quantization import CodedTaps, number_format, quantize, start_step
 from ib_analysis.records.images import data_section, images_of
-from ib_analysis.training import checkpoint_artifact, load_encoder
+from ib_analysis.training import (
+    Course,
+    Distillation,
+    binary_course,
+    checkpoint_artifact,
+    first_phase,
+    load_encoder,
+    ordinary_course,
+)
 
 __all__ = [
+    "course_of",
     "encoder_artifacts",
     "encoder_at",
     "encoder_identities",
@@ -23,15 +32,18 @@ __all__ = [
     "layer_shapes",
     "measured_encoder",
     "new_encoder",
+    "teacher_of",
 ]
 
 
 def encoder_recipe(experiment: Experiment, run: Run) -> dict[str, Any]:
     """Everything chosen by the user that one encoder depends on."""
+    chosen = number_format(run.number_format)
+    own = ("binary_training",) if chosen.is_binary else ("quantization",) if chosen.is_quantized else ()
     return {
         "task": run.task,
         "number_format": run.number_format,
-        **(experiment.section("quantization") if number_format(run.number_format).is_quantized else {}),
+        **(experiment.section(*own) if own else {}),
         **experiment.section("encoder", "training"),
         "data": data_section(experiment),
     }
@@ -56,7 +68,11 @@ def initial_encoder(experiment: Experiment, run: Run, space: Space, n_images: in
     """
     config = experiment.config
     network = build_encoder(config.encoder, run.task, *space, run.encoder_seed)
-    if number_format(run.number_format).is_quantized:
+    chosen = number_format(run.number_format)
+    if chosen.is_binary:
+        assert isinstance(network, BinaryNetwork)
+        network.set_phase(first_phase(config.binary_training))
+    elif chosen.is_quantized:
         steps = config.training.epochs * -(-n_images // config.training.batch_size)
         start = start_step(steps)
         if steps <= start:
@@ -73,6 +89,31 @@ def initial_encoder(experiment: Experiment, run: Run, space: Space, n_images: in
             granularity=config.quantization.granularity,
         )
     return network
+
+
+def teacher_of(experiment: Experiment, run: Run) -> Run | None:
+    """The run that a run's network learns from beside the labels, and that has to be trained before it."""
+    is_binary = number_format(run.number_format).is_binary
+    if not is_binary or run.task != "classification" or experiment.config.binary_training.teacher == "none":
+        return None
+    return Run(run.task, "float32", run.encoder_seed)
+
+
+def course_of(experiment: Experiment, run: Run) -> Course:
+    """The steps of a run's training, and its teacher.
+
+    Raises:
+        UserError: the teacher is not trained yet, or there are fewer epochs than steps.
+    """
+    config = experiment.config
+    if not number_format(run.number_format).is_binary:
+        return ordinary_course(config.training)
+    teacher, own = teacher_of(experiment, run), config.binary_training
+    distillation = None
+    if teacher is not None:
+        trained = encoder_at(experiment, teacher, experiment.epochs[-1])
+        distillation = Distillation(trained, own.teacher_share, own.temperature)
+    return binary_course(own, config.training, distillation)
 
 
 def encoder_artifacts(experiment: Experiment, run: Run) -> dict[int, Artifact]:

@@ -12,12 +12,14 @@ from ib_analysis.quantization import number_format
 from ib_analysis.records.arrays import load_arrays
 from ib_analysis.records.code_lengths import NULL, NULL_VALIDATION, code_length_artifact, code_length_bits
 from ib_analysis.records.common_null import common_null, null_path
+from ib_analysis.records.counts import counted_cells
 from ib_analysis.records.decoders import readings_of
 from ib_analysis.records.densities import coded_cells
 from ib_analysis.records.images import images_of, measured_images
 from ib_analysis.records.probes import probe_artifact
 from ib_analysis.tables.brackets import BRACKETS, write_brackets
 from ib_analysis.tables.certificates import write_certificates
+from ib_analysis.tables.counted import COUNTED, write_counted
 from ib_analysis.tables.factors import factor_rows
 from ib_analysis.tables.information import information_rows
 from ib_analysis.tables.phases import write_phases
@@ -66,6 +68,7 @@ def collate(experiment: Experiment) -> None:
     write_certificates(experiment, null.source)
     write_brackets(experiment, rows, null.bits, bootstrap)
     write_streams(experiment, rows, bootstrap)
+    write_counted(experiment, rows)
     artifact.finish(tables=_table_hashes(experiment))
 
 
@@ -73,6 +76,7 @@ def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
     """Hashes of the tables, None where one is missing: a table that was altered is written again."""
     names = [INFORMATION, PHASES, CERTIFICATES, BRACKETS]
     names += [STREAMS_TABLE] if stream_pairs(experiment.layers) else []
+    names += [COUNTED] if counted_cells(experiment) else []
     names += [FACTORS] if images_of(experiment).factor_bits else []
     paths = {name: experiment.folder / name for name in names}
     return {name: sha256_of_file(path) if path.exists() else None for name, path in paths.items()}
@@ -88,6 +92,8 @@ def _artifact(experiment: Experiment) -> Artifact:
             inputs[f"{run.key}/{cell_name(*cell)}"] = probe_artifact(experiment, run, cell).identity
     for found in coded_cells(experiment):
         inputs[f"codes/{found.run.key}/{cell_name(*found.cell)}"] = found.code_lengths.identity
+    for counted in counted_cells(experiment):
+        inputs[f"counts/{counted.run.key}/{cell_name(*counted.cell)}"] = counted.counts.identity
     if any(number_format(run.number_format).is_quantized for run in experiment.runs):
         inputs["columns"] = "code_bits, code_is_bottleneck"  # tables of before, without them, are made again
     # As an input and not as config: with other settings the tables are made again, which costs nothing.

@@ -19,7 +19,6 @@ from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run, cell_name
 from ib_analysis.fits.artifact import fit_artifact
 from ib_analysis.fits.leak_guard import image_guard
-from ib_analysis.quantization import CodedTaps
 from ib_analysis.records.activations import open_activations
 from ib_analysis.records.arrays import save_arrays
 from ib_analysis.records.densities import coded_cell, coded_cells, density_artifact
@@ -76,7 +75,6 @@ def _density(config: ExperimentConfig, run: Run, cell: tuple[int, str], progress
     decoder.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     arrays = _code_lengths(feed, decoder, layout, progress)
     encoder = measured_encoder(experiment, run, cell[0])
-    assert isinstance(encoder, CodedTaps)
     facts: dict[str, int] = {}
     if math.prod(layout.shape) * layout.bits <= LARGEST_LAYER_BITS:
         counted = counted_information_bits(config.data, encoder, cell[1], layout.bits)

@@ -42,6 +42,7 @@ def print_table(experiment: Experiment) -> None:
     brackets and streams where there are any."""
     from ib_analysis.information.brackets_table import BracketRow, brackets_text
     from ib_analysis.information.certificates_table import CertificateRow, certificates_line
+    from ib_analysis.information.counted_table import CountedRow, counted_text
     from ib_analysis.information.streams_table import StreamRow, streams_text
     from ib_analysis.information.summary import summary
     from ib_analysis.information.table import read_table
@@ -59,3 +60,6 @@ def print_table(experiment: Experiment) -> None:
     streams = experiment.folder / "streams.csv"
     if streams.exists():
         print(f"\n{streams_text(read_table(streams, StreamRow))}")
+    counted = experiment.folder / "counted.csv"
+    if counted.exists():
+        print(f"\n{counted_text(read_table(counted, CountedRow))}")

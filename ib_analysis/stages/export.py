@@ -34,11 +34,12 @@ def export(experiment: Experiment) -> list[str]:
     Raises:
         UserError: no number format is quantized, a network cannot be exported, or the outputs differ.
     """
-    runs = [run for run in experiment.runs if number_format(run.number_format).is_quantized]
+    formats = {run: number_format(run.number_format) for run in experiment.runs}
+    runs = [run for run, chosen in formats.items() if chosen.is_quantized and not chosen.is_binary]
     if not runs:
         raise UserError(
             f"number_formats of {experiment.config.name} are {', '.join(experiment.config.number_formats)}: none of "
-            "them is quantized, so there are no integers to export; add one such as w4a4_ends8."
+            "them is quantized to integers, so there are none to export; add one such as w4a4_ends8."
         )
     run_until(experiment, "train")
     return [_export(experiment, run) for run in runs]

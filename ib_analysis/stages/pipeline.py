@@ -12,6 +12,7 @@ from ib_analysis.engines.local import Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment
 from ib_analysis.stages.base import base_units, describe_base
 from ib_analysis.stages.collate import collate
+from ib_analysis.stages.count import count_units
 from ib_analysis.stages.density import density_units
 from ib_analysis.stages.draw import draw, print_table
 from ib_analysis.stages.dump import dump_units
@@ -21,7 +22,7 @@ from ib_analysis.stages.measure import code_length_units
 from ib_analysis.stages.prepare import prepare, record_config
 from ib_analysis.stages.probe import probe_units
 from ib_analysis.stages.sample import merge_samples, sample_units
-from ib_analysis.stages.train import train_units
+from ib_analysis.stages.train import teacher_units, train_units
 
 __all__ = ["Goal", "run_until"]
 
@@ -30,6 +31,7 @@ Goal = Literal["base", "train", "dump", "measure", "sample", "draw"]
 # name -> units that are not complete, and what is made of all of them together; a stage starts when the one before is
 # whole
 STAGES: tuple[tuple[str, Callable[[Experiment], list[Unit]], Callable[[Experiment], None] | None], ...] = (
+    ("train teachers", teacher_units, None),
     ("train", train_units, None),
     ("dump", dump_units, None),
     ("probe", probe_units, None),
@@ -37,6 +39,7 @@ STAGES: tuple[tuple[str, Callable[[Experiment], list[Unit]], Callable[[Experimen
     ("features", feature_units, None),
     ("fit", fit_units, None),
     ("codes", density_units, None),
+    ("count", count_units, None),
     ("measure", code_length_units, collate),
     ("sample", sample_units, merge_samples),
 )

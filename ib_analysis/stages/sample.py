@@ -8,7 +8,7 @@ import torch
 
 from decoders import Condition, Decoder, Minibatch, code_length_maps_bits
 from ib_analysis.artifacts import Artifact, sha256_of_plain
-from ib_analysis.encoders import Autoencoder, reconstruct
+from ib_analysis.encoders import reconstruct
 from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
 from ib_analysis.hdf5 import write_hdf5
@@ -152,9 +152,9 @@ def merge_samples(experiment: Experiment) -> None:
         for run in _autoencoders(experiment):
             for epoch in experiment.epochs:
                 encoder = encoder_at(experiment, run, epoch)
-                assert isinstance(encoder, Autoencoder)
                 with torch.no_grad():
-                    pictures = reconstruct(encoder, torch.from_numpy(data.evaluation.images[chosen]))
+                    images = torch.from_numpy(data.evaluation.images[chosen])
+                    pictures = reconstruct(encoder, images, data.intensities)
                 file[f"reconstructions/{run.key}/epoch_{epoch:04d}"] = pictures.numpy()
     artifact.finish()
 

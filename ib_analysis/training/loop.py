@@ -16,11 +16,11 @@ from ib_analysis.data.interface import ImageData, Split
 from ib_analysis.encoders import TappedNetwork, Task
 from ib_analysis.training.batches import Batches
 from ib_analysis.training.checkpoints import Checkpoints, history_path
-from ib_analysis.training.config import TrainingConfig, checkpoint_epochs, learning_rate
+from ib_analysis.training.config import TrainingConfig, checkpoint_epochs
+from ib_analysis.training.course import Course, ordinary_course
 from ib_analysis.training.devices import make_accelerator
 from ib_analysis.training.history import write_history
 from ib_analysis.training.objectives import Objective, objective_for
-from ib_analysis.training.optimizer import make_optimizer
 from ib_analysis.training.small_batches import check_smallest_batch
 
 __all__ = ["train"]
@@ -41,6 +41,7 @@ def train(
     seed: int,
     folder: Path,
     recipe: Mapping[str, Any],
+    course: Course | None = None,
     progress: Progress | None = None,
     accelerator: Accelerator | None = None,
 ) -> list[int]:
@@ -59,6 +60,7 @@ def train(
         seed: of the order of images and of augmentation.
         folder: where the run is kept.
         recipe: plain data: everything chosen by the user that the weights depend on, kept with each checkpoint.
+        course: the steps of the run, and a teacher; by default one step of SGD.
         progress: called with (steps done, steps in all, {"epoch", "loss", "accuracy" or "psnr_db", and the held-out
             quality of the last epoch}).
         accelerator: devices and precision; by default `make_accelerator`.
@@ -74,7 +76,8 @@ def train(
     checkpoints = Checkpoints(folder, epochs, recipe=recipe, data_sha256=data.sha256, seed=seed)
     if checkpoints.missing:
         accelerator = accelerator or make_accelerator(config)
-        run = _Run(encoder, objective_for(task, data), data, config, seed, folder, accelerator)
+        course = course or ordinary_course(config)
+        run = _Run(encoder, objective_for(task, data), data, course, seed, folder, accelerator)
         accelerator.wait_for_everyone()  # all have seen what is there before the first of them writes
         try:
             _complete(run, checkpoints, progress)
@@ -118,21 +121,29 @@ class _Run:
         network: TappedNetwork,
         objective: Objective,
         data: ImageData,
-        config: TrainingConfig,
+        course: Course,
         seed: int,
         folder: Path,
         accelerator: Accelerator,
     ) -> None:
         self.network = network.to(accelerator.device)
-        self.objective, self.config, self.accelerator, self.folder = objective, config, accelerator, folder
+        config = course.config
+        self.objective, self.course, self.config = objective, course, config
+        self.accelerator, self.folder = accelerator, folder
         self.batches = _batches(data.encoder, config, seed, data.augment, accelerator.device)
         check_smallest_batch(self.network, self.batches, config.batch_size, accelerator.num_processes)
-        self.optimizer = make_optimizer(self.network, config)
-        self.model, self.stepper = accelerator.prepare(self.network, self.optimizer)
+        self.model = accelerator.prepare(self.network)
+        self._enter(0)
         self.epoch = -1
         self.history: list[dict[str, Any]] = []
         self.held_out: dict[str, float] = {}
         self.evaluation = _batches(data.evaluation, config, seed, False, accelerator.device)
+
+    def _enter(self, step: int) -> None:
+        """Give a step of the course its optimiser."""
+        self.step = step
+        self.optimizer = self.course.optimizer(self.network, step)
+        self.stepper = self.accelerator.prepare(self.optimizer)
 
     # ------------------------------------------------------------------ state
 
@@ -158,6 +169,7 @@ class _Run:
     def load(self, state: Mapping[str, Any]) -> None:
         """Go to a kept state."""
         self.network.load_state_dict(state["state_dict"])
+        self._enter(self.course.step_of(state["epoch"]))
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
@@ -173,6 +185,12 @@ class _Run:
 
     def train_epoch(self, progress: Progress | None) -> None:
         """One pass over the encoder images."""
+        step_of_course = self.course.step_of(self.epoch + 1)
+        if step_of_course != self.step:
+            self._enter(step_of_course)
+            begin = self.course.steps[step_of_course].begin
+            if begin is not None:
+                begin(self.network)
         self.model.train()
         steps = len(self.batches)
         share, shares = self.accelerator.process_index, self.accelerator.num_processes
@@ -180,11 +198,15 @@ class _Run:
         count = 0
         for step in range(steps):
             for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(self.config, self.epoch + (step + 1) / steps)
+                group["lr"] = self.course.learning_rate(self.epoch + (step + 1) / steps)
             images, labels = self.batches.batch(self.epoch, step, share, shares)
-            scores = self.objective.scores(self.model(images), images, labels)
+            output = self.model(images)
+            scores = self.objective.scores(output, images, labels)
+            loss = self.objective.minimised(scores[:, 0].mean())
+            if self.course.distillation is not None:
+                loss = self.course.distillation.mixed(loss, output, images)
             self.stepper.zero_grad()
-            self.accelerator.backward(self.objective.minimised(scores[:, 0].mean()))
+            self.accelerator.backward(loss)
             self.stepper.step()
             sums = sums + scores.detach().double().sum(0)
             count += len(labels)
@@ -257,9 +279,10 @@ class _Run:
         assert isinstance(sums, Tensor)
         means = (sums / count).tolist()
         if not all(math.isfinite(mean) for mean in means):
+            step = self.course.steps[self.step]
             raise UserError(
                 f"Training in {self.folder} diverged in epoch {self.epoch + 1} (the loss is {means[0]}): lower "
-                f"training.learning_rate (now {self.config.learning_rate}) or raise training.warmup_epochs, and give "
+                f"{step.setting} (now {step.learning_rate}) or raise training.warmup_epochs, and give "
                 "the experiment another name."
             )
         return self.objective.report(means)

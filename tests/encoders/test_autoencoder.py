@@ -21,7 +21,7 @@ def test_reconstruct_rounds_to_pixel_levels(intensities):
     config = EncoderConfig(depth=8, width=4)
     network = build_encoder(config, "autoencoding", (3, 8, 8), intensities, 10, seed=0).eval()
     images = torch.randint(0, intensities, (5, 3, 8, 8), dtype=torch.uint8)
-    found = reconstruct(network, images)
+    found = reconstruct(network, images, intensities)
     assert found.dtype == torch.uint8
     assert found.shape == images.shape
     assert found.max() <= intensities - 1

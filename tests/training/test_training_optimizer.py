@@ -10,7 +10,7 @@ from training_toys import make_data, run
 from ib_analysis.encoders import EncoderConfig, build_encoder, decay_origins
 from ib_analysis.encoders.generalized_layer import FourConvolutions, OneConvolution, partial_identity
 from ib_analysis.training import TrainingConfig, load_encoder
-from ib_analysis.training.optimizer import make_optimizer
+from ib_analysis.training.course import Course, Step, ordinary_course
 
 DECAY = TrainingConfig(weight_decay=0.5, learning_rate=0.5, momentum=0.5)
 
@@ -22,9 +22,11 @@ def joined(four: FourConvolutions) -> torch.Tensor:
     return learned + partial_identity(learned.shape[1], learned.shape[0]).to(learned)
 
 
-def decayed(network: nn.Module, steps: int = 100) -> nn.Module:
+def decayed(network: nn.Module, steps: int = 100, kind: str = "sgd") -> nn.Module:
     """A network after steps on a loss that does not depend on it: what L2 alone makes of it."""
-    optimizer = make_optimizer(network, DECAY)
+    optimizer = Course(DECAY, (Step(DECAY.epochs, kind, DECAY.learning_rate, DECAY.weight_decay),)).optimizer(
+        network, 0
+    )
     for _ in range(steps):
         for parameter in network.parameters():
             parameter.grad = torch.zeros_like(parameter)
@@ -60,7 +62,7 @@ def test_a_frozen_weight_is_left_alone() -> None:
     layer = OneConvolution(4, 4, 1)
     layer.weight.requires_grad_(False)
     before = layer.weight.clone()
-    make_optimizer(nn.Sequential(layer, nn.Conv2d(4, 1, 1)), DECAY)
+    ordinary_course(DECAY).optimizer(nn.Sequential(layer, nn.Conv2d(4, 1, 1)), 0)
     assert torch.equal(layer.weight, before)
 
 

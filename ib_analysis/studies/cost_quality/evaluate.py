@@ -13,7 +13,7 @@ from ib_analysis.engines.choose import engine_for
 from ib_analysis.engines.local import Progress, Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.hdf5 import read_hdf5, write_hdf5
-from ib_analysis.records.encoders import new_encoder
+from ib_analysis.records.encoders import course_of, new_encoder
 from ib_analysis.records.images import images_of
 from ib_analysis.studies.cost_quality.config import CostQualityConfig
 from ib_analysis.studies.cost_quality.plan import CostQuality, Network
@@ -88,6 +88,7 @@ def _train_and_judge(
         seed=network.seed,
         folder=folder,
         recipe=study.recipe(network),
+        course=course_of(experiment, network.run),
         progress=progress,
     )
     load_encoder(folder, experiment.config.training.epochs, encoder)

@@ -20,6 +20,7 @@ from ib_analysis.records.bases import BASES
 from ib_analysis.records.decoders import network_of
 from ib_analysis.records.encoders import initial_encoder
 from ib_analysis.studies.describe.base_cost import FLOAT16_BYTES, BaseCost, base_cost
+from ib_analysis.studies.describe.binary_products import binary_lines
 from ib_analysis.studies.describe.decoder_cost import decoder_flops, seconds_of, time_decoder, untrained
 from ib_analysis.studies.describe.density_cost import DensityCost, density_cost
 from ib_analysis.studies.describe.passes import BACKWARD, count_passes
@@ -149,6 +150,7 @@ def describe(experiment: Experiment) -> str:
         f"parameters, {found.decoder_flops_per_image:,} FLOPs an image forward",
         *_base_lines(experiment, found.base),
         *_format_costs(experiment),
+        *binary_lines(experiment),
         *(
             [
                 f"brackets: at most {found.densities.n_fits} density models of codes, {found.densities.flops:.2e} "
