@@ -222,7 +222,7 @@ class EPOWeighting(nn.Module):
         self, gramian: NDArray[np.float64], losses: NDArray[np.float64], r: NDArray[np.float64], mode: Mode
     ) -> NDArray[np.float64] | None:
         anchor = rotation_anchor(losses, r) if mode == "balance" else losses
-        anchor = anchor / np.linalg.norm(anchor)
+        anchor = anchor / np.linalg.norm(losses)
         ones = np.ones(len(r))
         try:
             return bounded_quadratic(gramian @ gramian, gramian @ anchor, -ones, ones)
