@@ -202,21 +202,23 @@ def constrained_weights(choose: Choose, gramian: Matrix, n_losses: int, wanted: 
     lengths = np.sqrt(np.diag(gramian)[n_losses:])
     units = np.where(lengths > 0, lengths, 1.0)
     inner = gramian[n_losses:, n_losses:] / np.outer(units, units)
-    lower = np.where(everything < n_equalities, -np.inf, 0.0)
     # Contradicting constraints have no solution; a ridge gives the least infeasible direction instead.
     inner = inner + RIDGE * np.eye(n_constraints)
-    active = everything[:n_equalities]
+    held = active = everything[:n_equalities]
     seen: set[tuple[int, ...]] = set()
     while True:
         seen.add(tuple(active))
         alpha = choose(projected_gramian(gramian, n_losses, active))
         lacking = (wanted - gramian[n_losses:, :n_losses] @ alpha) / units
+        lower = np.where(np.isin(everything, held), -np.inf, 0.0)
         nu = bounded_quadratic(inner, lacking, lower, np.full(n_constraints, np.inf)) / units
-        binding = everything[(everything < n_equalities) | (nu > 0)]
-        if tuple(binding) in seen:  # what was tried is confirmed, or comes again: then more is held
-            binding = np.union1d(active, binding)
+        binding = everything[np.isin(everything, held) | (nu > 0)]
         if tuple(binding) == tuple(active):
             return np.concatenate([alpha, nu])
+        if tuple(binding) in seen:
+            # Weights that are chosen without a constraint cross it, and those chosen along it leave it: it is held like
+            # an equality, so that what the weights promise for steps along it is kept.
+            held = binding = np.union1d(active, binding)
         active = binding
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -273,4 +273,8 @@ def check_finite(gramian: NDArray[np.float64], n_losses: int | None = None) -> N
 
 
 def _array(values: Any) -> Any:
-    return values.detach().to("cpu", torch.float64).numpy() if isinstance(values, Tensor) else values
+    if isinstance(values, Tensor):
+        return values.detach().to("cpu", torch.float64).numpy()
+    if isinstance(values, Sequence):
+        return [_array(value) for value in values]
+    return values

@@ -28,17 +28,14 @@ def best_vertex(objective: np.ndarray, rows: np.ndarray, rhs: np.ndarray) -> flo
     m = len(objective)
     conditions = np.vstack([np.eye(m), rows])
     values = np.concatenate([np.zeros(m), rhs])
-    best = None
-    for chosen in combinations(range(len(conditions)), m - 1):
-        system = np.vstack([np.ones(m), conditions[list(chosen)]])
-        if np.linalg.cond(system) > 1e11:
-            continue
-        alpha = np.linalg.solve(system, np.concatenate([[1.0], values[list(chosen)]]))
-        scale = np.maximum(1e-300, np.abs(conditions).max(axis=1))
-        if ((conditions @ alpha - values) / scale > -1e-7).all():
-            value = float(objective @ alpha)
-            best = value if best is None else max(best, value)
-    return best
+    chosen = np.array(list(combinations(range(len(conditions)), m - 1)))
+    systems = np.concatenate([np.ones((len(chosen), 1, m)), conditions[chosen]], axis=1)
+    right = np.concatenate([np.ones((len(chosen), 1)), values[chosen]], axis=1)
+    regular = np.linalg.cond(systems) < 1e11
+    alphas = np.linalg.solve(systems[regular], right[regular][..., None])[..., 0]
+    scales = np.maximum(1e-300, np.abs(conditions).max(axis=1))
+    feasible = ((alphas @ conditions.T - values) / scales > -1e-7).all(axis=1)
+    return float((alphas[feasible] @ objective).max()) if feasible.any() else None
 
 
 def program_of(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

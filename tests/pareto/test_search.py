@@ -62,8 +62,8 @@ def test_sums_of_losses_miss_the_concave_part() -> None:
     problem = gaussian_wells(20)
     for preference, s in WELLS.items():
         x = wells_start(20, s, "easy").requires_grad_()
-        optimizer = torch.optim.SGD([x], lr=0.2)
-        for _ in range(500):
+        optimizer = torch.optim.SGD([x], lr=0.5)
+        for _ in range(150):
             optimizer.zero_grad()
             (torch.tensor(preference, dtype=torch.float64) @ problem.losses(x)).backward()
             optimizer.step()
