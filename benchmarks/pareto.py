@@ -7,7 +7,7 @@ between the losses and the preference's ray, the distance of the losses from the
 needed to come within 1e-2 of it for good, and the time that finding weights takes in a step. All but `search` take plain
 gradient steps: exact Pareto optimal search those of its paper, 10 max(mu, 0.1) x 0.1, the others 0.1. Linear
 scalarization minimises sum(r l); Chebyshev follows the gradient of the largest r l; MGDA and UPGrad know no preference.
-UPGrad needs torchjd, libmoon's EPO libmoon (up to 0.1) with cvxpy and cvxopt; what is not installed is left out, in a
+UPGrad needs torchjd[quadprog_projector], libmoon's EPO libmoon (up to 0.1) with cvxpy and cvxopt; what is not installed is left out, in a
 line. FERERO (NeurIPS 2024) publishes 10 iterations on this problem where it counts 80 for EPO; it is not run here.
 
 Then a residual network with two heads: seconds of a training step with exact Pareto optimal search, and with the same
@@ -97,10 +97,11 @@ def weightings(preference: tuple[float, ...], n_variables: int) -> dict[str, Wei
     }
     try:
         from torchjd.aggregation import UPGradWeighting
-    except ImportError:
-        found["UPGrad (torchjd)"] = "torchjd is not installed"
-    else:
+
         upgrad = UPGradWeighting()
+    except ImportError as error:
+        found["UPGrad (torchjd)"] = str(error)
+    else:
         found["UPGrad (torchjd)"] = lambda gramian, losses: upgrad(torch.from_numpy(gramian)).numpy()
     try:
         with warnings.catch_warnings():
@@ -112,7 +113,9 @@ def weightings(preference: tuple[float, ...], n_variables: int) -> dict[str, Wei
         program = EPO_LP(len(r), n_variables, r)
 
         def of_libmoon(gramian: Vector, losses: Vector) -> Vector:
-            alpha = program.get_alpha(losses, gramian, C=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                alpha = program.get_alpha(losses, gramian, C=True)
             return r / r.sum() if alpha is None else np.asarray(alpha, dtype=np.float64)
 
         found["EPO (libmoon)"] = of_libmoon

@@ -118,7 +118,7 @@ def test_simplex_quadratic_satisfies_its_optimality_conditions(seed: int) -> Non
 
 @given(st.integers(0, 100_000))
 def test_shortest_combination_against_nonnegative_least_squares(seed: int) -> None:
-    """A vector of the hull plus the cone, as the nonnegative least squares of Lawson & Hanson with a row for the sum."""
+    """The shortest of the hull plus the cone, by the nonnegative least squares of Lawson & Hanson with a row for sums."""
     rng = np.random.default_rng(seed)
     hull, cone, n = int(rng.integers(1, 5)), int(rng.integers(0, 4)), int(rng.integers(1, 9))
     vectors = rng.normal(size=(hull + cone, n))

@@ -44,13 +44,13 @@ def test_the_anchors_turn_losses_towards_the_ray(losses: list[float], seed: int)
 
 
 def test_balance_anchor_is_the_gradient_of_non_uniformity() -> None:
-    l, r = torch.tensor([0.3, 1.7, 0.9], dtype=torch.float64, requires_grad=True), np.array([1.0, 2.0, 0.5])
-    weighted = torch.from_numpy(r) * l
+    losses, r = torch.tensor([0.3, 1.7, 0.9], dtype=torch.float64, requires_grad=True), np.array([1.0, 2.0, 0.5])
+    weighted = torch.from_numpy(r) * losses
     share = weighted / weighted.sum()
     (share * torch.log(3 * share)).sum().backward()
-    assert l.grad is not None
-    a = balance_anchor(l.detach().numpy(), r)
-    assert l.grad.numpy() * float(weighted.sum().detach()) == pytest.approx(a)
+    assert losses.grad is not None
+    a = balance_anchor(losses.detach().numpy(), r)
+    assert losses.grad.numpy() * float(weighted.sum().detach()) == pytest.approx(a)
 
 
 def test_measures_vanish_on_the_ray_only() -> None:
