@@ -4,11 +4,12 @@
 
 First, two wells whose Pareto points are known in closed form: for four preferences and several starts, the angle
 between the losses and the preference's ray, the distance of the losses from the exact point, the gradients that are
-needed to come within 1e-2 of it for good, and the time that finding weights takes in a step. All but `search` take plain
-gradient steps: exact Pareto optimal search those of its paper, 10 max(mu, 0.1) x 0.1, the others 0.1. Linear
-scalarization minimises sum(r l); Chebyshev follows the gradient of the largest r l; MGDA and UPGrad know no preference.
-UPGrad needs torchjd[quadprog_projector], libmoon's EPO libmoon (up to 0.1) with cvxpy and cvxopt; what is not installed is left out, in a
-line. FERERO (NeurIPS 2024) publishes 10 iterations on this problem where it counts 80 for EPO; it is not run here.
+needed to come within 1e-2 of it for good, and the time that finding weights takes in a step (for `search`: all that it
+does). All but `search` take plain gradient steps: exact Pareto optimal search those of its paper, 10 max(mu, 0.1) x
+0.1, the others 0.1. Linear scalarization minimises sum(r l); Chebyshev follows the gradient of the largest r l; MGDA
+and UPGrad know no preference. UPGrad needs torchjd[quadprog_projector], libmoon's EPO libmoon (up to 0.1) with cvxpy
+and cvxopt; what is not installed is left out, in a line. FERERO (NeurIPS 2024) publishes 10 iterations on this problem
+where it counts 80 for EPO; it is not run here.
 
 Then a residual network with two heads: seconds of a training step with exact Pareto optimal search, and with the same
 backward passes, one per loss, and no weighting.

@@ -127,7 +127,7 @@ def trained(
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     steps = options.epochs * math.ceil(len(train.images) / options.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    weighting = EPOWeighting(r, tolerance=1e-3)
+    weighting = EPOWeighting(r, tolerance=1e-3, average=options.average)
     descent = EPODescent(optimizer, weighting)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(options.epochs):
@@ -199,6 +199,7 @@ def main(arguments: list[str] | None = None) -> list[Row]:
     parser.add_argument("--pairs", type=int, default=3000, help="images for training; a third as many are tested on")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="of Adam, highest; a cosine follows")
+    parser.add_argument("--average", type=float, default=0.9, help="share of earlier batches in EPO's losses")
     parser.add_argument("--csv", type=Path, help="file to keep a row per network in")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)

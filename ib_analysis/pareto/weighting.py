@@ -50,6 +50,8 @@ class EPOWeighting(nn.Module):
             weights descend. Losses end at about its square root, in relative terms, from the ray.
         restricted: of form "linear": whether descent also keeps the losses from leaving the ray. Where that has no
             solution the unrestricted program is solved and `relaxations` counts it.
+        average: share of the losses so far that is kept when new ones are set, from 0 to below 1. Losses of single
+            batches are noisy, and noise looks like non-uniformity: 0.9 goes well with small batches.
 
     Attributes:
         mode: "balance" or "descent", of the last call; None before.
@@ -77,6 +79,7 @@ class EPOWeighting(nn.Module):
         form: Form = "linear",
         tolerance: float = 1e-4,
         restricted: bool = True,
+        average: float = 0.0,
     ) -> None:
         super().__init__()
         r = checked_preference(_array(preference))
@@ -87,6 +90,7 @@ class EPOWeighting(nn.Module):
         self.form = form
         self.tolerance = tolerance
         self.restricted = restricted
+        self.average = average
 
     # ------------------------------------------------------------------ settings and state
 
@@ -112,6 +116,17 @@ class EPOWeighting(nn.Module):
             raise ValueError(f"tolerance is {value}; it must be greater than 0.")
         self._tolerance = value
 
+    @property
+    def average(self) -> float:
+        """Share of the losses so far that is kept when new ones are set."""
+        return self._average
+
+    @average.setter
+    def average(self, value: float) -> None:
+        if not 0 <= value < 1:
+            raise ValueError(f"average is {value}; it must be at least 0 and below 1.")
+        self._average = value
+
     def set_preference(self, preference: ArrayLike | Tensor) -> None:
         """Ask for another point; counters go on.
 
@@ -132,7 +147,9 @@ class EPOWeighting(nn.Module):
         Raises:
             ValueError: in one sentence: their number is wrong, or one is negative, zero or not finite.
         """
-        self.losses.copy_(torch.from_numpy(checked_losses(_array(losses), len(self.preference))))
+        values = torch.from_numpy(checked_losses(_array(losses), len(self.preference))).to(self.losses.device)
+        known = not bool(self.losses.isnan().any())
+        self.losses.copy_(self.average * self.losses + (1 - self.average) * values if known else values)
 
     def reset(self) -> None:
         """Forget losses, mode and counters."""
@@ -237,7 +254,10 @@ class EPOWeighting(nn.Module):
 
     def extra_repr(self) -> str:
         r = ", ".join(f"{value:.4g}" for value in self.preference.tolist())
-        return f"preference=[{r}], form={self.form!r}, tolerance={self.tolerance:g}, restricted={self.restricted}"
+        return (
+            f"preference=[{r}], form={self.form!r}, tolerance={self.tolerance:g}, restricted={self.restricted}, "
+            f"average={self.average:g}"
+        )
 
 
 class _Composed(nn.Module):

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear, nnls
 
@@ -76,6 +76,7 @@ def test_two_weights_in_closed_form_and_by_highs() -> None:
             assert objective @ alpha == pytest.approx(objective @ other, rel=1e-6, abs=1e-7 * np.abs(objective).max())
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100_000))
 def test_balance_never_raises_the_largest_weighted_loss(seed: int) -> None:
     gramian, losses, preference = random_case(seed)
@@ -85,6 +86,7 @@ def test_balance_never_raises_the_largest_weighted_loss(seed: int) -> None:
     assert (gramian @ alpha)[largest] >= -1e-7 * np.abs(gramian[largest]).max()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100_000))
 def test_descent_raises_no_loss(seed: int) -> None:
     gramian, losses, preference = random_case(seed)
@@ -93,6 +95,7 @@ def test_descent_raises_no_loss(seed: int) -> None:
     assert (gramian @ alpha >= -1e-7 * np.abs(gramian).max(axis=1)).all()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100_000))
 def test_bounded_quadratic_against_bvls(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -104,6 +107,7 @@ def test_bounded_quadratic_against_bvls(seed: int) -> None:
     assert np.linalg.norm(a @ ours - b) == pytest.approx(np.linalg.norm(a @ theirs - b), rel=1e-6, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100_000))
 def test_simplex_quadratic_satisfies_its_optimality_conditions(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -116,9 +120,10 @@ def test_simplex_quadratic_satisfies_its_optimality_conditions(seed: int) -> Non
     assert (slope >= x @ slope - 1e-6).all()  # no entry would lower the objective
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100_000))
 def test_shortest_combination_against_nonnegative_least_squares(seed: int) -> None:
-    """The shortest of the hull plus the cone, by the nonnegative least squares of Lawson & Hanson with a row for sums."""
+    """The shortest of the hull plus the cone, by nonnegative least squares with a row for the sum (Lawson & Hanson)."""
     rng = np.random.default_rng(seed)
     hull, cone, n = int(rng.integers(1, 5)), int(rng.integers(0, 4)), int(rng.integers(1, 9))
     vectors = rng.normal(size=(hull + cone, n))

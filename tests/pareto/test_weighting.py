@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -28,6 +28,7 @@ def gramian(m: int, seed: int = 0) -> Tensor:
     return gradients @ gradients.T
 
 
+@settings(deadline=None)
 @given(positive, st.integers(0, 1000))
 def test_the_anchors_turn_losses_towards_the_ray(losses: list[float], seed: int) -> None:
     """Orthogonal to the losses, not negative at the largest r l, and downhill for their measure of non-uniformity."""
@@ -72,6 +73,7 @@ def test_preferences_of_grids() -> None:
             circle_preferences(count, margin)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.floats(1e-12, 1e12))
 def test_only_the_relative_size_of_gradients_matters(seed: int, factor: float) -> None:
     weighting = EPOWeighting([1.0, 2.0, 3.0])
@@ -105,7 +107,20 @@ def test_state_is_in_buffers() -> None:
     other.reset()
     assert (other.balance_steps, other.mode) == (0, None)
     assert other.preference.tolist() == [0.75, 0.25]
-    assert repr(one) == "EPOWeighting(preference=[0.75, 0.25], form='linear', tolerance=0.0001, restricted=True)"
+    assert repr(one) == (
+        "EPOWeighting(preference=[0.75, 0.25], form='linear', tolerance=0.0001, restricted=True, average=0)"
+    )
+
+
+def test_losses_can_be_averaged() -> None:
+    weighting = EPOWeighting([1.0, 1.0], average=0.75)
+    weighting.set_losses([1.0, 2.0])
+    assert weighting.losses.tolist() == [1.0, 2.0]
+    weighting.set_losses([5.0, 2.0])
+    assert weighting.losses.tolist() == [2.0, 2.0]
+    assert weighting.non_uniformity == 0
+    with pytest.raises(ValueError, match="average"):
+        EPOWeighting([1.0, 1.0], average=1.0)
 
 
 def test_a_failed_program_gives_the_preference_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
