@@ -127,7 +127,7 @@ def trained(
     optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate)
     steps = options.epochs * math.ceil(len(train.images) / options.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    weighting = EPOWeighting(r, tolerance=1e-3, average=options.average)
+    weighting = EPOWeighting(r, tolerance=options.tolerance, average=options.average)
     descent = EPODescent(optimizer, weighting)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(options.epochs):
@@ -200,6 +200,7 @@ def main(arguments: list[str] | None = None) -> list[Row]:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="of Adam, highest; a cosine follows")
     parser.add_argument("--average", type=float, default=0.9, help="share of earlier batches in EPO's losses")
+    parser.add_argument("--tolerance", type=float, default=1e-4, help="non-uniformity up to which EPO descends, nats")
     parser.add_argument("--csv", type=Path, help="file to keep a row per network in")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
