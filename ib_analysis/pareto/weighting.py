@@ -47,7 +47,7 @@ class EPOWeighting(nn.Module):
             minimises |C beta - a|^2 over beta in [-1, 1]^m, whose weights may be negative; the largest r_j l_j may rise
             where the bounds bind.
         tolerance: non-uniformity (of the form's own kind: Kullback-Leibler in nats, or 1 - cos^2) up to which the
-            weights descend. Losses tend to stay at its edge: two r_j l_j then differ by sqrt(8 tolerance), 3 % for 1e-4.
+            weights descend. Losses tend to end at its edge: two r_j l_j differ by sqrt(8 tolerance), 3 % for 1e-4.
         restricted: of form "linear": whether descent also keeps the losses from leaving the ray. Where that has no
             solution the unrestricted program is solved and `relaxations` counts it.
         average: share of the losses so far that is kept when new ones are set, from 0 to below 1. Losses of single
