@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
@@ -22,7 +24,9 @@ def joined(four: FourConvolutions) -> torch.Tensor:
     return learned + partial_identity(learned.shape[1], learned.shape[0]).to(learned)
 
 
-def decayed(network: nn.Module, steps: int = 100, kind: str = "sgd") -> nn.Module:
+def decayed(
+    network: nn.Module, steps: int = 100, kind: Literal["sgd", "adam"] = "sgd", rate: float = DECAY.learning_rate
+) -> nn.Module:
     """A network after steps on a loss that does not depend on it: what L2 alone makes of it."""
     optimizer = Course(DECAY, (Step(DECAY.epochs, kind, DECAY.learning_rate, DECAY.weight_decay),)).optimizer(
         network, 0
@@ -39,6 +43,14 @@ def test_l2_leaves_the_identity_unshrunk_and_shrinks_all_else() -> None:
     nn.init.normal_(layer.weight)
     layer.finish_initialisation()
     torch.testing.assert_close(decayed(layer).weight, partial_identity(8, 12), rtol=0, atol=1e-5)
+
+
+def test_adam_leaves_the_identity_unshrunk_too() -> None:
+    layer = OneConvolution(4, 4, 1)
+    nn.init.normal_(layer.weight)
+    layer.finish_initialisation()
+    decayed(layer, 1000, "adam", 0.01)
+    torch.testing.assert_close(layer.weight, partial_identity(4, 4), rtol=0, atol=0.05)
 
 
 def test_it_is_found_wherever_it_lies_and_others_decay_to_zero() -> None:

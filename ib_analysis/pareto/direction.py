@@ -1,0 +1,232 @@
+"""The direction of a step: tasks' weights under constraints, from the Gram matrix of losses and constraints.
+
+The paper's treatment of constraints (arXiv 2108.00597) could not be read; what is built here is derived in
+docs/pareto.md from first principles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ib_analysis.pareto.gradients import Rows, combined, gramian
+from ib_analysis.pareto.quadratic_program import bounded_quadratic
+from ib_analysis.pareto.weighting import check_finite
+
+__all__ = ["BlockedSets", "Bounds", "Direction", "constrained_weights", "find_direction", "projected_gramian"]
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+Choose = Callable[[Matrix], Vector]
+
+RANK = 1e-11
+"""Eigenvalues of constraints' Gram matrices below this share of the largest are taken for 0."""
+
+RIDGE = 1e-11
+"""Added to the diagonal of the Gram matrix of constraints' unit gradients."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A box of parameters: lower <= x <= upper.
+
+    Arguments:
+        lower, upper: a number for all, or a tensor per parameter; infinite by default.
+    """
+
+    lower: float | Sequence[Tensor] = -float("inf")
+    """Least values."""
+
+    upper: float | Sequence[Tensor] = float("inf")
+    """Largest values."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.lower, float | int) and isinstance(self.upper, float | int) and not self.lower <= self.upper:
+            raise ValueError(f"The box from {self.lower} to {self.upper} is empty.")
+
+    def of(self, place: int) -> tuple[float | Tensor, float | Tensor]:
+        """Lower and upper bound of one parameter."""
+        lower = self.lower if isinstance(self.lower, float | int) else self.lower[place]
+        upper = self.upper if isinstance(self.upper, float | int) else self.upper[place]
+        return lower, upper
+
+    def blocked(self, place: int, parameter: Tensor, direction: Tensor | None) -> Tensor:
+        """Where a step along minus the direction would leave the box at once; shape of the parameter, bool."""
+        lower, upper = self.of(place)
+        if direction is None:
+            return torch.zeros_like(parameter, dtype=torch.bool)
+        return ((parameter <= lower) & (direction > 0)) | ((parameter >= upper) & (direction < 0))
+
+    @torch.no_grad()
+    def clamp_(self, parameters: Sequence[Tensor]) -> None:
+        """Move parameters to the nearest point of the box."""
+        for place, parameter in enumerate(parameters):
+            lower, upper = self.of(place)
+            if isinstance(lower, Tensor) or isinstance(upper, Tensor):
+                parameter.copy_(torch.minimum(torch.maximum(parameter, torch.as_tensor(lower)), torch.as_tensor(upper)))
+            else:
+                parameter.clamp_(lower, upper)
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A step's direction d = G^T alpha + J^T nu: parameters go along -d."""
+
+    gradient: list[Tensor | None]
+    """d, per parameter."""
+
+    weights: Vector
+    """alpha, shape (m,)."""
+
+    multipliers: Vector
+    """nu, shape (k,): of equalities first; those of inequalities are not negative, and 0 where one is left alone."""
+
+    rates: Vector
+    """How fast each loss falls along -d, shape (m,)."""
+
+
+def find_direction(
+    choose: Choose,
+    rows: Rows,
+    n_losses: int,
+    *,
+    wanted: Vector,
+    n_equalities: int,
+    parameters: Sequence[Tensor] = (),
+    bounds: Bounds | None = None,
+    measured: Sequence[int] | None = None,
+) -> Direction:
+    """The tasks' direction, as far as the constraints allow it.
+
+    d is the vector nearest to G^T alpha with J_h d = wanted_h, J_g d >= wanted_g, and with d = 0 wherever a parameter
+    at a bound would be pushed across it. alpha is chosen for the Gram matrix of the gradients *projected* on what the
+    binding constraints leave free, so that its promises (nothing rises that must not) hold for d itself.
+
+    Arguments:
+        choose: from a Gram matrix (m, m) to alpha (m,).
+        rows: gradients of m losses, then of k constraints.
+        n_losses: m.
+        wanted: shape (k,): at what rates the constraints' functions are to fall; inequalities at least so fast.
+        n_equalities: how many of the k constraints, from the first, are equalities.
+        parameters, bounds: the box, if there is one.
+        measured: places of the parameters that make the Gram matrix; by default all.
+
+    Raises:
+        ValueError: a gradient is not finite.
+    """
+    if bounds is None:
+        matrix = gramian(rows, places=measured)
+        both = constrained_weights(choose, matrix, n_losses, wanted, n_equalities)
+        return _direction(combined(rows, both), matrix, both, n_losses)
+    free = [torch.ones_like(parameter) for parameter in parameters]
+    blocking = BlockedSets()
+    while True:
+        matrix = gramian(rows, free, places=measured)
+        both = constrained_weights(choose, matrix, n_losses, wanted, n_equalities)
+        gradient = combined(rows, both)
+        blocked = [
+            bounds.blocked(place, parameter, d)
+            for place, (parameter, d) in enumerate(zip(parameters, gradient, strict=True))
+        ]
+        proposed = blocking.next([(~part).to(mask.dtype) for part, mask in zip(blocked, free, strict=True)], free)
+        if proposed is None:
+            gradient = [None if d is None else d * mask for d, mask in zip(gradient, free, strict=True)]
+            return _direction(gradient, matrix, both, n_losses)
+        free = proposed
+
+
+class BlockedSets:
+    """Which coordinates are held at their bounds: found by trying, each set once, then only by holding more."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[Tensor]] = []
+
+    def next(self, proposed: list[Tensor], free: list[Tensor]) -> list[Tensor] | None:
+        """The free coordinates to try next; None where those that were tried are confirmed."""
+        self.seen.append(free)
+        if any(_same(proposed, other) for other in self.seen[:-1]):
+            proposed = [new * old for new, old in zip(proposed, free, strict=True)]
+        return None if _same(proposed, free) else proposed
+
+
+def _same(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+    return all(bool(torch.equal(a, b)) for a, b in zip(one, other, strict=True))
+
+
+def _direction(gradient: list[Tensor | None], matrix: Matrix, both: Vector, n_losses: int) -> Direction:
+    return Direction(gradient, both[:n_losses], both[n_losses:], matrix[:n_losses] @ both)
+
+
+def projected_gramian(gramian: Matrix, n_losses: int, active: NDArray[np.intp]) -> Matrix:
+    """Gram matrix of the losses' gradients after projection on the null space of constraints' gradients.
+
+    It is the Schur complement C_GG - C_GJ C_JJ^+ C_JG: no projection of long vectors is computed.
+
+    Arguments:
+        gramian: of m losses and k constraints, shape (m + k, m + k).
+        n_losses: m.
+        active: which constraints, counted from 0.
+
+    Returns:
+        Shape (m, m).
+    """
+    losses, rows = np.arange(n_losses), n_losses + active
+    if not len(rows):
+        return gramian[:n_losses, :n_losses]
+    cross = gramian[np.ix_(rows, losses)]
+    found = gramian[:n_losses, :n_losses] - cross.T @ _solve(gramian[np.ix_(rows, rows)], cross)
+    return (found + found.T) / 2
+
+
+def constrained_weights(choose: Choose, gramian: Matrix, n_losses: int, wanted: Vector, n_equalities: int) -> Vector:
+    """Weights of m losses and multipliers of k constraints, by the Gram matrix of all.
+
+    Arguments: as for `find_direction`.
+
+    Returns:
+        alpha and nu, shape (m + k,).
+
+    Raises:
+        ValueError: a gradient is not finite.
+    """
+    check_finite(gramian, n_losses)
+    n_constraints = len(wanted)
+    if not n_constraints:
+        return choose(gramian)
+    everything = np.arange(n_constraints)
+    lengths = np.sqrt(np.diag(gramian)[n_losses:])
+    units = np.where(lengths > 0, lengths, 1.0)
+    inner = gramian[n_losses:, n_losses:] / np.outer(units, units)
+    # Contradicting constraints have no solution; a ridge gives the least infeasible direction instead.
+    inner = inner + RIDGE * np.eye(n_constraints)
+    held = active = everything[:n_equalities]
+    seen: set[tuple[int, ...]] = set()
+    while True:
+        seen.add(tuple(active))
+        alpha = choose(projected_gramian(gramian, n_losses, active))
+        lacking = (wanted - gramian[n_losses:, :n_losses] @ alpha) / units
+        lower = np.where(np.isin(everything, held), -np.inf, 0.0)
+        nu = bounded_quadratic(inner, lacking, lower, np.full(n_constraints, np.inf)) / units
+        binding = everything[np.isin(everything, held) | (nu > 0)]
+        if tuple(binding) == tuple(active):
+            return np.concatenate([alpha, nu])
+        if tuple(binding) in seen:
+            # Weights that are chosen without a constraint cross it, and those chosen along it leave it: it is held like
+            # an equality, so that what the weights promise for steps along it is kept.
+            held = binding = np.union1d(active, binding)
+        active = binding
+
+
+def _solve(matrix: Matrix, right: Matrix) -> Matrix:
+    """Least-squares solution with a symmetric matrix whose rank may be short."""
+    lengths = np.sqrt(np.diag(matrix))
+    units = np.where(lengths > 0, lengths, 1.0)
+    values, vectors = np.linalg.eigh(matrix / np.outer(units, units))
+    kept = values > RANK * max(float(values.max(initial=0.0)), 1e-300)
+    solved = vectors[:, kept] @ ((vectors[:, kept].T @ (right / units[:, None])) / values[kept, None])
+    return solved / units[:, None]

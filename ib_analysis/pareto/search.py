@@ -1,0 +1,261 @@
+"""Search for the Pareto point of a preference where losses are functions of a vector, without noise.
+
+The point of a preference r minimises max_j r_j l_j wherever an exact point exists (docs/pareto.md). The search takes
+proximal steps on phi = max_j log(r_j l_j): the weights of a step solve the m x m quadratic program
+
+    minimise  eta / 2 |sum_j beta_j grad log l_j|^2 - sum_j beta_j log(r_j l_j)   over the simplex,
+
+which balances and descends at once; constraints enter as for all weights, by `find_direction`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from ib_analysis.pareto.direction import BlockedSets, constrained_weights
+from ib_analysis.pareto.gradients import gradient_rows
+from ib_analysis.pareto.metric import Curvature
+from ib_analysis.pareto.optimality import Residuals, residuals, violation
+from ib_analysis.pareto.preferences import checked_losses, checked_preference, non_uniformity
+from ib_analysis.pareto.problems import Problem
+from ib_analysis.pareto.quadratic_program import simplex_quadratic
+from ib_analysis.pareto.restoration import restored
+
+__all__ = ["ParetoPoint", "SearchConfig", "search"]
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """When a search ends.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    iterations: int = 500
+    """Gradients at most."""
+
+    decrease: float = 1e-10
+    """The search ends where the decrease of log max_j r_j l_j that a step promises is below this."""
+
+    on_ray: float = 1e-6
+    """Non-uniformity, in nats, up to which a point is called exact: each r_j l_j is then within about 1e-3 of their
+    mean, in relative terms."""
+
+    feasibility: float = 1e-9
+    """Violation of constraints to which each step is restored."""
+
+    first_step: float = 0.5
+    """Length of the first step along unit gradients, at most."""
+
+    def __post_init__(self) -> None:
+        for name in ("decrease", "on_ray", "feasibility", "first_step"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be greater than 0.")
+        if self.iterations < 1:
+            raise ValueError(f"iterations is {self.iterations}; it must be at least 1.")
+
+
+@dataclass(frozen=True)
+class ParetoPoint:
+    """Where a search ended."""
+
+    x: Tensor
+    """Shape (n,), double."""
+
+    losses: Vector
+    """Shape (m,)."""
+
+    preference: Vector
+    """Shape (m,), of sum 1."""
+
+    weights: Vector
+    """Shape (m,), of sum 1: with these weights of the logarithms of the losses the point is stationary."""
+
+    non_uniformity: float
+    """mu, in nats; 0 on the ray of the preference."""
+
+    exact: bool
+    """Whether the losses are on the ray. If not, the point minimises max_j r_j l_j as far as the search could tell: no
+    exact point exists nearby, and `message` says so."""
+
+    residuals: Residuals
+    """Of the conditions for a Pareto point."""
+
+    iterations: int
+    """Gradients that were computed."""
+
+    evaluations: int
+    """Losses that were computed beside those."""
+
+    message: str
+    """How the search ended."""
+
+
+def search(problem: Problem, preference: ArrayLike, start: Tensor, config: SearchConfig | None = None) -> ParetoPoint:
+    """The Pareto point at which r_1 l_1 = ... = r_m l_m, from a start.
+
+    max_j r_j l_j falls with every step. Like every descent the search can end at a local optimum.
+
+    Arguments:
+        problem: losses and constraints.
+        preference: r, shape (m,), positive.
+        start: shape (n,); brought into the constraints first.
+        config: see `SearchConfig`.
+
+    Returns:
+        See `ParetoPoint`; also where nothing better was found than the least infeasible point.
+
+    Raises:
+        ValueError: a bad preference, a loss that is not positive, or a gradient that is not finite, at the start.
+
+    >>> from ib_analysis.pareto.problems import gaussian_wells
+    >>> point = search(gaussian_wells(4), [1.0, 1.0], torch.tensor([0.3, -0.2, 0.1, 0.5]))
+    >>> point.losses.round(6), point.exact
+    (array([0.632121, 0.632121]), True)
+    """
+    config = config or SearchConfig()
+    r = checked_preference(preference)
+    if len(r) != problem.n_losses:
+        raise ValueError(f"The preference has {len(r)} entries; the problem has {problem.n_losses} losses.")
+    return _Search(problem, r, config).run(start.detach().to("cpu", torch.float64).clone())
+
+
+@dataclass(frozen=True)
+class _Local:
+    """All that one iteration knows of its point."""
+
+    x: Tensor
+    levels: Vector  # log(r l)
+    rows: Tensor  # gradients of log l, then of the constraints, (m + k, n)
+    values: Vector  # of the constraints, equalities first
+    n_equalities: int
+
+    @property
+    def phi(self) -> float:
+        return float(self.levels.max())
+
+
+@dataclass(frozen=True)
+class _Step:
+    d: Tensor
+    both: Vector  # beta and the constraints' multipliers, (m + k,)
+    rates: Vector  # at which log l falls, (m,)
+
+
+class _Search:
+    def __init__(self, problem: Problem, r: Vector, config: SearchConfig) -> None:
+        self.problem, self.r, self.config = problem, r, config
+        self.evaluations = 0
+        infinite = torch.full((problem.n_variables,), math.inf, dtype=torch.float64)
+        self.lower = -infinite if problem.lower is None else problem.lower
+        self.upper = infinite if problem.upper is None else problem.upper
+        self.metric = Curvature(problem.n_variables, 1.0)
+
+    def run(self, x: Tensor) -> ParetoPoint:
+        here = self.local(restored(self.problem, x, self.config.feasibility))
+        longest = float(here.rows[: len(self.r)].norm(dim=1).max())
+        self.metric = Curvature(self.problem.n_variables, max(longest, 1e-300) / self.config.first_step)
+        beta = np.full(len(self.r), 1 / len(self.r))
+        message = f"stopped after {self.config.iterations} iterations"
+        iterations = 1
+        while iterations < self.config.iterations:
+            found = self.step(here)
+            if found is None:
+                message = "converged"
+                break
+            x, both = found
+            there = self.local(x)
+            iterations += 1
+            beta = both[: len(self.r)]
+            self.metric.update((there.x - here.x).numpy(), both @ (there.rows - here.rows).numpy())
+            here = there
+        return self.told(here, beta, iterations, message)
+
+    def told(self, here: _Local, beta: Vector, iterations: int, message: str) -> ParetoPoint:
+        losses = np.exp(here.levels) / self.r
+        mu = non_uniformity(losses, self.r)
+        exact = mu <= self.config.on_ray
+        rest = residuals(self.problem, here.x)
+        if rest.infeasibility > 1e-6:
+            message += f"; no feasible point was found, the least violation is {rest.infeasibility:.2g}"
+        elif not exact:
+            message += (
+                f"; no exact point was found from this start (mu = {mu:.2g} nats): this point minimises max r l instead"
+            )
+        return ParetoPoint(here.x, losses, self.r, beta, mu, exact, rest, iterations, self.evaluations, message)
+
+    def local(self, x: Tensor) -> _Local:
+        """Losses, constraints and their gradients, with one backward pass for each."""
+        x = x.detach().clone().requires_grad_()
+        losses = self.problem.losses(x)
+        values = checked_losses(losses.detach().numpy(), len(self.r))
+        equalities = [] if self.problem.equalities is None else list(self.problem.equalities(x).unbind())
+        inequalities = [] if self.problem.inequalities is None else list(self.problem.inequalities(x).unbind())
+        constraints = [*equalities, *inequalities]
+        rows = [*gradient_rows(list(torch.log(losses).unbind()), [x]), *gradient_rows(constraints, [x])]
+        stacked = torch.stack([torch.zeros_like(x) if row is None else row for (row,) in rows]).detach()
+        found = np.array([float(value.detach()) for value in constraints])
+        return _Local(x.detach(), np.log(self.r * values), stacked, found, len(equalities))
+
+    def step(self, here: _Local) -> tuple[Tensor, Vector] | None:
+        """A point where phi is lower by a tenth of what was promised; None where nothing worth a step is promised."""
+        eta = 1.0
+        while eta > 1e-14:
+            step = self.direction(here, here.levels, eta)
+            promised = here.phi - float((here.levels - step.rates).max())
+            if promised < self.config.decrease:
+                return None
+            x, levels = self.trial(here.x, step)
+            if here.phi - float(levels.max()) >= 0.1 * promised:
+                return x, step.both
+            if np.isfinite(levels).all():
+                # Second-order correction: the same step with the levels that it was found to lead to, or the losses'
+                # curvature would shorten steps along the front more and more (the Maratos effect).
+                step = self.direction(here, levels + step.rates, eta)
+                x, levels = self.trial(here.x, step)
+                if here.phi - float(levels.max()) >= 0.1 * promised:
+                    return x, step.both
+            eta /= 4
+        return None
+
+    def direction(self, here: _Local, levels: Vector, eta: float) -> _Step:
+        """The proximal step in the metric of the curvature, within the box."""
+
+        def choose(gramian: Vector) -> Vector:
+            return simplex_quadratic(gramian, levels)
+
+        # With constraints' functions h and multipliers for losses of sum 1, x - eta B^-1 (G^T beta + J^T nu).
+        free = torch.ones_like(here.x)
+        blocking = BlockedSets()
+        while True:
+            steps = eta * self.metric.steps(here.rows * free, free)
+            both = constrained_weights(
+                choose, (here.rows @ steps.T).numpy(), len(self.r), here.values, here.n_equalities
+            )
+            weights = torch.from_numpy(both)
+            d = weights @ steps
+            pull = torch.where(free > 0, d, self.metric.pull(weights @ here.rows, d / eta))
+            blocked = ((here.x <= self.lower) & (pull > 0)) | ((here.x >= self.upper) & (pull < 0))
+            proposed = blocking.next([(~blocked).to(free.dtype)], [free])
+            if proposed is None:
+                return _Step(d, both, (here.rows[: len(self.r)] @ d).numpy())
+            (free,) = proposed
+
+    def trial(self, x: Tensor, step: _Step) -> tuple[Tensor, Vector]:
+        """Where a step leads, brought back into the constraints; levels are infinite where a loss is not positive."""
+        self.evaluations += 1
+        x = restored(self.problem, x - step.d, self.config.feasibility)
+        losses = self.problem.losses(x).detach().numpy()
+        positive = bool(np.isfinite(losses).all() and (losses > 0).all())
+        if not positive or violation(self.problem, x) > 1e3 * self.config.feasibility:
+            return x, np.full(len(self.r), math.inf)
+        return x, np.log(self.r * losses)
