@@ -1,0 +1,1 @@
+"""Networks of signs: binary weights and activations, and their execution on packed bits."""

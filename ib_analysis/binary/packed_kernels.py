@@ -1,0 +1,241 @@
+"""Compiled products of packed signs: packing, patches, product and thresholds of a convolution, and a dense product.
+
+The columns of a product (pixels of a convolution, outputs of a dense layer) come in panels of `PANEL`, whose words lie
+beside each other; a tile of 4 rows by two vectors of columns stays in registers while the words of a row are counted.
+A panel of patches is made when it is multiplied and never leaves the first cache.
+
+All functions release the interpreter's lock, and each does a range of its work, so that threads can share it.
+Needs numba; `packed_product` asks whether it is there.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+from numpy import empty, int32, uint64, zeros
+
+from ib_analysis.binary.packed_lanes import LANES, add_differing, broadcast, load, store_products, zero
+
+__all__ = ["PANEL", "convolve", "convolve_to_signs", "multiply", "pack_planes"]
+
+PANEL = 32
+"""Columns; a multiple of two vectors."""
+_BLOCK = 64
+"""Rows whose products become one word of signs."""
+
+_compiled = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_compiled
+def _tile_of_four(rows, row, panel, start, column, n, out, position, distance):
+    """Products of 4 rows and two vectors of columns, into out from a position on, rows at a distance."""
+    first, second = start + column, start + column + LANES
+    a, b, c, d = zero(), zero(), zero(), zero()
+    e, f, g, h = zero(), zero(), zero(), zero()
+    for word in range(rows.shape[1]):
+        left, right = load(panel, first), load(panel, second)
+        w = broadcast(rows[row, word])
+        a, e = add_differing(a, left, w), add_differing(e, right, w)
+        w = broadcast(rows[row + 1, word])
+        b, f = add_differing(b, left, w), add_differing(f, right, w)
+        w = broadcast(rows[row + 2, word])
+        c, g = add_differing(c, left, w), add_differing(g, right, w)
+        w = broadcast(rows[row + 3, word])
+        d, h = add_differing(d, left, w), add_differing(h, right, w)
+        first, second = first + PANEL, second + PANEL
+    store_products(out, position, n, a)
+    store_products(out, position + LANES, n, e)
+    store_products(out, position + distance, n, b)
+    store_products(out, position + distance + LANES, n, f)
+    store_products(out, position + 2 * distance, n, c)
+    store_products(out, position + 2 * distance + LANES, n, g)
+    store_products(out, position + 3 * distance, n, d)
+    store_products(out, position + 3 * distance + LANES, n, h)
+
+
+@_compiled
+def _tile_of_one(rows, row, panel, start, column, n, out, position):
+    """Products of one row and two vectors of columns."""
+    first, second = start + column, start + column + LANES
+    a, b = zero(), zero()
+    for word in range(rows.shape[1]):
+        w = broadcast(rows[row, word])
+        a, b = add_differing(a, load(panel, first), w), add_differing(b, load(panel, second), w)
+        first, second = first + PANEL, second + PANEL
+    store_products(out, position, n, a)
+    store_products(out, position + LANES, n, b)
+
+
+@_compiled
+def _panel_products(rows, first, last, panel, start, n, out, position, distance):
+    """Products of rows[first:last] and a panel (its words from a start on): row r at position + (r - first) distance."""
+    row = first
+    while row + 4 <= last:
+        for column in range(0, PANEL, 2 * LANES):
+            _tile_of_four(rows, row, panel, start, column, n, out, position + column, distance)
+        row, position = row + 4, position + 4 * distance
+    while row < last:
+        for column in range(0, PANEL, 2 * LANES):
+            _tile_of_one(rows, row, panel, start, column, n, out, position + column)
+        row, position = row + 1, position + distance
+
+
+@_compiled
+def _fill_panel(padded, origins, along, places, panel):
+    """The words of a panel of patches.
+
+    Arguments:
+        padded: planes, flat.
+        origins: of each column, where the upper left pixel of its patch lies in plane 0.
+        along: whether each 8 columns lie beside each other in the planes.
+        places: int64, (number of places, 3): word, distance from the origin, shift.
+        panel: flat, (words, PANEL); written.
+    """
+    panel[:] = 0
+    for index in range(len(places)):
+        position, distance, shift = places[index, 0] * PANEL, places[index, 1], uint64(places[index, 2])
+        if along:
+            for start in range(0, PANEL, 8):
+                origin = origins[start] + distance
+                for column in range(8):
+                    panel[position + start + column] |= padded[origin + column] << shift
+        else:
+            for column in range(PANEL):
+                panel[position + column] |= padded[origins[column] + distance] << shift
+
+
+@_compiled
+def _place_columns(first, n_columns, shape, values, origins, targets):
+    """Where each column of a panel comes from and goes to; those beyond the end repeat the last one.
+
+    Arguments:
+        shape: of an image: words of its planes, width of a plane, output height and width, stride down and across.
+        values: of an image's output.
+        origins: see `_fill_panel`; written.
+        targets: of each column, its place in the output of channel 0; written.
+    """
+    words, plane_width, height, width, down, across = shape
+    for column in range(PANEL):
+        image, pixel = divmod(min(first + column, n_columns - 1), height * width)
+        y, x = divmod(pixel, width)
+        origins[column] = image * words + y * down * plane_width + x * across
+        targets[column] = image * values + pixel
+
+
+@_compiled
+def convolve(padded, shape, places, rows, n, out, start, stop):
+    """Products of all rows with the panels from start to stop.
+
+    Arguments:
+        padded: planes with their padding, uint64, flat.
+        shape: see `_place_columns`.
+        places: see `_fill_panel`.
+        rows: weights, uint64, (M, words of a patch).
+        n: signs in a patch.
+        out: int32, flat (B, M, oh, ow); written.
+    """
+    height, width, across = shape[2], shape[3], shape[5]
+    pixels = height * width
+    n_columns = len(out) // len(rows)
+    panel = empty(rows.shape[1] * PANEL, uint64)
+    products = empty(4 * PANEL, int32)
+    origins, targets = zeros(PANEL, int32), zeros(PANEL, int32)
+    for index in range(start, stop):
+        first = index * PANEL
+        _place_columns(first, n_columns, shape, len(rows) * pixels, origins, targets)
+        _fill_panel(padded, origins, width % 8 == 0 and across == 1, places, panel)
+        if pixels % PANEL == 0:
+            _panel_products(rows, 0, len(rows), panel, 0, n, out, targets[0], pixels)
+            continue
+        columns = min(PANEL, n_columns - first)
+        for row in range(0, len(rows), 4):
+            last = min(row + 4, len(rows))
+            _panel_products(rows, row, last, panel, 0, n, products, 0, PANEL)
+            for at in range(row, last):
+                for column in range(columns):
+                    out[targets[column] + at * pixels] = products[(at - row) * PANEL + column]
+
+
+@_compiled
+def convolve_to_signs(padded, shape, places, rows, n, thresholds, flipped, out, start, stop):
+    """As `convolve`, and compares each product with a threshold of its row.
+
+    Arguments:
+        thresholds: int32, (M,): the sign is +1 from there on.
+        flipped: uint64, (M,), 1 where it is -1 from there on.
+        out: planes, uint64, flat (B, ceil(M / 64), oh, ow); written.
+    """
+    height, width, across = shape[2], shape[3], shape[5]
+    pixels = height * width
+    planes = -(-len(rows) // _BLOCK)
+    n_columns = len(out) // planes
+    panel = empty(rows.shape[1] * PANEL, uint64)
+    products = empty(_BLOCK * PANEL, int32)
+    words = empty(PANEL, uint64)
+    origins, targets = zeros(PANEL, int32), zeros(PANEL, int32)
+    for index in range(start, stop):
+        first = index * PANEL
+        _place_columns(first, n_columns, shape, planes * pixels, origins, targets)
+        _fill_panel(padded, origins, width % 8 == 0 and across == 1, places, panel)
+        columns = min(PANEL, n_columns - first)
+        for plane in range(planes):
+            row = plane * _BLOCK
+            last = min(row + _BLOCK, len(rows))
+            _panel_products(rows, row, last, panel, 0, n, products, 0, PANEL)
+            _pack_rows(products, 0, PANEL, PANEL, thresholds[row:last], flipped[row:last], words)
+            for column in range(columns):
+                out[targets[column] + plane * pixels] = words[column]
+
+
+@_compiled
+def _pack_rows(values, start, distance, count, thresholds, flipped, words):
+    """words[j] has bit c set where values[start + c distance + j] >= thresholds[c], or where not, if that is flipped."""
+    words[:count] = 0
+    for channel in range(len(thresholds)):
+        threshold, flip, shift = thresholds[channel], flipped[channel], uint64(channel)
+        position = start + channel * distance
+        for column in range(count):
+            words[column] |= (uint64(values[position + column] >= threshold) ^ flip) << shift
+
+
+@_compiled
+def pack_planes(values, thresholds, flipped, channels, height, width, padded, shape, start, stop):
+    """Planes of signs of feature maps; see `_pack_rows`.
+
+    Arguments:
+        values: flat (B, channels, height, width).
+        padded: uint64, flat (B, planes, h, w); written but for its border.
+        shape: h, w, and the row and column of the first pixel in there.
+        start, stop: of the B times planes.
+    """
+    plane_height, plane_width, top, left = shape
+    planes = -(-channels // _BLOCK)
+    words = empty(height * width, uint64)
+    for index in range(start, stop):
+        image, plane = divmod(index, planes)
+        first = plane * _BLOCK
+        last = min(first + _BLOCK, channels)
+        position = (image * channels + first) * height * width
+        _pack_rows(
+            values, position, height * width, height * width, thresholds[first:last], flipped[first:last], words
+        )
+        corner = (index * plane_height + top) * plane_width + left
+        for row in range(height):
+            for column in range(width):
+                padded[corner + row * plane_width + column] = words[row * width + column]
+
+
+@_compiled
+def multiply(rows, panels, n, out, start, stop):
+    """Products of all rows with panels of columns.
+
+    Arguments:
+        rows: uint64, (M, K).
+        panels: uint64, flat (panels, K, PANEL).
+        n: signs in a row.
+        out: int32, flat (M, panels PANEL); written.
+        start, stop: of the panels.
+    """
+    distance = len(out) // len(rows)
+    for index in range(start, stop):
+        start_of_panel = index * rows.shape[1] * PANEL
+        _panel_products(rows, 0, len(rows), panels, start_of_panel, n, out, index * PANEL, distance)
