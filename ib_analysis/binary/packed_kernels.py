@@ -13,7 +13,17 @@ from __future__ import annotations
 from numba import njit
 from numpy import empty, int32, uint64, zeros
 
-from ib_analysis.binary.packed_lanes import LANES, add_differing, broadcast, load, store_products, zero
+from ib_analysis.binary.packed_lanes import (
+    LANES,
+    add_differing,
+    add_shifted,
+    add_signs,
+    broadcast,
+    load,
+    store,
+    store_products,
+    zero,
+)
 
 __all__ = ["PANEL", "convolve", "convolve_to_signs", "multiply", "pack_planes"]
 
@@ -86,21 +96,26 @@ def _fill_panel(padded, origins, along, places, panel):
     Arguments:
         padded: planes, flat.
         origins: of each column, where the upper left pixel of its patch lies in plane 0.
-        along: whether each 8 columns lie beside each other in the planes.
-        places: int64, (number of places, 3): word, distance from the origin, shift.
+        along: whether each vector of columns lies beside each other in the planes.
+        places: int64, (number of places, 3): word (none is left out, none comes back), distance from the origin, shift.
         panel: flat, (words, PANEL); written.
     """
+    if along:
+        for column in range(0, PANEL, LANES):
+            origin, total, previous = origins[column], zero(), places[0, 0]
+            for index in range(len(places)):
+                word = places[index, 0]
+                if word != previous:
+                    store(panel, previous * PANEL + column, total)
+                    total, previous = zero(), word
+                total = add_shifted(total, load(padded, origin + places[index, 1]), uint64(places[index, 2]))
+            store(panel, previous * PANEL + column, total)
+        return
     panel[:] = 0
     for index in range(len(places)):
         position, distance, shift = places[index, 0] * PANEL, places[index, 1], uint64(places[index, 2])
-        if along:
-            for start in range(0, PANEL, 8):
-                origin = origins[start] + distance
-                for column in range(8):
-                    panel[position + start + column] |= padded[origin + column] << shift
-        else:
-            for column in range(PANEL):
-                panel[position + column] |= padded[origins[column] + distance] << shift
+        for column in range(PANEL):
+            panel[position + column] |= padded[origins[column] + distance] << shift
 
 
 @_compiled
@@ -114,11 +129,17 @@ def _place_columns(first, n_columns, shape, values, origins, targets):
         targets: of each column, its place in the output of channel 0; written.
     """
     words, plane_width, height, width, down, across = shape
+    image, pixel = divmod(first, height * width)
+    y, x = divmod(pixel, width)
     for column in range(PANEL):
-        image, pixel = divmod(min(first + column, n_columns - 1), height * width)
-        y, x = divmod(pixel, width)
         origins[column] = image * words + y * down * plane_width + x * across
-        targets[column] = image * values + pixel
+        targets[column] = image * values + y * width + x
+        if first + column + 1 < n_columns:
+            x += 1
+            if x == width:
+                y, x = y + 1, 0
+                if y == height:
+                    image, y = image + 1, 0
 
 
 @_compiled
@@ -189,12 +210,31 @@ def convolve_to_signs(padded, shape, places, rows, n, thresholds, flipped, out, 
 @_compiled
 def _pack_rows(values, start, distance, count, thresholds, flipped, words):
     """words[j] has bit c set where values[start + c distance + j] >= thresholds[c], or where not, if that is flipped."""
-    words[:count] = 0
+    flips = uint64(0)
     for channel in range(len(thresholds)):
-        threshold, flip, shift = thresholds[channel], flipped[channel], uint64(channel)
-        position = start + channel * distance
-        for column in range(count):
-            words[column] |= (uint64(values[position + column] >= threshold) ^ flip) << shift
+        flips |= uint64(flipped[channel]) << uint64(channel)
+    column = 0
+    while column + 4 * LANES <= count:  # several cache lines of a channel before those of the next
+        a, b, c, d = zero(), zero(), zero(), zero()
+        for channel in range(len(thresholds)):
+            position, threshold = start + channel * distance + column, thresholds[channel]
+            bit = uint64(1) << uint64(channel)
+            a = add_signs(a, values, position, threshold, bit)
+            b = add_signs(b, values, position + LANES, threshold, bit)
+            c = add_signs(c, values, position + 2 * LANES, threshold, bit)
+            d = add_signs(d, values, position + 3 * LANES, threshold, bit)
+        store(words, column, a)
+        store(words, column + LANES, b)
+        store(words, column + 2 * LANES, c)
+        store(words, column + 3 * LANES, d)
+        column += 4 * LANES
+    for rest in range(column, count):
+        words[rest] = 0
+        for channel in range(len(thresholds)):
+            reached = values[start + channel * distance + rest] >= thresholds[channel]
+            words[rest] |= uint64(reached) << uint64(channel)
+    for column in range(count):
+        words[column] ^= flips
 
 
 @_compiled

@@ -18,7 +18,7 @@ from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-__all__ = ["LANES", "add_differing", "broadcast", "load", "store_products", "zero"]
+__all__ = ["LANES", "add_differing", "add_shifted", "add_signs", "broadcast", "load", "store", "store_products", "zero"]
 
 
 def _lanes() -> int:
@@ -46,7 +46,7 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, numba_type, _WORDS)
 
 
-def _address(context: Any, builder: Any, array_type: types.Array, array: Any, position: Any, vector: ir.Type) -> Any:
+def _address(context: Any, builder: Any, array_type: Any, array: Any, position: Any, vector: Any) -> Any:
     """Where an element of an array in C order lies, as the place of a vector."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [position]), vector.as_pointer())
@@ -104,6 +104,60 @@ def add_differing(typing_context: Any, total: Any, a: Any, b: Any) -> tuple[Any,
         return builder.add(total, builder.call(count, [builder.xor(a, b)]))
 
     return _LANES_TYPE(_LANES_TYPE, _LANES_TYPE, _LANES_TYPE), generate
+
+
+@intrinsic
+def add_shifted(typing_context: Any, total: Any, a: Any, shift: Any) -> tuple[Any, Callable[..., Any]] | None:
+    """total | (a << shift), with the same shift everywhere."""
+    if not isinstance(total, _Lanes) or not isinstance(a, _Lanes):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        total, a, shift = arguments
+        return builder.or_(total, builder.shl(a, _splat(builder, shift, _WORDS)))
+
+    return _LANES_TYPE(_LANES_TYPE, _LANES_TYPE, types.uint64), generate
+
+
+@intrinsic
+def add_signs(
+    typing_context: Any, total: Any, array: Any, position: Any, threshold: Any, bit: Any
+) -> tuple[Any, Callable[..., Any]] | None:
+    """total with a bit set in each lane where array[position + lane] >= threshold.
+
+    Arguments:
+        array: float32, int32 or uint8, in C order.
+        threshold: of the array's type.
+        bit: a word with that bit.
+    """
+    if not isinstance(array, types.Array) or array.layout != "C":
+        return None
+    real, signed = isinstance(array.dtype, types.Float), getattr(array.dtype, "signed", False)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        total, place, position, threshold, bit = arguments
+        vector = ir.VectorType(context.get_value_type(array.dtype), LANES)
+        address = _address(context, builder, array, place, position, vector)
+        values = builder.load(address, align=array.dtype.bitwidth // 8)
+        compare = builder.fcmp_ordered if real else builder.icmp_signed if signed else builder.icmp_unsigned
+        reached = compare(">=", values, _splat(builder, threshold, vector))
+        return builder.or_(total, builder.select(reached, _splat(builder, bit, _WORDS), ir.Constant(_WORDS, None)))
+
+    return _LANES_TYPE(_LANES_TYPE, array, types.intp, array.dtype, types.uint64), generate
+
+
+@intrinsic
+def store(typing_context: Any, array: Any, position: Any, value: Any) -> tuple[Any, Callable[..., Any]] | None:
+    """The reverse of `load`."""
+    if not isinstance(array, types.Array) or array.dtype != types.uint64 or array.layout != "C":
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, array, arguments[0], arguments[1], _WORDS)
+        builder.store(arguments[2], address, align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, _LANES_TYPE), generate
 
 
 @intrinsic
