@@ -25,7 +25,7 @@ from ib_analysis.binary.packed_lanes import (
     zero,
 )
 
-__all__ = ["PANEL", "convolve", "convolve_to_signs", "multiply", "pack_planes"]
+__all__ = ["PANEL", "convolve", "convolve_to_signs", "multiply", "pack_planes", "pad_planes"]
 
 PANEL = 32
 """Columns; a multiple of two vectors."""
@@ -238,30 +238,56 @@ def _pack_rows(values, start, distance, count, thresholds, flipped, words):
 
 
 @_compiled
-def pack_planes(values, thresholds, flipped, channels, height, width, padded, shape, start, stop):
-    """Planes of signs of feature maps; see `_pack_rows`.
+def _frame(words, padded, position, border, shape):
+    """A plane with a border around it.
 
     Arguments:
-        values: flat (B, channels, height, width).
-        padded: uint64, flat (B, planes, h, w); written but for its border.
-        shape: h, w, and the row and column of the first pixel in there.
+        words: of its pixels, from a position 0 on.
+        padded: flat; written from a position on.
+        border: the word outside.
+        shape: height and width without border, height and width with it, first row and column inside.
+    """
+    height, width, plane_height, plane_width, top, left = shape
+    padded[position : position + plane_height * plane_width] = border
+    corner = position + top * plane_width + left
+    for row in range(height):
+        for column in range(width):
+            padded[corner + row * plane_width + column] = words[row * width + column]
+
+
+@_compiled
+def pack_planes(values, thresholds, flipped, border, padded, shape, start, stop):
+    """Planes of signs of feature maps, with a border around them; see `_pack_rows`.
+
+    Arguments:
+        values: flat (B, channels, height, width); float32, int32 or uint8.
+        border: uint64, (planes,): the words outside.
+        padded: uint64, flat (B, planes, h, w); written.
+        shape: see `_frame`.
         start, stop: of the B times planes.
     """
-    plane_height, plane_width, top, left = shape
-    planes = -(-channels // _BLOCK)
-    words = empty(height * width, uint64)
+    channels, pixels = len(thresholds), shape[0] * shape[1]
+    words = empty(pixels, uint64)
     for index in range(start, stop):
-        image, plane = divmod(index, planes)
+        image, plane = divmod(index, len(border))
         first = plane * _BLOCK
         last = min(first + _BLOCK, channels)
-        position = (image * channels + first) * height * width
-        _pack_rows(
-            values, position, height * width, height * width, thresholds[first:last], flipped[first:last], words
-        )
-        corner = (index * plane_height + top) * plane_width + left
-        for row in range(height):
-            for column in range(width):
-                padded[corner + row * plane_width + column] = words[row * width + column]
+        position = (image * channels + first) * pixels
+        _pack_rows(values, position, pixels, pixels, thresholds[first:last], flipped[first:last], words)
+        _frame(words, padded, index * shape[2] * shape[3], border[plane], shape)
+
+
+@_compiled
+def pad_planes(words, border, padded, shape, start, stop):
+    """Planes with a border around them; see `pack_planes`.
+
+    Arguments:
+        words: flat (B, planes, height, width).
+    """
+    pixels = shape[0] * shape[1]
+    for index in range(start, stop):
+        plane = words[index * pixels : (index + 1) * pixels]
+        _frame(plane, padded, index * shape[2] * shape[3], border[index % len(border)], shape)
 
 
 @_compiled

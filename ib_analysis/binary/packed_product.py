@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -108,27 +108,67 @@ def convolve(
         ValueError: x has another number of channels or axes, or is smaller than the kernel.
     """
     batch, height, width = _feature_map(x, geometry.channels)
-    oh, ow = geometry.output_size(height, width)
-    layout, kernels = geometry.layout, _kernels()
+    plan, kernels = _plan(geometry, height, width), _kernels()
+    oh, ow = plan.output
     if kernels is None:
         padded = _pad(x if isinstance(x, PackedSigns) else PackedSigns.of(x), geometry)
-        patches = packed_reference.patches(padded, layout, geometry.stride)
-        products = packed_reference.products(rows, patches.reshape(batch, layout.words, -1), layout.n)
+        patches = packed_reference.patches(padded, geometry.layout, geometry.stride)
+        products = packed_reference.products(rows, patches.reshape(batch, rows.shape[1], -1), plan.n)
         products = products.reshape(batch, len(rows), oh, ow)
         return torch.from_numpy(products) if thresholds is None else _signs(thresholds, products)
-    padded = _pad(x, geometry) if isinstance(x, PackedSigns) else _packed_and_padded(kernels, x, geometry, threads)
-    shape = (padded[0].size, padded.shape[3], oh, ow, *geometry.stride)
-    places = _places(layout, *padded.shape[2:])
+    if not isinstance(x, PackedSigns):
+        padded = _packed(kernels, x, plan, threads)
+    elif geometry.padding == (0, 0):
+        padded = np.ascontiguousarray(x.words)
+    else:
+        padded = np.empty((batch, *plan.planes), dtype=np.uint64)
+        words = np.ascontiguousarray(x.words).reshape(-1)
+        units = batch * len(plan.border)
+        _share(kernels.pad_planes, units, threads, words, plan.border, padded.reshape(-1), plan.frame)
     panels = -(-batch * oh * ow // PANEL)
-    common = (padded.reshape(-1), shape, places, rows, np.int32(layout.n))
+    common = (padded.reshape(-1), plan.shape, plan.places, rows, plan.n)
     if thresholds is None:
-        found = torch.empty(batch, len(rows), oh, ow, dtype=torch.int32)
-        _share(kernels.convolve, panels, threads, *common, found.numpy().reshape(-1))
-        return found
+        found = np.empty((batch, len(rows), oh, ow), dtype=np.int32)
+        _share(kernels.convolve, panels, threads, *common, found.reshape(-1))
+        return torch.from_numpy(found)
     words = np.empty((batch, -(-len(rows) // WORD_BITS), oh, ow), dtype=np.uint64)
     comparison = (thresholds.values, thresholds.flipped.view(np.uint8))
     _share(kernels.convolve_to_signs, panels, threads, *common, *comparison, words.reshape(-1))
     return PackedSigns(words, len(rows))
+
+
+class _Plan(NamedTuple):
+    """What the kernels need to know of a convolution of maps of one size; see their arguments.
+
+    Arguments:
+        output: height and width.
+        planes: number, height and width of an image's planes with their padding.
+        places: of each pixel of a patch its word, how far it lies from the patch's first pixel, and its shift.
+    """
+
+    output: tuple[int, int]
+    planes: tuple[int, int, int]
+    border: np.ndarray
+    frame: tuple[int, int, int, int, int, int]
+    shape: tuple[int, int, int, int, int, int]
+    places: np.ndarray
+    n: np.int32
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(geometry: Geometry, height: int, width: int) -> _Plan:
+    layout, output = geometry.layout, geometry.output_size(height, width)
+    rows, columns = geometry.padded_size(height, width)
+    plane, row, column, word, shift = layout.table().T
+    return _Plan(
+        output=output,
+        planes=(layout.planes, rows, columns),
+        border=pack_bits(np.full(geometry.channels, geometry.padding_sign > 0)),
+        frame=(height, width, rows, columns, *geometry.padding),
+        shape=(layout.planes * rows * columns, columns, *output, *geometry.stride),
+        places=np.ascontiguousarray(np.stack([word, (plane * rows + row) * columns + column, shift], axis=1)),
+        n=np.int32(layout.n),
+    )
 
 
 def _feature_map(x: Tensor | PackedSigns, channels: int) -> tuple[int, int, int]:
@@ -141,40 +181,24 @@ def _feature_map(x: Tensor | PackedSigns, channels: int) -> tuple[int, int, int]
 
 
 def _pad(x: PackedSigns, geometry: Geometry) -> np.ndarray:
-    if geometry.padding == (0, 0):
-        return np.ascontiguousarray(x.words)
-    padded = _border(len(x.words), *x.spatial, geometry)
     (down, across), (height, width) = geometry.padding, x.spatial
+    padded = np.empty((*x.words.shape[:2], *geometry.padded_size(height, width)), dtype=np.uint64)
+    padded[:] = pack_bits(np.full(geometry.channels, geometry.padding_sign > 0))[:, None, None]
     padded[:, :, down : down + height, across : across + width] = x.words
     return padded
 
 
-def _border(batch: int, height: int, width: int, geometry: Geometry) -> np.ndarray:
-    """Planes that are all padding."""
-    size = geometry.padded_size(height, width)
-    shape = (batch, geometry.layout.planes, *size)
-    if geometry.padding == (0, 0):
-        return np.empty(shape, dtype=np.uint64)
-    if geometry.padding_sign < 0:
-        return np.zeros(shape, dtype=np.uint64)
-    padded = np.empty(shape, dtype=np.uint64)
-    padded[:] = pack_bits(np.ones(geometry.channels, dtype=bool))[:, None, None]
-    return padded
-
-
-def _packed_and_padded(kernels: ModuleType, x: Tensor, geometry: Geometry, threads: int | None) -> np.ndarray:
-    batch, channels, height, width = x.shape
-    padded = _border(batch, height, width, geometry)
-    if x.dtype not in (torch.float32, torch.int32):
-        x = x if x.dtype == torch.bool else x >= 0
-    values = x.detach().cpu().contiguous().numpy().reshape(-1)
-    at = 0
+def _packed(kernels: ModuleType, x: Tensor, plan: _Plan, threads: int | None) -> np.ndarray:
+    """Planes with their padding."""
+    padded = np.empty((x.shape[0], *plan.planes), dtype=np.uint64)
+    if x.dtype not in (torch.float32, torch.int32, torch.bool):
+        x = x >= 0
+    values, at = x.detach().cpu().contiguous().numpy().reshape(-1), 0
     if values.dtype == bool:
         values, at = values.view(np.uint8), 1
-    thresholds, flipped = _constant(channels, at, values.dtype), _constant(channels, 0, np.dtype(np.uint8))
-    shape = (*padded.shape[2:], *geometry.padding)
-    common = (values, thresholds, flipped, channels, height, width, padded.reshape(-1), shape)
-    _share(kernels.pack_planes, batch * padded.shape[1], threads, *common)
+    comparison = _constant(x.shape[1], at, values.dtype), _constant(x.shape[1], 0, np.dtype(np.uint8))
+    units = x.shape[0] * len(plan.border)
+    _share(kernels.pack_planes, units, threads, values, *comparison, plan.border, padded.reshape(-1), plan.frame)
     return padded
 
 
@@ -183,13 +207,6 @@ def _constant(length: int, value: int, dtype: np.dtype[Any]) -> np.ndarray:
     found = np.full(length, value, dtype=dtype)
     found.flags.writeable = False
     return found
-
-
-@functools.lru_cache(maxsize=256)
-def _places(layout: PatchLayout, height: int, width: int) -> np.ndarray:
-    """Of each pixel of a patch: its word, how far it lies from the patch's first pixel, and its shift."""
-    plane, row, column, word, shift = layout.table().T
-    return np.ascontiguousarray(np.stack([word, (plane * height + row) * width + column, shift], axis=1))
 
 
 def _signs(thresholds: Thresholds, products: np.ndarray) -> PackedSigns:
@@ -250,7 +267,7 @@ def multiply(
     else:
         if packed is None:
             as_map = x.reshape(*shape, 1, 1)
-            rows = _packed_and_padded(kernels, as_map, Geometry(weight.n, (1, 1)), threads).reshape(shape[0], -1)
+            rows = _packed(kernels, as_map, _plan(Geometry(weight.n, (1, 1)), 1, 1), threads).reshape(shape[0], -1)
         else:
             rows = np.ascontiguousarray(packed.words)
         products = np.empty((shape[0], len(weight.words) * PANEL), dtype=np.int32)
