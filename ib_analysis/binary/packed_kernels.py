@@ -77,7 +77,10 @@ def _tile_of_one(rows, row, panel, start, column, n, out, position):
 
 @_compiled
 def _panel_products(rows, first, last, panel, start, n, out, position, distance):
-    """Products of rows[first:last] and a panel (its words from a start on): row r at position + (r - first) distance."""
+    """Products of rows[first:last] and a panel, whose words begin at a start.
+
+    Row r of them goes to out[position + (r - first) distance] and what follows.
+    """
     row = first
     while row + 4 <= last:
         for column in range(0, PANEL, 2 * LANES):
@@ -209,7 +212,10 @@ def convolve_to_signs(padded, shape, places, rows, n, thresholds, flipped, out, 
 
 @_compiled
 def _pack_rows(values, start, distance, count, thresholds, flipped, words):
-    """words[j] has bit c set where values[start + c distance + j] >= thresholds[c], or where not, if that is flipped."""
+    """Signs of up to 64 channels: bit c of words[j] is whether values[start + c distance + j] >= thresholds[c].
+
+    Where `flipped` is 1 it is the opposite.
+    """
     flips = uint64(0)
     for channel in range(len(thresholds)):
         flips |= uint64(flipped[channel]) << uint64(channel)

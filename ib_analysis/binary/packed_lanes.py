@@ -12,18 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_model
 
 __all__ = ["LANES", "add_differing", "add_shifted", "add_signs", "broadcast", "load", "store", "store_products", "zero"]
 
 
 def _lanes() -> int:
-    """Words in a vector: as many as fill a register, and on narrow ones four, which LLVM splits."""
-    return 8 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 4
+    """Words in a vector: as many as fill a register of AVX-512 or AVX2; LLVM splits them on narrower ones."""
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()  # what numba compiles for
+    return 8 if "+avx512f" in features.split(",") else 4
 
 
 LANES = _lanes()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import itertools
 import os
 import warnings
 from collections.abc import Callable
@@ -91,7 +92,11 @@ class Geometry:
 
 
 def convolve(
-    x: Tensor | PackedSigns, rows: np.ndarray, geometry: Geometry, thresholds: Thresholds | None, threads: int | None = 1
+    x: Tensor | PackedSigns,
+    rows: np.ndarray,
+    geometry: Geometry,
+    thresholds: Thresholds | None = None,
+    threads: int | None = 1,
 ) -> Tensor | PackedSigns:
     """A convolution of signs with signs.
 
@@ -242,7 +247,7 @@ class Panels:
 
 
 def multiply(
-    x: Tensor | PackedSigns, weight: Panels, thresholds: Thresholds | None, threads: int | None = 1
+    x: Tensor | PackedSigns, weight: Panels, thresholds: Thresholds | None = None, threads: int | None = 1
 ) -> Tensor | PackedSigns:
     """A dense product of signs with signs.
 
@@ -290,7 +295,7 @@ def _share(function: Callable[..., None], units: int, threads: int | None, *argu
         return
     bounds = [units * part // threads for part in range(threads + 1)]
     pool = _pool()
-    parts = [pool.submit(function, *arguments, start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+    parts = [pool.submit(function, *arguments, start, stop) for start, stop in itertools.pairwise(bounds)]
     for part in parts:
         part.result()
 
