@@ -22,10 +22,11 @@ from ib_analysis.binary.packed_lanes import (
     load,
     store,
     store_products,
+    word_of_signs,
     zero,
 )
 
-__all__ = ["PANEL", "convolve", "convolve_to_signs", "multiply", "pack_planes", "pad_planes"]
+__all__ = ["PANEL", "convolve", "convolve_to_signs", "multiply", "pack_planes", "pack_vectors", "pad_planes"]
 
 PANEL = 32
 """Columns; a multiple of two vectors."""
@@ -234,6 +235,13 @@ def _pack_rows(values, start, distance, count, thresholds, flipped, words):
         store(words, column + 2 * LANES, c)
         store(words, column + 3 * LANES, d)
         column += 4 * LANES
+    while column + LANES <= count:
+        a = zero()
+        for channel in range(len(thresholds)):
+            bit = uint64(1) << uint64(channel)
+            a = add_signs(a, values, start + channel * distance + column, thresholds[channel], bit)
+        store(words, column, a)
+        column += LANES
     for rest in range(column, count):
         words[rest] = 0
         for channel in range(len(thresholds)):
@@ -294,6 +302,27 @@ def pad_planes(words, border, padded, shape, start, stop):
     for index in range(start, stop):
         plane = words[index * pixels : (index + 1) * pixels]
         _frame(plane, padded, index * shape[2] * shape[3], border[index % len(border)], shape)
+
+
+@_compiled
+def pack_vectors(values, threshold, n, words, start, stop):
+    """Signs of vectors.
+
+    Arguments:
+        values: flat (B, n); float32, int32 or uint8.
+        threshold: of the same type: the sign is +1 from there on.
+        words: uint64, (B, ceil(n / 64)); written.
+        start, stop: of the vectors.
+    """
+    for row in range(start, stop):
+        position = row * n
+        for word in range(n // 64):
+            words[row, word] = word_of_signs(values, position + 64 * word, threshold)
+        if n % 64:
+            rest = uint64(0)
+            for bit in range(n % 64):
+                rest |= uint64(values[position + n - n % 64 + bit] >= threshold) << uint64(bit)
+            words[row, n // 64] = rest
 
 
 @_compiled

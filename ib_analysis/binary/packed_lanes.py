@@ -18,7 +18,18 @@ from numba.core.datamodel import models
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, register_model
 
-__all__ = ["LANES", "add_differing", "add_shifted", "add_signs", "broadcast", "load", "store", "store_products", "zero"]
+__all__ = [
+    "LANES",
+    "add_differing",
+    "add_shifted",
+    "add_signs",
+    "broadcast",
+    "load",
+    "store",
+    "store_products",
+    "word_of_signs",
+    "zero",
+]
 
 
 def _lanes() -> int:
@@ -58,6 +69,19 @@ def _splat(builder: Any, value: Any, vector: ir.VectorType) -> Any:
     single = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
     places = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
     return builder.shuffle_vector(single, undefined, places)
+
+
+def _reached(context: Any, builder: Any, array_type: Any, array: Any, position: Any, threshold: Any, lanes: int) -> Any:
+    """Of so many elements, whether each is at least the threshold."""
+    element = array_type.dtype
+    vector = ir.VectorType(context.get_value_type(element), lanes)
+    address = _address(context, builder, array_type, array, position, vector)
+    values = builder.load(address, align=element.bitwidth // 8)
+    if isinstance(element, types.Float):
+        compare = builder.fcmp_ordered
+    else:
+        compare = builder.icmp_signed if element.signed else builder.icmp_unsigned
+    return compare(">=", values, _splat(builder, threshold, vector))
 
 
 @intrinsic
@@ -133,18 +157,29 @@ def add_signs(
     """
     if not isinstance(array, types.Array) or array.layout != "C":
         return None
-    real, signed = isinstance(array.dtype, types.Float), getattr(array.dtype, "signed", False)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         total, place, position, threshold, bit = arguments
-        vector = ir.VectorType(context.get_value_type(array.dtype), LANES)
-        address = _address(context, builder, array, place, position, vector)
-        values = builder.load(address, align=array.dtype.bitwidth // 8)
-        compare = builder.fcmp_ordered if real else builder.icmp_signed if signed else builder.icmp_unsigned
-        reached = compare(">=", values, _splat(builder, threshold, vector))
+        reached = _reached(context, builder, array, place, position, threshold, LANES)
         return builder.or_(total, builder.select(reached, _splat(builder, bit, _WORDS), ir.Constant(_WORDS, None)))
 
     return _LANES_TYPE(_LANES_TYPE, array, types.intp, array.dtype, types.uint64), generate
+
+
+@intrinsic
+def word_of_signs(
+    typing_context: Any, array: Any, position: Any, threshold: Any
+) -> tuple[Any, Callable[..., Any]] | None:
+    """A word whose bit j is whether array[position + j] >= threshold; see `add_signs`."""
+    if not isinstance(array, types.Array) or array.layout != "C":
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place, position, threshold = arguments
+        reached = _reached(context, builder, array, place, position, threshold, lanes=64)
+        return builder.bitcast(reached, ir.IntType(64))
+
+    return types.uint64(array, types.intp, array.dtype), generate
 
 
 @intrinsic

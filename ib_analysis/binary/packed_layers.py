@@ -23,8 +23,8 @@ __all__ = ["PackedConv2d", "PackedLinear"]
 class _PackedLayer(nn.Module):
     """What both kinds of layers share: weights as bits, and thresholds.
 
-    Buffers are `weight_bits`, uint64, all weights in their own order with no gaps but in the last word, and, where there
-    are thresholds, `threshold_values` and `threshold_flipped` (see `Thresholds`).
+    Buffers are `weight_bits`, uint64, all weights in their own order with no gaps but in the last word, and, if signs are
+    the output, `threshold_values` and `threshold_flipped` (see `Thresholds`).
     """
 
     weight_bits: Tensor
@@ -39,7 +39,9 @@ class _PackedLayer(nn.Module):
         self.thresholds = thresholds
         if thresholds is not None:
             if len(thresholds.values) != self.shape[0]:
-                raise ValueError(f"{self.shape[0]} output channels have as many thresholds, not {len(thresholds.values)}")
+                raise ValueError(
+                    f"{self.shape[0]} output channels have as many thresholds, not {len(thresholds.values)}"
+                )
             self.register_buffer("threshold_values", torch.from_numpy(thresholds.values.copy()))
             self.register_buffer("threshold_flipped", torch.from_numpy(thresholds.flipped.copy()))
         self._prepare()

@@ -196,15 +196,19 @@ def _pad(x: PackedSigns, geometry: Geometry) -> np.ndarray:
 def _packed(kernels: ModuleType, x: Tensor, plan: _Plan, threads: int | None) -> np.ndarray:
     """Planes with their padding."""
     padded = np.empty((x.shape[0], *plan.planes), dtype=np.uint64)
-    if x.dtype not in (torch.float32, torch.int32, torch.bool):
-        x = x >= 0
-    values, at = x.detach().cpu().contiguous().numpy().reshape(-1), 0
-    if values.dtype == bool:
-        values, at = values.view(np.uint8), 1
+    values, at = _comparable(x)
     comparison = _constant(x.shape[1], at, values.dtype), _constant(x.shape[1], 0, np.dtype(np.uint8))
     units = x.shape[0] * len(plan.border)
     _share(kernels.pack_planes, units, threads, values, *comparison, plan.border, padded.reshape(-1), plan.frame)
     return padded
+
+
+def _comparable(x: Tensor) -> tuple[np.ndarray, int]:
+    """Values, flat, in a type that the kernels read, and from which value on the sign is +1."""
+    if x.dtype not in (torch.float32, torch.int32, torch.bool):
+        x = x >= 0
+    values = x.detach().cpu().contiguous().numpy().reshape(-1)
+    return (values.view(np.uint8), 1) if values.dtype == bool else (values, 0)
 
 
 @functools.lru_cache(maxsize=256)
@@ -271,8 +275,9 @@ def multiply(
         products = packed_reference.products(rows, columns, weight.n)[:, : weight.outputs]
     else:
         if packed is None:
-            as_map = x.reshape(*shape, 1, 1)
-            rows = _packed(kernels, as_map, _plan(Geometry(weight.n, (1, 1)), 1, 1), threads).reshape(shape[0], -1)
+            values, at = _comparable(x)
+            rows = np.empty((shape[0], weight.words.shape[1]), dtype=np.uint64)
+            _share(kernels.pack_vectors, shape[0], threads, values, values.dtype.type(at), weight.n, rows)
         else:
             rows = np.ascontiguousarray(packed.words)
         products = np.empty((shape[0], len(weight.words) * PANEL), dtype=np.int32)
