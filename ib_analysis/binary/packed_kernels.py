@@ -28,8 +28,8 @@ from ib_analysis.binary.packed_lanes import (
 
 __all__ = ["PANEL", "convolve", "convolve_to_signs", "multiply", "pack_planes", "pack_vectors", "pad_planes"]
 
-PANEL = 32
-"""Columns; a multiple of two vectors."""
+PANEL = 2 * LANES
+"""Columns: two vectors."""
 _BLOCK = 64
 """Rows whose products become one word of signs."""
 
@@ -123,10 +123,11 @@ def _fill_panel(padded, origins, along, places, panel):
 
 
 @_compiled
-def _place_columns(first, n_columns, shape, values, origins, targets):
+def _place_columns(first, n_columns, step, shape, values, origins, targets):
     """Where each column of a panel comes from and goes to; those beyond the end repeat the last one.
 
     Arguments:
+        step: 1, or a number of columns of which only the first is asked for; it divides the width.
         shape: of an image: words of its planes, width of a plane, output height and width, stride down and across.
         values: of an image's output.
         origins: see `_fill_panel`; written.
@@ -135,11 +136,11 @@ def _place_columns(first, n_columns, shape, values, origins, targets):
     words, plane_width, height, width, down, across = shape
     image, pixel = divmod(first, height * width)
     y, x = divmod(pixel, width)
-    for column in range(PANEL):
+    for column in range(0, PANEL, step):
         origins[column] = image * words + y * down * plane_width + x * across
         targets[column] = image * values + y * width + x
-        if first + column + 1 < n_columns:
-            x += 1
+        if first + column + step < n_columns:
+            x += step
             if x == width:
                 y, x = y + 1, 0
                 if y == height:
@@ -164,11 +165,12 @@ def convolve(padded, shape, places, rows, n, out, start, stop):
     panel = empty(rows.shape[1] * PANEL, uint64)
     products = empty(4 * PANEL, int32)
     origins, targets = zeros(PANEL, int32), zeros(PANEL, int32)
+    along, whole = width % LANES == 0 and across == 1, pixels % PANEL == 0
     for index in range(start, stop):
         first = index * PANEL
-        _place_columns(first, n_columns, shape, len(rows) * pixels, origins, targets)
-        _fill_panel(padded, origins, width % 8 == 0 and across == 1, places, panel)
-        if pixels % PANEL == 0:
+        _place_columns(first, n_columns, LANES if along and whole else 1, shape, len(rows) * pixels, origins, targets)
+        _fill_panel(padded, origins, along, places, panel)
+        if whole:
             _panel_products(rows, 0, len(rows), panel, 0, n, out, targets[0], pixels)
             continue
         columns = min(PANEL, n_columns - first)
@@ -197,10 +199,11 @@ def convolve_to_signs(padded, shape, places, rows, n, thresholds, flipped, out, 
     products = empty(_BLOCK * PANEL, int32)
     words = empty(PANEL, uint64)
     origins, targets = zeros(PANEL, int32), zeros(PANEL, int32)
+    along = width % LANES == 0 and across == 1
     for index in range(start, stop):
         first = index * PANEL
-        _place_columns(first, n_columns, shape, planes * pixels, origins, targets)
-        _fill_panel(padded, origins, width % 8 == 0 and across == 1, places, panel)
+        _place_columns(first, n_columns, 1, shape, planes * pixels, origins, targets)
+        _fill_panel(padded, origins, along, places, panel)
         columns = min(PANEL, n_columns - first)
         for plane in range(planes):
             row = plane * _BLOCK
@@ -221,27 +224,16 @@ def _pack_rows(values, start, distance, count, thresholds, flipped, words):
     for channel in range(len(thresholds)):
         flips |= uint64(flipped[channel]) << uint64(channel)
     column = 0
-    while column + 4 * LANES <= count:  # several cache lines of a channel before those of the next
-        a, b, c, d = zero(), zero(), zero(), zero()
+    while column + 2 * LANES <= count:
+        a, b = zero(), zero()
         for channel in range(len(thresholds)):
             position, threshold = start + channel * distance + column, thresholds[channel]
             bit = uint64(1) << uint64(channel)
             a = add_signs(a, values, position, threshold, bit)
             b = add_signs(b, values, position + LANES, threshold, bit)
-            c = add_signs(c, values, position + 2 * LANES, threshold, bit)
-            d = add_signs(d, values, position + 3 * LANES, threshold, bit)
         store(words, column, a)
         store(words, column + LANES, b)
-        store(words, column + 2 * LANES, c)
-        store(words, column + 3 * LANES, d)
-        column += 4 * LANES
-    while column + LANES <= count:
-        a = zero()
-        for channel in range(len(thresholds)):
-            bit = uint64(1) << uint64(channel)
-            a = add_signs(a, values, start + channel * distance + column, thresholds[channel], bit)
-        store(words, column, a)
-        column += LANES
+        column += 2 * LANES
     for rest in range(column, count):
         words[rest] = 0
         for channel in range(len(thresholds)):

@@ -28,7 +28,7 @@ from ib_analysis.binary.packing import WORD_BITS, PackedSigns, PatchLayout, pack
 
 __all__ = ["Geometry", "Panels", "convolve", "is_compiled", "multiply"]
 
-PANEL = 32
+PANEL = 16
 """Columns of a panel; see `packed_kernels`."""
 
 
@@ -133,9 +133,9 @@ def convolve(
     panels = -(-batch * oh * ow // PANEL)
     common = (padded.reshape(-1), plan.shape, plan.places, rows, plan.n)
     if thresholds is None:
-        found = np.empty((batch, len(rows), oh, ow), dtype=np.int32)
-        _share(kernels.convolve, panels, threads, *common, found.reshape(-1))
-        return torch.from_numpy(found)
+        found = torch.empty(batch, len(rows), oh, ow, dtype=torch.int32)  # on cache lines, unlike numpy's
+        _share(kernels.convolve, panels, threads, *common, found.numpy().reshape(-1))
+        return found
     words = np.empty((batch, -(-len(rows) // WORD_BITS), oh, ow), dtype=np.uint64)
     comparison = (thresholds.values, thresholds.flipped.view(np.uint8))
     _share(kernels.convolve_to_signs, panels, threads, *common, *comparison, words.reshape(-1))
