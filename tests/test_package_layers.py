@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
     "brackets": {"artifacts", "activations", "data", "decoders", "encoders", "information"},
     "spike_ins": {"artifacts"},
+    "binary": set(),
     "bases": {"artifacts", "data", "decoders"},
     "experiment_config": {
         "artifacts",

@@ -5,7 +5,7 @@ beside each other; a tile of 4 rows by two vectors of columns stays in registers
 A panel of patches is made when it is multiplied and never leaves the first cache.
 
 All functions release the interpreter's lock, and each does a range of its work, so that threads can share it.
-Needs numba; `packed_product` asks whether it is there.
+Needs numba; `packed_means` asks whether it is there.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Numba compiles loops over single words and leaves it to LLVM to find vectors in 
 are to stay in registers. Here a vector is a value of its own: LLVM turns its operations into whatever the processor
 has (`vpopcntq` of AVX-512, shuffles of AVX2, `cnt` of NEON).
 
-Needs numba; `packed_product` asks whether it is there.
+Needs numba; `packed_means` asks whether it is there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic, register_model
+from numba.extending import intrinsic as typed_intrinsic
+from numba.extending import register_model
 
 __all__ = [
     "LANES",
@@ -30,6 +31,10 @@ __all__ = [
     "word_of_signs",
     "zero",
 ]
+
+
+intrinsic: Any = typed_intrinsic
+"""Without its types: the functions are called without their first argument, which numba adds."""
 
 
 def _lanes() -> int:

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ib_analysis.binary.packed_product import Geometry, Panels, convolve, multiply
+from ib_analysis.binary.packed_convolution import Geometry, convolve, convolve_to_signs
+from ib_analysis.binary.packed_dense import Panels, multiply, multiply_to_signs
 from ib_analysis.binary.packed_thresholds import Thresholds
 from ib_analysis.binary.packing import PackedSigns, pack_bits, unpack_bits, weight_words
 
@@ -23,8 +24,8 @@ __all__ = ["PackedConv2d", "PackedLinear"]
 class _PackedLayer(nn.Module):
     """What both kinds of layers share: weights as bits, and thresholds.
 
-    Buffers are `weight_bits`, uint64, all weights in their own order with no gaps but in the last word, and, if signs are
-    the output, `threshold_values` and `threshold_flipped` (see `Thresholds`).
+    Buffers are `weight_bits`, uint64, all weights in their own order with no gaps but in the last word, and, with
+    thresholds, `threshold_values` and `threshold_flipped` (see `Thresholds`).
     """
 
     weight_bits: Tensor
@@ -40,7 +41,7 @@ class _PackedLayer(nn.Module):
         if thresholds is not None:
             if len(thresholds.values) != self.shape[0]:
                 raise ValueError(
-                    f"{self.shape[0]} output channels have as many thresholds, not {len(thresholds.values)}"
+                    f"{self.shape[0]} output channels need as many thresholds, not {len(thresholds.values)}"
                 )
             self.register_buffer("threshold_values", torch.from_numpy(thresholds.values.copy()))
             self.register_buffer("threshold_flipped", torch.from_numpy(thresholds.flipped.copy()))
@@ -126,7 +127,9 @@ class PackedConv2d(_PackedLayer):
         return self._rows.nbytes
 
     def forward(self, x: Tensor | PackedSigns) -> Tensor | PackedSigns:
-        return convolve(x, self._rows, self.geometry, self.thresholds, self.threads)
+        if self.thresholds is None:
+            return convolve(x, self._rows, self.geometry, self.threads)
+        return convolve_to_signs(x, self._rows, self.geometry, self.thresholds, self.threads)
 
     def extra_repr(self) -> str:
         return f"{self.shape[1]}, {self.shape[0]}, {self.geometry}, signs={self.thresholds is not None}"
@@ -159,7 +162,10 @@ class PackedLinear(_PackedLayer):
         return self._panels.words.nbytes
 
     def forward(self, x: Tensor | PackedSigns) -> Tensor | PackedSigns:
-        return multiply(x.flatten() if isinstance(x, PackedSigns) else x, self._panels, self.thresholds, self.threads)
+        vectors = x.flatten() if isinstance(x, PackedSigns) else x
+        if self.thresholds is None:
+            return multiply(vectors, self._panels, self.threads)
+        return multiply_to_signs(vectors, self._panels, self.thresholds, self.threads)
 
     def extra_repr(self) -> str:
         return f"{self.shape[1]}, {self.shape[0]}, signs={self.thresholds is not None}"

@@ -84,7 +84,10 @@ def batch_norm_thresholds(
 ) -> Thresholds:
     """Thresholds of batch normalisation in evaluation: gamma (scale d + bias - mean) / sqrt(var + eps) + beta >= 0.
 
-    Computed in float64. Where gamma is 0 the sign is beta's, with +1 for 0.
+    Computed in float64 and without the division, which would round: the sign is that of
+    gamma (scale d + bias - mean) + beta sqrt(var + eps). Where gamma is 0 it is beta's, with +1 for 0. A network that
+    computes in float32 may fall on the other side where this is nearly 0; to have its own arithmetic, give `fold` the
+    network's layer.
 
     Arguments:
         norm: with running statistics.
@@ -108,4 +111,4 @@ def batch_norm_thresholds(
     scale, bias = wide(scale, 1.0), wide(bias, 0.0)
     deviation = (wide(variance, 1.0) + norm.eps).sqrt()
     mean = wide(mean, 0.0)
-    return fold(lambda d: gamma * ((scale * d + bias - mean) / deviation) + beta, channels, n)
+    return fold(lambda d: gamma * (scale * d + bias - mean) + beta * deviation, channels, n)

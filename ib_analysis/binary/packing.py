@@ -152,10 +152,6 @@ class PatchLayout:
                 yield plane, *divmod(pixel, self.width), first + word, place * bits
             first += self._words(plane)
 
-    def table(self) -> np.ndarray:
-        """`places` as an array, int64, (number of places, 5)."""
-        return np.array(list(self.places()), dtype=np.int64)
-
 
 def weight_words(weight: np.ndarray, layout: PatchLayout) -> np.ndarray:
     """Words of each output channel's weights in the order of a patch.
