@@ -62,7 +62,14 @@ def multiply_to_signs(
     x: Tensor | PackedSigns, weight: Panels, thresholds: Thresholds, threads: int | None = 1
 ) -> PackedSigns:
     """Signs of what follows the products; see `multiply` and `packed_thresholds`."""
-    return PackedSigns.of(torch.from_numpy(thresholds.bits(_products(x, weight, threads))))
+    products, kernels = _products(x, weight, threads), packed_means.kernels()
+    if kernels is None:
+        return PackedSigns.of(torch.from_numpy(thresholds.bits(products)))
+    flips = pack_bits(thresholds.flipped)
+    words = np.empty((len(products), len(flips)), dtype=np.uint64)
+    above = (products - thresholds.values).reshape(-1)
+    packed_means.share(kernels.pack_vectors, len(words), threads, above, np.int32(0), weight.outputs, words)
+    return PackedSigns(words ^ flips, weight.outputs)
 
 
 def _products(x: Tensor | PackedSigns, weight: Panels, threads: int | None) -> np.ndarray:
