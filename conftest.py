@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 
-# Modules that are imported only where an optional extra is installed.
-collect_ignore = (
-    []
-    if importlib.util.find_spec("numba")
-    else ["ib_analysis/binary/packed_kernels.py", "ib_analysis/binary/packed_lanes.py"]
-)
+# Modules that are imported only where something optional is installed.
+NEEDS = {"numba": ["packed_kernels.py", "packed_lanes.py"], "triton": ["packed_triton.py"]}
+
+collect_ignore = [
+    f"ib_analysis/binary/{name}"
+    for package, names in NEEDS.items()
+    if importlib.util.find_spec(package) is None
+    for name in names
+]
