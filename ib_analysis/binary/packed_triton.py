@@ -1,13 +1,12 @@
 """Convolutions of signs with signs on a GPU: the product of packed words as a Triton kernel, the rest in torch.
 
 Triton comes with torch where it has GPUs; nothing else of this package needs it. The kernel counts bits by adding
-neighbours, which Triton's interpreter also understands (TRITON_INTERPRET=1): so it is tested without a GPU. Its speed
-on one has not been measured.
+neighbours, which Triton's interpreter understands (TRITON_INTERPRET=1) and the compiler makes the processor's own
+instruction of. It is tested in the interpreter and compiled in a test, and has not yet run on a GPU: nothing is said of
+its speed.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +24,7 @@ _BLOCK = 32
 
 
 @triton.jit
-def _count(x: Any) -> Any:
+def _count(x):
     """Set bits of int64 words. Shifts copy the sign, which the masks take away again."""
     x = x - ((x >> 1) & 0x5555555555555555)
     x = (x & 0x3333333333333333) + ((x >> 2) & 0x3333333333333333)

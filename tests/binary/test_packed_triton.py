@@ -16,7 +16,7 @@ from sign_products import signs
 from ib_analysis.binary.packed_convolution import Geometry
 from ib_analysis.binary.packing import PackedSigns, weight_words
 
-pytest.importorskip("triton")
+triton = pytest.importorskip("triton")
 
 
 @pytest.fixture
@@ -57,3 +57,14 @@ def test_all_bits_are_counted(kernel: ModuleType) -> None:
     columns = torch.tensor([[0, -1], [0, -1]])
     differing = [[0, 128], [128, 0], [2, 126], [63 + 32, 128 - 95]]
     assert kernel.products(rows, columns, 128).tolist() == [[128 - 2 * count for count in row] for row in differing]
+
+
+def test_the_kernel_compiles_for_a_gpu() -> None:
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    module = importlib.import_module("ib_analysis.binary.packed_triton")
+    types = dict.fromkeys(("n_rows", "n_columns", "n_words", "n"), "i32")
+    signature = {"rows": "*i64", "columns": "*i64", "out": "*i32", **types, "block": "constexpr"}
+    source = ASTSource(module._products, signature=signature, constexprs={"block": 32})
+    assert "popc" in triton.compile(source, target=GPUTarget("cuda", 80, 32)).asm["ptx"]
