@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 # Modules that are imported only where something optional is installed.
-NEEDS = {"numba": ["packed_kernels.py", "packed_lanes.py"], "triton": ["packed_triton.py"]}
+NEEDS = {"numba": ["packed_comparison.py", "packed_kernels.py", "packed_lanes.py"], "triton": ["packed_triton.py"]}
 
 collect_ignore = [
     f"ib_analysis/binary/{name}"
