@@ -13,12 +13,12 @@ __all__ = ["fit_units"]
 
 
 def fit_units(experiment: Experiment) -> list[Unit]:
-    """One unit per decoder that is not complete."""
-    return [
-        Unit(fit.key, _fit, (experiment.config, fit))
-        for fit in experiment.fits
-        if fit.key != BASE and decoder_artifact(experiment, fit).status() != "complete"
+    """One unit per decoder that is not complete; the longest first, so that no worker waits for another at the end."""
+    missing = [
+        fit for fit in experiment.fits if fit.key != BASE and decoder_artifact(experiment, fit).status() != "complete"
     ]
+    missing.sort(key=lambda fit: -experiment.fitting_for(fit).steps)
+    return [Unit(fit.key, _fit, (experiment.config, fit)) for fit in missing]
 
 
 def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
