@@ -97,7 +97,10 @@ COMMANDS: dict[str, tuple[str, Callable[[Experiment, Studies], None]]] = {
         "Sample images from what each layer still knows, and write a page to look at them.",
         _samples,
     ),
-    "export": ("Write quantized encoders as files of integers, and check them bit for bit.", _export),
+    "export": (
+        "Write quantized encoders as files of integers, binary ones as files of bits; check them bit for bit.",
+        _export,
+    ),
     "describe": (
         "Say what an experiment will cost (fits, FLOPs, disk, time) before anything runs.",
         _describe,

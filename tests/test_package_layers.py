@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "parsing": {"artifacts", "experiment_files"},
     "data": {"artifacts", "hdf5"},
     "information": {"artifacts", "decoders"},  # of decoders: what a learning curve says, for its table
-    "binary": {"artifacts"},
+    "binary": {"artifacts", "hdf5"},
     "encoders": {"artifacts", "data", "binary"},
     "quantization": {"artifacts", "hdf5", "encoders", "activations", "binary"},
     "training": {"artifacts", "data", "encoders", "binary"},

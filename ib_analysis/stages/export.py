@@ -1,4 +1,4 @@
-"""Quantized encoders as files of integers: written, read again, and compared bit for bit."""
+"""Quantized and binary encoders as files of integers or signs: written, read again, and compared bit for bit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from ib_analysis.artifacts import Artifact, UserError
+from ib_analysis.binary.packed_network import load_packed, save_packed, weight_bytes
 from ib_analysis.encoders import layer_works
 from ib_analysis.experiment import Experiment, Run
 from ib_analysis.quantization import format_cost, number_format, plan
@@ -22,11 +23,11 @@ CHECKED_IMAGES = 256
 
 
 def export(experiment: Experiment) -> list[str]:
-    """Export the last checkpoint of every quantized encoder; what is not trained yet is trained first.
+    """Export the last checkpoint of every quantized or binary encoder; what is not trained yet is trained first.
 
-    Writes ``checkpoints/<experiment>/integers/<run>.h5`` (see `ib_analysis.quantization.export`). Each file is read
-    again into a network that multiplies and adds integers, whose output on evaluation images must be the trained
-    network's, bit for bit.
+    Writes ``checkpoints/<experiment>/integers/<run>.h5`` (see `ib_analysis.quantization.export`, and for binary ones
+    `ib_analysis.binary.packed_network`). Each file is read again into a network that multiplies and adds integers, or
+    packed signs, whose output on evaluation images must be the trained network's, bit for bit.
 
     Returns:
         One line per file: where it is, what it takes on disk beside the memory model's figure.
@@ -35,11 +36,11 @@ def export(experiment: Experiment) -> list[str]:
         UserError: no number format is quantized, a network cannot be exported, or the outputs differ.
     """
     formats = {run: number_format(run.number_format) for run in experiment.runs}
-    runs = [run for run, chosen in formats.items() if chosen.is_quantized and not chosen.is_binary]
+    runs = [run for run, chosen in formats.items() if chosen.is_quantized]
     if not runs:
         raise UserError(
             f"number_formats of {experiment.config.name} are {', '.join(experiment.config.number_formats)}: none of "
-            "them is quantized to integers, so there are none to export; add one such as w4a4_ends8."
+            "them is quantized to integers, so there are none to export; add one such as w4a4_ends8, or binary."
         )
     run_until(experiment, "train")
     return [_export(experiment, run) for run in runs]
@@ -50,19 +51,25 @@ def _export(experiment: Experiment, run: Run) -> str:
     inputs = {"encoder": encoder_identities(experiment, run)[epoch]}
     artifact = Artifact(path, "integers", encoder_recipe(experiment, run), inputs, run.encoder_seed)
     encoder = encoder_at(experiment, run, epoch)
+    binary = number_format(run.number_format).is_binary
     if artifact.status() != "complete":
         artifact.begin()
-        save_integers(encoder, path, {"number_format": run.number_format, "task": run.task, "epoch": epoch})
+        about = {"number_format": run.number_format, "task": run.task, "epoch": epoch}
+        (save_packed if binary else save_integers)(encoder, path, about)
         artifact.finish()
     images = torch.from_numpy(images_of(experiment).evaluation.images[:CHECKED_IMAGES])
-    integer = load_integers(path, new_encoder(experiment, run), run.number_format)
+    fresh = new_encoder(experiment, run)
+    integer = load_packed(path, fresh) if binary else load_integers(path, fresh, run.number_format)
     with torch.inference_mode():
         same = torch.equal(integer(images), encoder.cpu()(images))
     if not same:
         raise UserError(
             f"{path} does not reproduce the trained network bit for bit; please report this with its config."
         )
-    sizes = _sizes(experiment, run, encoder, path)
+    if binary:
+        sizes = f"weights {weight_bytes(path):,} bytes, one bit each, file {path.stat().st_size:,}"
+    else:
+        sizes = _sizes(experiment, run, encoder, path)
     return f"{path}: {sizes}; equals the trained network bit for bit on {len(images)} images"
 
 

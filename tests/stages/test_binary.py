@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from ib_analysis.binary import Phase
+from ib_analysis.binary.packed_network import weight_bytes
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.encoders import BinaryNetwork
 from ib_analysis.encoders.binary_network import BinaryClassifier
@@ -57,6 +58,13 @@ def test_binary_runs_are_measured_as_codes_and_small_layers_counted(
         bits = np.unpackbits(dataset[-len(data.evaluation) :], axis=1)[:, :4]
         signs = networks[2].taps(torch.from_numpy(data.evaluation.images))["h4"]
         assert np.array_equal(2.0 * bits - 1, signs.numpy())
+
+    # Its file holds one bit a weight, and runs on packed words as the trained network does.
+    assert main(["export", *words]) == 0
+    assert "equals the trained network bit for bit" in capsys.readouterr().out
+    file_of_bits = Path("checkpoints/tiny/integers") / f"{binary.key}.h5"
+    assert weight_bytes(file_of_bits) < sum(p.numel() for p in networks[2].parameters())
+
     rows = rows_of(InformationRow, "information.csv")
     assert {(row.number_format, row.code_bits, row.code_is_bottleneck) for row in rows} == {
         ("float32", None, None), ("binary", 1, 1),
