@@ -1,4 +1,4 @@
-"""`ib convergence` through the real command line: the same fits again, longer ones, resumption, a control that fails."""
+"""`ib convergence` through the real command line: the same fits again, longer ones, resumption, a failing control."""
 
 from __future__ import annotations
 

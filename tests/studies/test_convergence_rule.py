@@ -92,6 +92,7 @@ def test_certificates_are_held_against_what_was_added() -> None:
     assert (silent.bits_to_gain, silent.bits_to_gain_high, silent.certificate_holds) == (None, None, "")
 
 
+@pytest.mark.filterwarnings("ignore:The BCa confidence interval")  # of what is no number
 def test_fits_that_ended_once_are_no_subject() -> None:
     with pytest.raises(ValueError, match="ended once"):
         compared(L, dataclasses.replace(ROW, information_change_bits=None))

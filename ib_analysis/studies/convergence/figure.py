@@ -90,8 +90,8 @@ def _draw_prediction(axes: Axes, rows: Sequence[ConvergenceRow], layers: Sequenc
 def _draw_cells(axes: Axes, rows: Sequence[ConvergenceRow], layers: Sequence[str], linear: float) -> None:
     """Cells side by side, task by task and layer by layer: intervals as bars, longer fits as points, around I."""
     place, ticks, labels, values = 0.0, [], [], [0.0]
-    ordered = sorted(rows, key=lambda row: (row.task, layers.index(row.layer), row.epoch))
-    several = len({row.task for row in rows}) > 1
+    tasks = list(dict.fromkeys(row.task for row in rows))
+    ordered = sorted(rows, key=lambda row: (tasks.index(row.task), layers.index(row.layer), row.epoch))
     for (task, layer), group in groupby(ordered, key=lambda row: (row.task, row.layer)):
         cells, colour = list(group), layer_colour(layers.index(layer))
         for row in cells:
@@ -103,7 +103,7 @@ def _draw_cells(axes: Axes, rows: Sequence[ConvergenceRow], layers: Sequence[str
             values += [low, widened, row.added_bits_low, row.added_bits_high]
             place += 1
         ticks.append(place - (len(cells) + 1) / 2)
-        labels.append(f"{layer}\n{task_title(task)}" if several else layer)
+        labels.append(f"{layer}\n{task_title(task)}" if len(tasks) > 1 else layer)
         place += 0.7
     axes.axhline(0, color=TRUTH, linewidth=0.9, zorder=2)
     axes.set_xticks(ticks, labels)
@@ -149,14 +149,14 @@ def _bits_axis(axes: Axes, which: str, values: Sequence[float] | np.ndarray, lin
     low, high = min(*finite, 0.0), max(*finite, linear)
     decades = [linear * 10.0**k for k in range(8)]
     ticks = [0.0, *(value for value in decades if value <= 1.3 * high)]
-    ticks = [-value for value in decades if value <= -1.3 * low][::-1] + ticks
+    ticks = [-value for value in decades if value <= -2 * low][::-1] + ticks
     (axes.set_xscale if which == "x" else axes.set_yscale)("symlog", linthresh=linear, linscale=0.6)
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}".replace("-", "−")))
-    margin = 0.3 * linear
-    (axes.set_xlim if which == "x" else axes.set_ylim)(1.3 * low - margin, 1.3 * high + margin)
+    # Room for a marker and its ring, on the linear and on the logarithmic part.
+    (axes.set_xlim if which == "x" else axes.set_ylim)(2 * low - 0.3 * linear, 2 * high + 0.3 * linear)
 
 
 def _legend(body: SubFigure, rows: Sequence[ConvergenceRow], layers: Sequence[str]) -> None:
