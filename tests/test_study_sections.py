@@ -77,7 +77,8 @@ def test_other_commands_take_the_file_and_run_no_study(with_sections, capsys: py
     told = capsys.readouterr().out.splitlines()[-1]
     assert told == (
         "on top of all this, by `ib figures`: controls (decoder fits: 0, steps in all: 0), "
-        "budget (decoder fits: 1, steps in all: 12), convergence (decoder fits: 1, steps in all: 24), audit (dedicated decoder fits: 1), cost-quality (networks: 6)"
+        "budget (decoder fits: 1, steps in all: 12), convergence (decoder fits: 1, steps in all: 24), "
+        "audit (dedicated decoder fits: 1), cost-quality (networks: 6)"
     )
 
 

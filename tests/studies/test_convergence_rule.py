@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 
 from decoders.fitting.certificate import certify
 from ib_analysis.artifacts import UserError
+from ib_analysis.information.change import outside
 from ib_analysis.information.intervals import Bootstrap
 from ib_analysis.information.phases_table import CurveKey, phase_rows
 from ib_analysis.information.table import InformationRow, write_table
 from ib_analysis.plots.style import drawing_style
 from ib_analysis.studies.convergence import figure
-from ib_analysis.studies.convergence.judge import outside, prediction, share_of
+from ib_analysis.studies.convergence.judge import prediction, share_of
 from ib_analysis.studies.convergence.rows import ConvergenceRow
 from ib_analysis.studies.convergence.summary import summary
 from ib_analysis.studies.convergence.table import cell_row, phase_row

@@ -19,18 +19,7 @@ import numpy as np
 
 from ib_analysis.information.intervals import Bootstrap, Interval, paired_bootstrap_interval
 
-__all__ = ["Prediction", "Share", "added_information", "outside", "prediction", "share_of", "within_change"]
-
-
-def outside(value: float, low: float, high: float) -> float:
-    """How far a value lies above (positive) or below (negative) an interval; 0 within, nan for what is no number.
-
-    >>> outside(12.0, 9.0, 11.5), outside(8.75, 9.0, 11.5), outside(11.5, 9.0, 11.5)
-    (0.5, -0.25, 0.0)
-    """
-    if not np.isfinite([value, low, high]).all():
-        return float("nan")
-    return max(value - high, 0.0) + min(value - low, 0.0)
+__all__ = ["Prediction", "Share", "added_information", "prediction", "share_of", "within_change"]
 
 
 def added_information(code_lengths: np.ndarray, longer: np.ndarray, bootstrap: Bootstrap) -> Interval:

@@ -11,7 +11,7 @@ from decoders.fitting.certificate import Certificate
 from decoders.fitting.warnings import TRAINING_TOO_SHORT_TO_TELL
 from ib_analysis.artifacts import Artifact, plain, sha256_of_file, sha256_of_plain
 from ib_analysis.experiment import cell_name
-from ib_analysis.information.change import weighty
+from ib_analysis.information.change import outside, weighty
 from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.phases_table import CurveKey, PhaseRow, phase_rows
 from ib_analysis.information.table import InformationRow, read_table, write_table
@@ -19,7 +19,7 @@ from ib_analysis.information.warnings import join_warnings
 from ib_analysis.records.code_lengths import code_length_bits
 from ib_analysis.records.decoders import decoder_artifact
 from ib_analysis.studies.convergence.config import ConvergenceConfig
-from ib_analysis.studies.convergence.judge import added_information, outside, within_change
+from ib_analysis.studies.convergence.judge import added_information, within_change
 from ib_analysis.studies.convergence.plan import LongerFit
 from ib_analysis.studies.convergence.rows import ConvergencePhaseRow, ConvergenceRow
 from ib_analysis.studies.extra_fits import ExtraFits
