@@ -12,8 +12,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install base train estimate-mi figures samples describe audit budget calibrate controls cost-quality \
-	stream-ablation two-step test test-slow bench lint format clean
+.PHONY: help install base train estimate-mi figures samples describe audit budget calibrate controls convergence \
+	cost-quality stream-ablation two-step test test-slow bench lint format clean
 
 help:
 	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
@@ -24,6 +24,7 @@ help:
 	@echo "make describe     what an experiment will cost, before anything runs"
 	@echo "make audit        one decoder for many cells against decoders of single cells"
 	@echo "make budget       how every number moves with the decoders' steps and size"
+	@echo "make convergence  whether fits four times as long keep to the widened intervals"
 	@echo "make calibrate    estimates of information whose truth is known, against the truth"
 	@echo "make controls     checks of the instrument where it is known what it must find"
 	@echo "make cost-quality accuracy of number formats and sizes, against what they cost"
@@ -43,7 +44,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-base train estimate-mi figures samples describe audit budget controls cost-quality stream-ablation two-step: $(INSTALLED)
+base train estimate-mi figures samples describe audit budget controls convergence cost-quality stream-ablation two-step: $(INSTALLED)
 	@$(BIN)/ib $@ $(EXPERIMENT) $(ARGS)
 
 calibrate: $(INSTALLED)

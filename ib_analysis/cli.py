@@ -112,6 +112,10 @@ COMMANDS: dict[str, tuple[str, Callable[[Experiment, Studies], None]]] = {
 STUDIES: dict[str, tuple[str, str]] = {
     "controls": ("Check the instrument where it is known what it must find.", "controls"),
     "budget": ("Fit decoders of smaller and larger budgets, and draw how every number moves with them.", "budget"),
+    "convergence": (
+        "Fit decoders far longer, and see whether intervals widened by the measured change contain what they find.",
+        "convergence",
+    ),
     "audit": ("Compare the shared decoder with decoders of single cells at 1, 5 and 10 times its cost.", "audit"),
     "cost-quality": (
         "Train classifiers in several number formats and sizes, and set accuracy against cost.",

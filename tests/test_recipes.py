@@ -197,7 +197,9 @@ def test_every_kind_of_artifact_has_its_number() -> None:
                 given = {word.arg: word.value for word in node.keywords}
                 given |= dict(zip(("path", "kind", "config", "inputs", "seed", "algorithm"), node.args, strict=False))
                 name = given.get("algorithm", given["kind"])
-                choices = [name.body, name.orelse] if isinstance(name, ast.IfExp) else [name]
+                choices = [name]
+                while isinstance(choices[-1], ast.IfExp):
+                    choices[-1:] = [choices[-1].body, choices[-1].orelse]
                 for choice in choices:
                     assert isinstance(choice, ast.Constant), f"{path}:{node.lineno}"
                     found.add(choice.value)

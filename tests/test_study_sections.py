@@ -25,10 +25,13 @@ ALL = (
     + """
 controls: {only: permuted_labels}
 budget: {step_factors: [1.0], filter_factors: []}
+convergence: {factor: 2, layers: [h3]}
 audit: {cells: 1, multiples: [1]}
 """
 )
-SMALL = ["--tasks", "[classification]", "--layers", "[h3]"]
+SMALL = [
+    "--tasks", "[classification]", "--layers", "[h3]", "--fitting.halfway", "true", "--fitting.cooldown_share", "0.5",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -51,11 +54,11 @@ def test_figures_runs_every_study_of_the_file_with_its_settings(with_sections, c
     assert main(["figures", "tiny.yaml", *SMALL, "--budget.step_factors", "[0.5]", "--cost-quality.widths", "[2]"]) == 0
     out = capsys.readouterr().out
     assert {path.stem for path in Path("figures/tiny").glob("*.png")} >= {
-        "information_plane", "controls", "budget", "audit", "cost_quality", "generalization_gap",
+        "information_plane", "controls", "budget", "convergence", "audit", "cost_quality", "generalization_gap",
     }  # fmt: skip
     in_file = [study for study in STUDIES if f"{study}:" in ALL]
     places = [out.index(f"# effective config of 'tiny, {study}'") for study in in_file]
-    assert len(places) == 4
+    assert len(places) == 5
     assert out.index("figures/tiny/information_plane.png") < places[0]
     assert places == sorted(places)
     assert "step_factors: [0.5]" in out
@@ -76,7 +79,8 @@ def test_other_commands_take_the_file_and_run_no_study(with_sections, capsys: py
     told = capsys.readouterr().out.splitlines()[-1]
     assert told == (
         "on top of all this, by `ib figures`: controls (decoder fits: 0, steps in all: 0), "
-        "budget (decoder fits: 1, steps in all: 12), audit (dedicated decoder fits: 1), cost-quality (networks: 6)"
+        "budget (decoder fits: 1, steps in all: 12), convergence (decoder fits: 1, steps in all: 24), "
+        "audit (dedicated decoder fits: 1), cost-quality (networks: 6)"
     )
 
 
@@ -151,6 +155,7 @@ def test_a_mistake_on_the_command_line_is_one_sentence(
     [
         ("controls: {epoch: 7}", "controls.epoch is 7"),
         ("budget: {encoder_seed: 3}", "which tiny does not have"),
+        ("convergence: {}", "tiny's fits end once"),
         ("audit: {cells: 99}", "audit.cells is 99"),
     ],
 )
@@ -166,7 +171,7 @@ def test_every_study_is_checked_before_figures_runs_anything(
 def test_spike_ins_refuse_the_studies_of_decoders_before_anything_runs(
     with_sections, capsys: pytest.CaptureFixture
 ) -> None:
-    for section in ("controls", "budget", "audit"):
+    for section in ("controls", "budget", "convergence", "audit"):
         with_sections(f"\n{section}:\n")
         assert main(["figures", "tiny.yaml", "--spike_in", "8"]) == 2
         assert "spike-ins" in capsys.readouterr().err
@@ -175,9 +180,8 @@ def test_spike_ins_refuse_the_studies_of_decoders_before_anything_runs(
 
 def test_help_tells_of_sections(capsys: pytest.CaptureFixture) -> None:
     assert main(["--help"]) == 0
-    assert "sections for studies (controls, budget, audit, cost-quality, stream-ablation, two-step)" in " ".join(
-        capsys.readouterr().out.split()
-    )
+    expected = "sections for studies (controls, budget, convergence, audit, cost-quality, stream-ablation, two-step)"
+    assert expected in " ".join(capsys.readouterr().out.split())
     with pytest.raises(SystemExit):
         main(["figures", "--help"])
     assert "then the studies in the file" in " ".join(capsys.readouterr().out.split())

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from decoders import Decoder, TrainingData, fit
 from decoders.fitting.fit import FittingConfig, Halfway
-from ib_analysis.artifacts import Artifact, save_tensors, sha256_of_file, write_text
+from ib_analysis.artifacts import Artifact, UserError, load_tensors, save_tensors, sha256_of_file, write_text
 from ib_analysis.engines.launch import Launch
 from ib_analysis.engines.local import Progress
 from ib_analysis.fits.unfinished import UnfinishedFit
 
-__all__ = ["Feed", "fit_artifact", "halfway_path"]
+__all__ = ["Feed", "fit_artifact", "halfway_path", "halfway_sha256", "halfway_weights", "write_weights"]
 
 
 def write_weights(path: Path, decoder: Decoder) -> dict[str, Any]:
@@ -106,6 +106,31 @@ def fit_artifact(
 def halfway_path(artifact: Artifact) -> Path:
     """Where the weights lie that a decoder had when its fit ended halfway, if it did."""
     return artifact.path.with_name("halfway.pt")
+
+
+def halfway_sha256(artifact: Artifact) -> str | None:
+    """Hash of the weights that a decoder had when its fit ended halfway; None where it did not, and in old records."""
+    found = artifact.record.get("halfway")
+    return str(found["sha256"]) if found else None
+
+
+def halfway_weights(artifact: Artifact) -> dict[str, Tensor] | None:
+    """These weights, a state dict on the CPU.
+
+    Raises:
+        UserError: they are missing, or not those of the record.
+    """
+    expected = halfway_sha256(artifact)
+    if expected is None:
+        return None
+    path = halfway_path(artifact)
+    weights = load_tensors(path)
+    if sha256_of_file(path) != expected:
+        raise UserError(
+            f"{path} is not what the fit of its decoder wrote; delete the folder {path.parent} and run the same "
+            "command again to fit this decoder anew."
+        )
+    return weights
 
 
 def _write_halfway(artifact: Artifact, halfway: Halfway | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ __all__ = [
     "information_change_bits",
     "information_still_moving",
     "moved_beyond",
+    "outside",
     "weighty",
 ]
 
@@ -90,3 +91,14 @@ def moved_beyond(end: Interval, halfway: Interval) -> bool:
     True
     """
     return not end.low <= halfway.estimate <= end.high
+
+
+def outside(value: float, low: float, high: float) -> float:
+    """How far a value lies above (positive) or below (negative) an interval; 0 within, nan for what is no number.
+
+    >>> outside(12.0, 9.0, 11.5), outside(8.75, 9.0, 11.5), outside(11.5, 9.0, 11.5)
+    (0.5, -0.25, 0.0)
+    """
+    if not np.isfinite([value, low, high]).all():
+        return float("nan")
+    return max(value - high, 0.0) + min(value - low, 0.0)

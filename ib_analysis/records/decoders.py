@@ -16,7 +16,8 @@ from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import Artifact, UserError, load_tensors, settings_of, sha256_of_file
 from ib_analysis.data import image_space
 from ib_analysis.experiment import BASE, Experiment, Fit, cell_name
-from ib_analysis.fits.artifact import halfway_path
+from ib_analysis.fits.artifact import halfway_sha256 as sha256_of_halfway
+from ib_analysis.fits.artifact import halfway_weights
 from ib_analysis.fits.feed import CellFeed, Reading, images_in_order, readings
 from ib_analysis.fits.spike_ins import spike_ins_for
 from ib_analysis.records.activations import open_activations
@@ -163,28 +164,13 @@ def load_decoder(experiment: Experiment, fit: Fit, device: torch.device) -> Deco
 
 
 def halfway_sha256(experiment: Experiment, fit: Fit) -> str | None:
-    """Hash of the weights that a decoder had when its fit ended halfway; None where it did not, and in old records."""
-    found = decoder_artifact(experiment, fit).record.get("halfway")
-    return str(found["sha256"]) if found else None
+    """See `ib_analysis.fits.artifact.halfway_sha256`."""
+    return sha256_of_halfway(decoder_artifact(experiment, fit))
 
 
 def load_halfway_weights(experiment: Experiment, fit: Fit) -> dict[str, Tensor] | None:
-    """These weights, a state dict on the CPU.
-
-    Raises:
-        UserError: they are missing, or not those of the record.
-    """
-    expected = halfway_sha256(experiment, fit)
-    if expected is None:
-        return None
-    path = halfway_path(decoder_artifact(experiment, fit))
-    weights = load_tensors(path)
-    if sha256_of_file(path) != expected:
-        raise UserError(
-            f"{path} is not what the fit of its decoder wrote; delete the folder {path.parent} and run the same "
-            "command again to fit this decoder anew."
-        )
-    return weights
+    """See `ib_analysis.fits.artifact.halfway_weights`."""
+    return halfway_weights(decoder_artifact(experiment, fit))
 
 
 def start_path(experiment: Experiment, fit: Fit, name: str) -> Path:

@@ -9,7 +9,7 @@ from ib_analysis.experiment import BASE, Experiment, ExperimentConfig, Fit
 from ib_analysis.fits.artifact import fit_artifact
 from ib_analysis.records.decoders import decoder_artifact, feed_for, new_decoder, start_path
 
-__all__ = ["fit_units"]
+__all__ = ["fit_seed", "fit_units"]
 
 
 def fit_units(experiment: Experiment) -> list[Unit]:
@@ -28,14 +28,14 @@ def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
         lambda: new_decoder(experiment, unit),
         feed_for(experiment, unit),
         experiment.fitting_for(unit),
-        _seed(experiment, unit),
+        fit_seed(experiment, unit),
         progress,
         start=lambda decoder: _start_from(experiment, unit, decoder),
     )
 
 
-def _seed(experiment: Experiment, fit: Fit) -> int:
-    """What distinguishes decoders of one experiment enters the seed, else all would see the same random numbers.
+def fit_seed(experiment: Experiment, fit: Fit) -> int:
+    """The seed of one fit: what distinguishes decoders enters it, else all would see the same random numbers.
 
     Readers of the same layer do see the same: minibatches, cells and first weights are common to all tasks, number
     formats and encoder seeds, so that their differences do not carry the noise of two fits.

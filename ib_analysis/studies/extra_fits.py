@@ -50,6 +50,8 @@ class ExtraFit:
         condition: name of what it sees of the cells (see `ib_analysis.studies.conditions`).
         start: the decoder whose weights it starts from: one of the experiment's, or another of the study, which is
             then fitted first; None starts anew. See `decoders.transfer.take_weights` for what becomes of cells.
+        seed: of its weights and of everything random in its fit, where another fit's random numbers are to be its own;
+            None: numbers that no other decoder has, by study, key and ``decoder_seed``.
     """
 
     key: str
@@ -60,6 +62,7 @@ class ExtraFit:
     decoder_seed: int = 0
     condition: str = "activations"
     start: Fit | ExtraFit | None = None
+    seed: int | None = None
 
     @property
     def is_reader(self) -> bool:
@@ -138,7 +141,9 @@ class ExtraFits:
         if fit.run is not None:
             identities = encoder_identities(self.experiment, fit.run)
             inputs |= {f"encoder at epoch {epoch}": identities[epoch] for epoch in sorted({e for e, _ in fit.cells})}
-        if fit.start is not None:  # only then: decoders that start anew keep their recipe
+        if fit.seed is not None:  # only then, here and below: decoders without keep their recipe
+            config["fit_seed"] = fit.seed
+        if fit.start is not None:
             config["start"] = fit.start.key
             inputs["start"] = (
                 self.decoder_artifact(fit.start).identity
@@ -224,7 +229,8 @@ class ExtraFits:
 def _fit(config: ExperimentConfig, study: str, fit: ExtraFit, progress: Progress) -> None:
     extra = ExtraFits(Experiment(config), study, (fit,))
     # What distinguishes decoders enters the seed, else all would see the same random numbers.
-    seed = int(sha256_of_plain([study, fit.key, fit.decoder_seed])[:8], 16)
+    own = int(sha256_of_plain([study, fit.key, fit.decoder_seed])[:8], 16)
+    seed = own if fit.seed is None else fit.seed
     fit_artifact(
         extra.decoder_artifact(fit),
         lambda: extra.new_decoder(fit),

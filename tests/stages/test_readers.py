@@ -25,7 +25,7 @@ from ib_analysis.records.bases import load_base
 from ib_analysis.records.decoders import decoder_artifact, feed_for, load_decoder
 from ib_analysis.records.features import feature_parts
 from ib_analysis.records.images import images_of
-from ib_analysis.stages.fit import _seed
+from ib_analysis.stages.fit import fit_seed
 from ib_analysis.studies.audit.config import AuditConfig
 from ib_analysis.studies.audit.plan import Plan, check
 
@@ -121,7 +121,7 @@ def test_readers_of_a_layer_see_the_same_images_under_all_tasks_and_start_from_t
     seeds: dict[tuple[str, int], set[int]] = {}
     for fit in made.fits:
         if fit.run is not None:
-            seeds.setdefault((fit.cells[0][1], fit.decoder_seed), set()).add(_seed(made, fit))
+            seeds.setdefault((fit.cells[0][1], fit.decoder_seed), set()).add(fit_seed(made, fit))
     assert all(len(found) == 1 for found in seeds.values())
     assert len(set.union(*seeds.values())) == len(seeds) == 4
 

@@ -18,8 +18,9 @@ from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.information.table import read_table, write_table
 from ib_analysis.plots.style import drawing_style
 from ib_analysis.studies.budget import BudgetConfig, figure
-from ib_analysis.studies.budget.plan import budgets, scaled, study_of
+from ib_analysis.studies.budget.plan import budgets, study_of
 from ib_analysis.studies.budget.rows import BudgetRow
+from ib_analysis.studies.schedules import scaled
 
 OPTIONS = ["--tasks", "[classification]", "--layers", "[h3, h4]"]
 STUDY = ["--budget.step_factors", "[0.5, 1]", "--budget.filter_factors", "[1, 2]", "--budget.blocks", "[1]"]

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from decoders.config import Architecture
+from decoders.config import Architecture, ReaderArchitecture
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError, load_tensors
+from ib_analysis.cli import parse_config
 from ib_analysis.data import FactorsConfig
 from ib_analysis.fits import unfinished
 from ib_analysis.plots.style import WARNED, drawing_style
@@ -247,3 +249,102 @@ ESTIMATES = ("estimated_bits", "lower_bound_bits")
 def test_a_missing_table_is_said_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="ib calibrate"):
         list(figure.draw(tmp_path / "calibration.csv"))
+
+
+# ---------------------------------------------------------------------------------------------- readers
+
+
+DEEP = dataclasses.replace(
+    TINY,
+    name="deep",
+    factors=False,
+    reader="deep",
+    reader_network=ReaderArchitecture(width=8),
+    base_network=TINY.decoder,
+    base_fitting=dataclasses.replace(TINY.fitting, steps=240, validate_every=80, save_every=80),
+    fitting=dataclasses.replace(TINY.fitting, cooldown_share=0.5, halfway=True),
+)
+
+
+@pytest.fixture(scope="module")
+def with_readers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the tiny calibration has been run with readers."""
+    folder = tmp_path_factory.mktemp("readers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        calibrate(DEEP)
+    return folder
+
+
+def test_readers_are_measured_against_their_base_and_twice(
+    with_readers: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(with_readers)
+    found = rows(name="deep")
+    assert [(row["channel"], row["parameter"]) for row in found] == [
+        ("erasure", "0"),
+        ("erasure", "1"),
+        ("flip", "0.11"),
+    ]
+    contained = 0
+    for row in found:
+        folder = Path("checkpoints/deep/code_lengths")
+        cell = np.load(
+            folder / row["decoder"] / f"epoch_{round(1000 * float(row['parameter'])):04d}_{row['channel']}.npz"
+        )
+        null = np.load(folder / "coins_0004_base" / "null.npz")["bits"]
+        assert row["decoder"] == f"coins_0004_{row['channel']}_decoder0"
+        assert float(row["null_code_length_bits"]) == float(row["own_null_code_length_bits"])
+        assert float(row["estimated_bits"]) == pytest.approx((null - cell["bits"]).mean(), rel=1e-6, abs=1e-8)
+        change = (cell["halfway_bits"] - cell["bits"]).mean()
+        assert float(row["information_change_bits"]) == pytest.approx(change, rel=1e-6, abs=1e-9)
+        high = float(row["estimated_bits_high"]) + max(change, 0)
+        assert float(row["estimated_high_with_change"]) == pytest.approx(high, rel=1e-6, abs=1e-8)
+        inside = float(row["estimated_bits_low"]) <= float(row["true_bits"]) <= high
+        assert row["contains_truth"] == ("yes" if inside else "no")
+        assert (float(row["truth_outside_bits"]) == 0) == inside
+        contained += inside
+    assert 0 < contained < len(found)  # both happen: so short a fit leaves the truth of nothing for something
+    calibrate(DEEP)
+    assert f"contain the truth: {contained} of 3" in capsys.readouterr().out
+
+
+def test_a_readers_recipe_names_its_base_whose_weights_are_rounded(
+    with_readers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(with_readers)
+    calibration = Calibration(DEEP)
+    bases = {fit.source: calibration.decoder_artifact(fit) for fit in calibration.fits if fit.role == "base"}
+    assert len(bases) == 1
+    for fit in calibration.fits:
+        artifact = calibration.decoder_artifact(fit)
+        if fit.role == "reader":
+            assert artifact.record["recipe"]["inputs"]["base"] == bases[fit.source].identity
+            assert set(calibration.code_length_artifacts(fit)) == {
+                f"epoch_{parameter:04d}/{kind}" for parameter, kind in calibration.cells_of(fit)
+            }
+        else:
+            weights = load_tensors(artifact.path)
+            assert all(torch.equal(tensor, tensor.half().float()) for tensor in weights.values())
+    made = {path: path.stat().st_mtime_ns for path in Path("checkpoints").rglob("*") if path.is_file()}
+    calibrate(DEEP)
+    changed = {path.name for path, time in made.items() if path.stat().st_mtime_ns != time}
+    assert changed <= {".lock", "config.yaml"}
+
+
+@pytest.mark.parametrize("name", ["calibration", "calibration-readers"])
+def test_the_files_that_ship_can_work(name: str) -> None:
+    config = parse_config(CalibrationConfig, "calibrate", "", [name])
+    assert config.name == name
+    assert {fit.role for fit in Calibration(config).fits} == (
+        {"gated"} if name == "calibration" else {"base", "reader"}
+    )
+
+
+def test_gated_decoders_keep_their_recipe_and_have_no_change(inside: Path) -> None:
+    assert all(row["contains_truth"] == row["information_change_bits"] == row["notes"] == "" for row in rows())
+    with pytest.raises(UserError, match="choose gated or deep"):
+        dataclasses.replace(TINY, reader="flat")
+    with pytest.raises(UserError, match="multiple of group_size"):
+        dataclasses.replace(DEEP, base_fitting=dataclasses.replace(DEEP.base_fitting, batch_size=12))
+    dataclasses.replace(DEEP, fitting=dataclasses.replace(DEEP.fitting, null_share=0.0))  # of no use to a reader

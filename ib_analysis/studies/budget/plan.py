@@ -11,8 +11,9 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.experiment import Experiment, Run
 from ib_analysis.studies.budget.config import BudgetConfig
 from ib_analysis.studies.extra_fits import ExtraFit, ExtraFits
+from ib_analysis.studies.schedules import scaled
 
-__all__ = ["Budget", "budgets", "scaled", "study_of"]
+__all__ = ["Budget", "budgets", "study_of"]
 
 
 @dataclass(frozen=True)
@@ -30,24 +31,6 @@ class Budget:
     architecture: Architecture
     against_steps: bool
     against_size: bool
-
-
-def scaled(fitting: FittingConfig, factor: float) -> FittingConfig:
-    """The same schedule stretched to other steps: as many validations, the same share of warm-up and cool-down.
-
-    Without a halfway end: the study itself tells what other steps would change.
-
-    >>> short = scaled(FittingConfig(steps=1000, warmup_steps=40, validate_every=100), 0.25)
-    >>> short.steps, short.warmup_steps, short.validate_every
-    (250, 10, 25)
-    """
-    return replace(
-        fitting,
-        steps=max(1, round(factor * fitting.steps)),
-        warmup_steps=round(factor * fitting.warmup_steps),
-        validate_every=max(1, round(factor * fitting.validate_every)),
-        halfway=False,
-    )
 
 
 def budgets(experiment: Experiment, settings: BudgetConfig) -> tuple[Budget, ...]:

@@ -11,7 +11,7 @@ from ib_analysis.artifacts import UserError, plain, write_text
 from ib_analysis.drawn import draw_unless_drawn, show_paths
 from ib_analysis.engines.local import Workers, clear_remains, exclusive
 from ib_analysis.studies.calibration.config import CalibrationConfig
-from ib_analysis.studies.calibration.fit import fit_units, measure_units
+from ib_analysis.studies.calibration.fit import base_units, fit_units, measure_units
 from ib_analysis.studies.calibration.plan import Calibration
 from ib_analysis.studies.calibration.table import summary, tabulate
 
@@ -33,6 +33,7 @@ def calibrate(config: CalibrationConfig) -> None:
     with exclusive(calibration.folder / ".lock", str(calibration.folder)):
         clear_remains(calibration.folder)
         with Workers(calibration.workers, config.threads, calibration.folder) as workers:
+            workers.run("base", base_units(calibration))
             workers.run("fit", fit_units(calibration))
             workers.run("measure", measure_units(calibration))
         rows = tabulate(calibration)

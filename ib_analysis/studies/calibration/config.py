@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from decoders.config import Architecture
+from decoders.config import Architecture, ReaderArchitecture
 from decoders.fitting.certificate import check_judgeable
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError
@@ -46,10 +47,19 @@ class CalibrationConfig:
     """Numbers of images."""
     group_size: int = 8
     """Images of a minibatch that see the same channel: as in an experiment, a minibatch is made of whole groups."""
+    reader: Literal["gated", "deep"] = "gated"
+    """What reads the channels: `gated`, a PixelCNN++ for all channels of a source; `deep`, a reader for all channels of
+    one kind on a base of the source's images, which then is L0."""
+    reader_network: ReaderArchitecture = field(default_factory=ReaderArchitecture)
+    """Size of a `deep` reader."""
+    base_network: Architecture = field(default_factory=Architecture)
+    """Size and output distribution of the bases of `deep` readers, one for each source."""
+    base_fitting: FittingConfig = field(default_factory=FittingConfig)
+    """How bases are fitted."""
     decoder: Architecture = field(default_factory=Architecture)
-    """Size and output distribution of the decoders."""
+    """Size and output distribution of `gated` decoders."""
     fitting: FittingConfig = field(default_factory=FittingConfig)
-    """How decoders are fitted."""
+    """How decoders and readers are fitted."""
     full_decoder: Architecture = field(default_factory=Architecture)
     """The decoders of `full_coins`."""
     full_fitting: FittingConfig = field(default_factory=FittingConfig)
@@ -96,6 +106,13 @@ class CalibrationConfig:
             raise UserError("confidence must lie between 0 and 1, and resamples be at least 1.")
         if self.threads < 1 or self.workers < 0:
             raise UserError("threads must be at least 1 and workers at least 0 (0: one per core).")
+        if self.reader not in ("gated", "deep"):
+            raise UserError(f"reader is {self.reader!r}; choose gated or deep.")
+        if self.reader == "deep" and self.base_fitting.batch_size % max(1, self.group_size):
+            raise UserError(
+                f"base_fitting.batch_size is {self.base_fitting.batch_size}; choose a multiple of group_size "
+                f"({self.group_size}): a minibatch is made of whole groups."
+            )
         for name, fitting in (("fitting", self.fitting), ("full_fitting", self.full_fitting)):
             try:
                 check_judgeable(fitting, name)
@@ -106,7 +123,7 @@ class CalibrationConfig:
                     f"the batch sizes ({self.fitting.batch_size}, {self.full_fitting.batch_size}) must be multiples of "
                     f"group_size ({self.group_size}): a minibatch is made of whole groups."
                 )
-            if not 0 < fitting.null_share < 1:
+            if self.reader == "gated" and not 0 < fitting.null_share < 1:
                 raise UserError(
                     f"fitting.null_share is {fitting.null_share}; choose a share between 0 and 1, so that both L0 and "
                     "the conditions are fitted."

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from decoders import Cell as DecoderCell
-from decoders import ImageSpace, PixelCNNPPConfig
+from decoders import Decoder, ImageSpace, PixelCNNPP, PixelCNNPPConfig, Reader
 from decoders.config import Architecture
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.activations import groups_of
-from ib_analysis.artifacts import Artifact, UserError, settings_of, sha256_of_plain
+from ib_analysis.artifacts import Artifact, UserError, load_tensors, settings_of, sha256_of_plain
 from ib_analysis.data import ImageData
+from ib_analysis.fits.artifact import halfway_sha256
 from ib_analysis.fits.feed import CellFeed, images_in_order, name_of
 from ib_analysis.studies.calibration.config import CalibrationConfig
 from ib_analysis.studies.calibration.outputs import Cell, ChannelOutputs
@@ -31,21 +33,28 @@ NULL_VALIDATION = "null_validation"
 
 @dataclass(frozen=True)
 class SourceFit:
-    """One decoder: for all channels of a source.
+    """One decoder: for all channels of a source, a reader for those of one kind, or a base for none.
 
     Arguments:
         source: the images.
         decoder_seed: of the decoder.
         full: whether it is one of those that need a GPU.
+        role: what it is; readers need their source's base.
+        kind: name of a reader's channels.
     """
 
     source: Source
     decoder_seed: int
     full: bool
+    role: Literal["gated", "base", "reader"] = "gated"
+    kind: str | None = None
 
     @property
     def key(self) -> str:
-        return f"{self.source.name}_decoder{self.decoder_seed}"
+        if self.role == "base":
+            return f"{self.source.name}_base"
+        name = self.source.name if self.kind is None else f"{self.source.name}_{self.kind}"
+        return f"{name}_decoder{self.decoder_seed}"
 
 
 @lru_cache(maxsize=1)
@@ -86,12 +95,33 @@ class Calibration:
         if config.factors:
             sources.append((FactorImages(config.factor_images), False))
         sources.sort(key=lambda item: -item[0].h_x_bits)
-        return tuple(SourceFit(source, seed, full) for source, full in sources for seed in config.decoder_seeds)
+        if config.reader == "gated":
+            return tuple(SourceFit(source, seed, full) for source, full in sources for seed in config.decoder_seeds)
+        found = [self._base(source, full) for source, full in sources]
+        for source, full in sources:
+            kinds = dict.fromkeys(kind for _, kind in self.cells(source))
+            found += [SourceFit(source, seed, full, "reader", kind) for kind in kinds for seed in config.decoder_seeds]
+        return tuple(found)
+
+    def _base(self, source: Source, full: bool) -> SourceFit:
+        return SourceFit(source, self.config.decoder_seeds[0], full, "base")
 
     def cells(self, source: Source) -> tuple[Cell, ...]:
         """The channels that a source's symbols are sent through."""
         parameters = {"erasure": self.config.erasure_rates, "flip": self.config.flip_probabilities}
         return tuple((round(1000 * value), kind) for kind in source.kinds for value in parameters[kind])
+
+    def cells_of(self, fit: SourceFit) -> tuple[Cell, ...]:
+        """Those of them that a decoder is conditioned on."""
+        if fit.role == "base":
+            return ()
+        return tuple(cell for cell in self.cells(fit.source) if fit.kind in (None, cell[1]))
+
+    def null_fits(self, fit: SourceFit) -> tuple[SourceFit, ...]:
+        """What may give L0 of a decoder's source: its base, or the null conditions of its gated decoders."""
+        if fit.role == "gated":
+            return tuple(other for other in self.fits if other.source == fit.source)
+        return (self._base(fit.source, fit.full),)
 
     def images(self, source: Source) -> ImageData:
         """A source's images; those of one source at a time are kept per process."""
@@ -112,21 +142,42 @@ class Calibration:
         """The minibatches of a decoder, as in an experiment."""
         data, outputs, fitting = self.images(fit.source), self.outputs(fit.source), self.fitting(fit)
         return CellFeed(
-            images_in_order(data), outputs.groups, outputs, self.cells(fit.source), fitting.batch_size,
-            fitting.validation_images,
+            images_in_order(data), outputs.groups, None if fit.role == "base" else outputs, self.cells_of(fit),
+            fitting.batch_size, fitting.validation_images, mixed=fit.role == "reader",
         )  # fmt: skip
 
     def network(self, fit: SourceFit) -> PixelCNNPPConfig:
-        """The decoder's architecture, images and cells."""
+        """The decoder's architecture (a reader's: that of its base), images and cells."""
         data, outputs = self.images(fit.source), self.outputs(fit.source)
-        cells = tuple(DecoderCell(name_of(cell), cell[1], outputs.shape(cell[1])) for cell in self.cells(fit.source))
+        cells = tuple(DecoderCell(name_of(cell), cell[1], outputs.shape(cell[1])) for cell in self.cells_of(fit))
         return PixelCNNPPConfig(ImageSpace(*data.image_shape, data.intensities), self.architecture(fit), cells)
 
+    def new_decoder(self, fit: SourceFit) -> Decoder:
+        """A decoder with random weights, on the CPU; a reader's base must be fitted."""
+        network = self.network(fit)
+        if fit.role != "reader":
+            return PixelCNNPP(network)
+        base = self.decoder(self._base(fit.source, fit.full))
+        assert isinstance(base, PixelCNNPP)
+        return Reader(base, self.config.reader_network, network.cells)
+
+    def decoder(self, fit: SourceFit) -> Decoder:
+        """A fitted decoder in evaluation mode, on the CPU."""
+        decoder = self.new_decoder(fit)
+        decoder.load_state_dict(load_tensors(self.decoder_artifact(fit).path))
+        return decoder.eval()
+
     def architecture(self, fit: SourceFit) -> Architecture:
+        if fit.role != "gated":
+            return self.config.base_network
         return self.config.full_decoder if fit.full else self.config.decoder
 
     def fitting(self, fit: SourceFit) -> FittingConfig:
-        return self.config.full_fitting if fit.full else self.config.fitting
+        """How a decoder is fitted. No share of a reader's images sees the null condition: that is the base already."""
+        if fit.role == "base":
+            return self.config.base_fitting
+        fitting = self.config.full_fitting if fit.full else self.config.fitting
+        return replace(fitting, null_share=0.0) if fit.role == "reader" else fitting
 
     @property
     def workers(self) -> int:
@@ -140,33 +191,53 @@ class Calibration:
 
     def decoder_artifact(self, fit: SourceFit) -> Artifact:
         """The record of a fitted decoder."""
+        size = (
+            {"reader_network": self.config.reader_network}
+            if fit.role == "reader"
+            else {"decoder": self.architecture(fit)}
+        )
         config = {
-            "decoder": self.architecture(fit),
+            **size,
             "fitting": self.fitting(fit),
             "source": {"name": fit.source.name, **settings_of(fit.source)},
             "splits": self.config.splits,
             "seed": self.config.seed,
             "group_size": self.config.group_size,
-            "cells": [name_of(cell) for cell in self.cells(fit.source)],
+            "cells": [name_of(cell) for cell in self.cells_of(fit)],
         }
         path = self.folder / "decoders" / fit.key / "decoder.pt"
         inputs = {"data": self.sha256(fit.source)}
-        return Artifact(path, "calibration_decoder", config, inputs, fit.decoder_seed, algorithm="decoder")
+        if fit.role == "reader":
+            inputs["base"] = self.decoder_artifact(self._base(fit.source, fit.full)).identity
+        return Artifact(
+            path, "calibration_decoder", config, inputs, fit.decoder_seed,
+            "base" if fit.role == "base" else "reader" if fit.role == "reader" else "decoder",
+        )  # fmt: skip
 
     def code_length_artifact(self, fit: SourceFit, what: str) -> Artifact:
         """One decoder's code lengths: ``what`` is a cell's name, `NULL` or `NULL_VALIDATION`."""
         path = self.folder / "code_lengths" / fit.key / f"{what.replace('/', '_')}.npz"
-        inputs = {"data": self.sha256(fit.source), "decoder": self.decoder_artifact(fit).identity}
+        decoder = self.decoder_artifact(fit)
+        inputs = {"data": self.sha256(fit.source), "decoder": decoder.identity}
+        halfway = halfway_sha256(decoder)
+        if halfway is not None and what not in (NULL, NULL_VALIDATION):
+            inputs["halfway decoder"] = halfway
         return Artifact(
             path, "calibration_code_lengths", {"what": what}, inputs, fit.decoder_seed, algorithm="code_lengths"
         )  # fmt: skip
 
+    def code_length_artifacts(self, fit: SourceFit) -> dict[str, Artifact]:
+        """All that are measured of one decoder, by name; under no condition a reader is its base."""
+        nulls = [] if fit.role == "reader" else [NULL_VALIDATION, NULL]
+        names = [*nulls, *(name_of(cell) for cell in self.cells_of(fit))]
+        return {name: self.code_length_artifact(fit, name) for name in names}
+
     def table_artifact(self) -> Artifact:
         """The record of the table."""
         inputs = {
-            f"{fit.key}/{what}": self.code_length_artifact(fit, what).identity
+            f"{fit.key}/{what}": artifact.identity
             for fit in self.fits
-            for what in (NULL, NULL_VALIDATION, *(name_of(cell) for cell in self.cells(fit.source)))
+            for what, artifact in self.code_length_artifacts(fit).items()
         }
         # As an input and not as config: with other intervals the table is made again, which costs nothing.
         inputs["intervals"] = sha256_of_plain([self.config.confidence, self.config.resamples])

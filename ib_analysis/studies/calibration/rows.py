@@ -74,7 +74,7 @@ class CalibrationRow:
     null_code_length_bits: float
     """L0: code length under the source's common unconditional model."""
     own_null_code_length_bits: float
-    """Code length under the null condition of the same decoder."""
+    """Code length under the null condition of the same decoder; of a reader, that of its base."""
     code_length_error_bits: float
     """L - H(X|H): what the decoder wastes, given the channel's output."""
     code_length_error_bits_low: float
@@ -97,3 +97,15 @@ class CalibrationRow:
     """Names of warnings, joined by semicolons (see `ib_analysis.information.warnings.EXPLANATIONS`)."""
     decoder_sha256: str
     """Hash of the decoder."""
+    information_change_bits: float | None = None
+    """estimated_bits minus what it was when the decoder's fit ended at half of its steps, on the same images; empty
+    where the fit ended once, as those that follow."""
+    estimated_high_with_change: float | None = None
+    """estimated_bits_high plus information_change_bits where that is above 0."""
+    contains_truth: str = ""
+    """`yes` if true_bits lies in [estimated_bits_low, estimated_high_with_change], else `no`: both are of these
+    evaluation images, so that their draw is no excuse."""
+    truth_outside_bits: float | None = None
+    """How far true_bits lies above (positive) or below (negative) that interval; 0 within."""
+    notes: str = ""
+    """Names of notes, joined by semicolons: what a longer fit would do to code lengths."""

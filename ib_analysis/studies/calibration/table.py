@@ -8,6 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ib_analysis.fits.feed import name_of
+from ib_analysis.information.change import (
+    high_with_change,
+    information_change_bits,
+    information_still_moving,
+    outside,
+    weighty,
+)
 from ib_analysis.information.estimates import lower_bound, usable_information
 from ib_analysis.information.intervals import Bootstrap, paired_bootstrap_intervals
 from ib_analysis.information.table import read_table, write_table
@@ -20,6 +27,7 @@ from ib_analysis.information.warnings import (
     own_null_much_worse_than_common,
 )
 from ib_analysis.records.arrays import load_arrays
+from ib_analysis.records.common_null import ABOUT_BASES
 from ib_analysis.studies.calibration.channels import channel_of
 from ib_analysis.studies.calibration.outputs import Cell
 from ib_analysis.studies.calibration.plan import NULL, NULL_VALIDATION, Calibration, SourceFit
@@ -40,7 +48,7 @@ def tabulate(calibration: Calibration) -> list[CalibrationRow]:
         rows = []
         for fit in calibration.fits:
             null = _common_null(calibration, fit)
-            rows += [_row(calibration, fit, cell, null) for cell in calibration.cells(fit.source)]
+            rows += [_row(calibration, fit, cell, null) for cell in calibration.cells_of(fit)]
         rows.sort(key=lambda row: (row.source, row.symbol_bits, row.channel, row.parameter, row.decoder_seed))
         write_table(artifact.path, CalibrationRow, rows)
         artifact.finish()
@@ -67,7 +75,22 @@ def summary(rows: Sequence[CalibrationRow]) -> str:
     estimated = sum(row.estimated_within == "yes" for row in rows)
     bounds = sum(row.lower_bound_within == "yes" for row in rows)
     lines.append(f"Within max(2 %, 0.5 bit): {estimated} of {len(rows)} estimates, {bounds} of {len(rows)} bounds.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_widened(rows)])
+
+
+def _widened(rows: Sequence[CalibrationRow]) -> list[str]:
+    """How often the truth lies in the intervals that the change widens, where it was measured."""
+    told = [row for row in rows if row.truth_outside_bits is not None]
+    if not told:
+        return []
+    quiet = [row for row in told if not row.warnings]
+    kept, kept_quiet = (sum(row.contains_truth == "yes" for row in some) for some in (told, quiet))
+    farthest = max(told, key=lambda row: abs(row.truth_outside_bits or 0.0))
+    return [
+        f"Intervals widened by the change contain the truth: {kept} of {len(told)}, of those without a warning "
+        f"{kept_quiet} of {len(quiet)}; farthest outside: {farthest.truth_outside_bits:+.3f} bits ({farthest.source}, "
+        f"{farthest.symbol_bits:.1f} bits, {farthest.channel} {farthest.parameter:g})."
+    ]
 
 
 def _bits(calibration: Calibration, fit: SourceFit, what: str) -> np.ndarray:
@@ -83,11 +106,12 @@ class _Null:
 
 
 def _common_null(calibration: Calibration, fit: SourceFit) -> _Null:
-    """The null condition, of all decoders of the source, that is best on the validation images."""
-    candidates = [other for other in calibration.fits if other.source == fit.source]
+    """The null condition, of all decoders of the source, that is best on the validation images; readers': the base."""
+    candidates = calibration.null_fits(fit)
     best = min(candidates, key=lambda other: float(_bits(calibration, other, NULL_VALIDATION).mean()))
     record = calibration.decoder_artifact(best).record
-    return _Null(_bits(calibration, best, NULL), tuple(record["null_warnings"]))
+    warnings = [name for name in record["null_warnings"] if best.role != "base" or name not in ABOUT_BASES]
+    return _Null(_bits(calibration, best, NULL), tuple(warnings))
 
 
 def _row(calibration: Calibration, fit: SourceFit, cell: Cell, common_null: _Null) -> CalibrationRow:
@@ -96,7 +120,8 @@ def _row(calibration: Calibration, fit: SourceFit, cell: Cell, common_null: _Nul
     measured = calibration.code_length_artifact(fit, name_of(cell))
     arrays = load_arrays(measured)
     lengths, density = arrays["bits"], arrays["information_bits"]
-    null, own_null = common_null.bits, _bits(calibration, fit, NULL)
+    null = common_null.bits
+    own_null = null if fit.role == "reader" else _bits(calibration, fit, NULL)
     h_x, true_bits = source.h_x_bits, float(density.mean())
     usable, bound = usable_information(null, lengths, bootstrap), lower_bound(h_x, lengths, bootstrap)
     # Every image that can occur has probability 2^-H(X), so that its ideal code lengths are H(X) and H(X) - density.
@@ -104,7 +129,18 @@ def _row(calibration: Calibration, fit: SourceFit, cell: Cell, common_null: _Nul
         np.stack([null - lengths - density, lengths - (h_x - density), null - h_x]), bootstrap
     )
     record, shape = calibration.decoder_artifact(fit).record, calibration.outputs(source).shape(kind)
-    found = [*record["cell_warnings"][name_of(cell)], *common_null_warnings(common_null.warnings)]
+    change = information_change_bits(lengths, arrays["halfway_bits"]) if "halfway_bits" in arrays else None
+
+    def of_fits(change_is_measured: bool) -> list[str]:
+        own, theirs = record["cell_warnings"][name_of(cell)], common_null.warnings
+        return [*weighty(own, change_is_measured), *common_null_warnings(weighty(theirs, change_is_measured))]
+
+    found = of_fits(change is not None)
+    notes = join_warnings(set(of_fits(False)) - set(found))
+    if change is not None and information_still_moving(usable, change):
+        found.append("information_still_moving")
+    widened = None if change is None else high_with_change(usable, change)
+    beyond = None if widened is None else outside(true_bits, usable.low, widened)
     if not_finite([usable, bound]):
         found.append("not_finite")
     if own_null_much_worse_than_common(null, own_null, bootstrap):
@@ -152,9 +188,14 @@ def _row(calibration: Calibration, fit: SourceFit, cell: Cell, common_null: _Nul
         null_code_length_error_bits_high=null_wasted.high,
         decoder=fit.key,
         decoder_steps=int(record["steps_done"]),
-        seconds=float(record["seconds"]) / len(calibration.cells(source)) + float(measured.record["seconds"]),
+        seconds=float(record["seconds"]) / len(calibration.cells_of(fit)) + float(measured.record["seconds"]),
         warnings=join_warnings(found),
         decoder_sha256=calibration.decoder_artifact(fit).identity,
+        information_change_bits=change,
+        estimated_high_with_change=widened,
+        contains_truth="" if beyond is None else ("yes" if beyond == 0 else "no"),
+        truth_outside_bits=beyond,
+        notes=notes,
     )
 
 
