@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "brackets": {"artifacts", "activations", "data", "decoders", "encoders", "information"},
     "spike_ins": {"artifacts"},
     "pareto": set(),
+    "search": {"artifacts", "pareto"},  # of pareto: how good a set of points is
     "bases": {"artifacts", "data", "decoders"},
     "experiment_config": {
         "artifacts",
