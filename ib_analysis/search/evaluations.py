@@ -68,12 +68,14 @@ class Evaluations:
         self.problem, self.budget, self.patience = problem, budget, patience
         self.found: list[Evaluated] = []
         """Distinct ones, in the order of their evaluation."""
+        self.notes: list[dict[str, float]] = []
+        """What a method wants to tell of its rounds."""
         self.repeats = 0
         """How often an architecture was asked for again."""
         self._known: dict[Architecture, Evaluated] = {}
         self._front: list[Evaluated] = []
         self._repeats_in_a_row = 0
-        self._journal = journal
+        self.journal = journal
         self._kept = _read(journal, _header(problem)) if journal is not None else {}
 
     def __contains__(self, architecture: Architecture) -> bool:
@@ -117,8 +119,8 @@ class Evaluations:
         return one
 
     def _keep(self, architecture: Architecture, metrics: Metrics) -> None:
-        if self._journal is not None:
-            _append(self._journal, {"architecture": list(architecture), "metrics": metrics})
+        if self.journal is not None:
+            _append(self.journal, {"architecture": list(architecture), "metrics": metrics})
 
 
 def best(found: Sequence[Evaluated]) -> list[Evaluated]:
