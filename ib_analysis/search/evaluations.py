@@ -81,6 +81,10 @@ class Evaluations:
     def __contains__(self, architecture: Architecture) -> bool:
         return architecture in self._known
 
+    def recall(self, architecture: Architecture) -> Evaluated:
+        """What is known of an architecture that was evaluated, without asking for it again."""
+        return self._known[architecture]
+
     @property
     def left(self) -> int:
         """Distinct evaluations that may still be made."""
