@@ -24,6 +24,10 @@ BLIND = Problem(SMALL, small_problem().objectives, TableEvaluator({a: small_metr
 """Nothing is known before an evaluation: the surrogate predicts both objectives."""
 
 
+def quick(space: Space, seed: int) -> RecurrentSurrogate:
+    return RecurrentSurrogate(space, hidden=8, steps=5, seed=seed)
+
+
 class Perfect:
     """Knows the table."""
 
@@ -57,9 +61,9 @@ def test_with_a_perfect_surrogate_the_front_is_found() -> None:
         method = DppNet(kept=10, surrogate=lambda space, seed: Perfect(BLIND))
         volume, _, evaluations = ratio(BLIND, method, 70, seed)
         assert volume > 0.99
-        assert all(
-            note["rank_correlation"] > 0.999 for note in evaluations.notes if note["evaluated"] > 3 < note["round"]
-        )
+        told = [note["rank_correlation"] for note in evaluations.notes[1:] if note["evaluated"] >= 3]
+        assert told
+        assert min(told) > 0.999
         _, all_found, _ = ratio(BLIND, method, 140, seed)
         assert all_found == points
 
@@ -81,7 +85,7 @@ def test_with_a_useless_one_it_is_growth_and_mutation_at_random() -> None:
 
 
 def test_growth_adds_one_layer_after_the_other() -> None:
-    evaluations = search(DppNet(kept=3), Evaluations(small_problem(), 14), 0)
+    evaluations = search(DppNet(kept=3, surrogate=quick), Evaluations(small_problem(), 14), 0)
     grown = [one.architecture for one in evaluations.found]
     at = 0
     for layer, note in enumerate(evaluations.notes[:4]):
@@ -98,7 +102,7 @@ def test_growth_by_several_choices_conditions_and_resting_options() -> None:
         {one: {"error": float(10 - sum(one)), "cost": float(sum(one) + 2)} for one in space.architectures()}
     )
     problem = Problem(space, tuple(one for one in _objectives()), table)
-    evaluations = search(DppNet((("a", "b"), ("c",)), {"c": 2}, kept=9), Evaluations(problem, 100), 0)
+    evaluations = search(DppNet((("a", "b"), ("c",)), {"c": 2}, kept=9, surrogate=quick), Evaluations(problem, 100), 0)
     assert {one.architecture for one in evaluations.found[:4]} == {(0, -1, 1), (1, 0, 1), (1, 1, 1), (1, 2, 1)}
     assert {one.architecture for one in evaluations.found} == set(space.architectures())
 

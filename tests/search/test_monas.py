@@ -15,7 +15,7 @@ from ib_analysis.search.rewards import REWARDS
 from ib_analysis.search.space import Choice, Space
 from ib_analysis.search.table import TableEvaluator
 
-PARAMETERS = {"mixed": 0.6, "limit_on_device": 0.45, "limit_on_accuracy": 0.6}
+PARAMETERS = {"mixed": 0.6, "limit_on_device": 0.5, "limit_on_accuracy": 0.5}
 CONDITIONAL = Space((Choice("a", (1, 2, 3)), Choice("b", (1, 2), {"a": (1, 2)}), Choice("c", (1, 2, 3), {"b": (2,)})))
 
 
@@ -57,25 +57,37 @@ def test_entropy_is_the_mean_of_minus_log_p() -> None:
     assert float((p * entropy).sum()) == pytest.approx(float(-(p * log_probability).sum()), abs=1e-5)
 
 
+def additive_problem() -> Problem:
+    """81 architectures whose layers add up, in error and in cost."""
+    space = Space(tuple(Choice(f"layer_{k}", ("none", "small", "large")) for k in range(4)))
+    table = {
+        one: {
+            "error": 40.0 - sum(w * (0, 2, 3)[k] for w, k in zip((4, 2, 1, 3), one, strict=True)),
+            "cost": sum(w * (0, 1, 2.2)[k] for w, k in zip((1, 1.3, 1.1, 0.9), one, strict=True)),
+        }
+        for one in space.architectures()
+    }
+    most = max(metrics["cost"] for metrics in table.values())
+    objectives = (Objective("error", "minimize", 10, 40), Objective("cost", "minimize", 0, most))
+    return Problem(space, objectives, TableEvaluator(table))
+
+
 @pytest.mark.parametrize("reward", REWARDS)
-def test_the_rewards_argmax_is_found(reward: str) -> None:
-    problem = small_problem()
-    everything = [evaluated(problem, one) for one in SMALL.architectures()]
-    method = Monas(reward, (PARAMETERS[reward],), batch=16, learning_rate=0.02, entropy_bonus=0.03)
+def test_the_rewards_argmax_is_what_the_controller_comes_to_like(reward: str) -> None:
+    """Its likeliest architecture, which by chance is right once in 81 times; only repeats are left to it in the end."""
+    problem = additive_problem()
+    everything = [evaluated(problem, one) for one in problem.space.architectures()]
+    method = Monas(reward, (PARAMETERS[reward],), batch=16, entropy_bonus=0.05)
     rewards = method.rewards(everything, 0)
     best = everything[int(rewards.argmax())]
     assert np.sort(rewards)[-2] < rewards.max()
-    # Half the table may be evaluated; then only repeats are left to it, until it says nothing else.
-    evaluations = Evaluations(problem, 120, patience=4000)
-    controller = method.train(evaluations, 0)
     accuracy, cost = shares([best])
     if reward == "limit_on_device":
         assert cost[0] <= PARAMETERS[reward]
     if reward == "limit_on_accuracy":
         assert accuracy[0] >= PARAMETERS[reward]
-    assert best.architecture in [one.architecture for one in evaluations.found]
-    liked = evaluated(problem, controller.sample([0])[0])
-    assert method.rewards([liked], 0)[0] >= np.quantile(rewards, 0.98)
+    controller = method.train(Evaluations(problem, 81, patience=2000), 0)
+    assert controller.sample([0]) == [best.architecture]
 
 
 def constant_problem() -> Problem:
@@ -106,8 +118,8 @@ def test_repeats_are_said_and_cost_nothing() -> None:
 
 def test_one_controller_for_several_weights() -> None:
     """With imitation each weight has its own liking: a dearer one for a larger weight of accuracy."""
-    evaluations = Evaluations(small_problem(), 120)
-    controller = Monas("mixed", (0.1, 0.9), imitation_steps=8, redraws=3).train(evaluations, 0)
+    evaluations = Evaluations(small_problem(), 60, patience=150)
+    controller = Monas("mixed", (0.1, 0.9), imitation_steps=4, redraws=3).train(evaluations, 0)
     cheap, dear = (evaluated(small_problem(), one) for one in controller.sample([0, 1]))
     assert cheap.metrics["cost"] < dear.metrics["cost"]
     assert cheap.metrics["error"] > dear.metrics["error"]
