@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ib_analysis.artifacts import UserError
 from ib_analysis.cli import main
 from ib_analysis.information.table import read_table
 from ib_analysis.studies.architecture_search.config import ArchitectureSearchConfig
@@ -156,5 +157,5 @@ def test_costs_that_are_none(tmp_path: Path) -> None:
     config = ArchitectureSearchConfig(
         tables=(str(path),), choices={"a": ["x", "y"]}, accuracy="accuracy", costs=("cost",)
     )
-    with pytest.raises(Exception, match="the cost cost must be at least 0"):
+    with pytest.raises(UserError, match="the cost cost must be at least 0"):
         problems(config)
