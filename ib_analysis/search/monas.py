@@ -44,6 +44,8 @@ class Monas:
             parameter, of all that were evaluated under any (self-imitation, Oh et al. 2018); 0, as published: none.
         redraws: how often a proposal that was evaluated before is drawn anew before it is handed on as a repeat; 0, as
             published: never. What is drawn anew is no longer a sample of the policy, so that its gradient is biased.
+        refine: whether a proposal that is a repeat even so is replaced by a random one-choice change of it that was not
+            evaluated, where there is one (local refinement); False, as published: it is not.
 
     Raises:
         ValueError: an unknown reward, or a setting that cannot work.
@@ -58,6 +60,7 @@ class Monas:
     entropy_bonus: float = 0.01
     imitation_steps: int = 0
     redraws: int = 0
+    refine: bool = False
 
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
@@ -121,7 +124,20 @@ class Monas:
                 break
             for k, new in zip(old, controller.sample([context] * len(old), generator), strict=True):
                 proposals[k] = new
-        return proposals
+        return self._refined(proposals, evaluations, generator) if self.refine else proposals
+
+    def _refined(
+        self, proposals: Sequence[Architecture], evaluations: Evaluations, generator: torch.Generator
+    ) -> list[Architecture]:
+        taken: list[Architecture] = []
+        for one in proposals:
+            if one in evaluations or one in taken:
+                near = evaluations.problem.space.neighbours(one)
+                new = [other for other in near if other not in evaluations and other not in taken]
+                if new:
+                    one = new[int(torch.randint(len(new), (), generator=generator))]
+            taken.append(one)
+        return taken
 
     def _unlike_the_best(self, controller: Controller, found: Sequence[Evaluated]) -> torch.Tensor:
         contexts = range(len(self.parameters))

@@ -92,7 +92,10 @@ def test_the_rewards_argmax_is_what_controllers_come_to_like(reward: str) -> Non
         assert cost[0] <= PARAMETERS[reward]
     if reward == "limit_on_accuracy":
         assert accuracy[0] >= PARAMETERS[reward]
-    liked = [method.train(Evaluations(problem, 81, patience=1500), seed).sample([0])[0] for seed in (0, 1)]
+    liked = [
+        method.train(Evaluations(problem, 81, patience=800 if reward == "mixed" else 1500), seed).sample([0])[0]
+        for seed in (0, 1)
+    ]
     assert best.architecture in liked
     assert all(method.rewards([evaluated(problem, one)], 0)[0] >= np.sort(rewards)[-4] for one in liked)
 
@@ -107,7 +110,7 @@ def test_with_a_constant_reward_it_stays_uniform(constant: bool, uniform: bool) 
     """And with another it does not, so that the first says something."""
     problem = constant_problem() if constant else small_problem()
     method = Monas("mixed", (0.9,), batch=16, learning_rate=0.02, entropy_bonus=0.0)
-    controller = method.train(Evaluations(problem, 200), 0)
+    controller = method.train(Evaluations(problem, 150, patience=200), 0)
     ways = list(SMALL.architectures())[::7]
     off = max(float((p - 1 / 3).abs().max()) for p in controller.probabilities([0] * len(ways), ways))
     assert (off < 1e-5) == uniform, off
@@ -121,6 +124,13 @@ def test_repeats_are_said_and_cost_nothing() -> None:
     fewer = Evaluations(small_problem(), 60)
     Monas(batch=8, learning_rate=0.03, redraws=5).train(fewer, 0)
     assert fewer.repeats < evaluations.repeats
+
+
+def test_refined_proposals_are_new_as_long_as_there_are_new_ones_near() -> None:
+    evaluations = Evaluations(small_problem(), 100)
+    Monas(batch=10, learning_rate=0.03, imitation_steps=5, refine=True).train(evaluations, 0)
+    assert len(evaluations.found) == 100
+    assert evaluations.repeats < 20
 
 
 def test_one_controller_for_several_weights() -> None:

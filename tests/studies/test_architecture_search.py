@@ -17,7 +17,7 @@ from ib_analysis.studies.architecture_search.config import ArchitectureSearchCon
 from ib_analysis.studies.architecture_search.problems import problems
 from ib_analysis.studies.architecture_search.rows import CurveRow, MethodRow, SearchRow
 
-METHODS = ("random", "nsga2", "tpe", "local_search", "monas", "monas_imitation", "dpp_net")
+METHODS = ("random", "nsga2", "tpe", "local_search", "monas", "monas_refined", "dpp_net")
 CONFIG = f"""
 tables: [table.csv]
 choices: {{first: [none, small, large], second: [none, small, large], last: ["1", "2", "4"]}}

@@ -18,7 +18,7 @@ from ib_analysis.engines.locks import exclusive
 from ib_analysis.information.intervals import Interval
 from ib_analysis.information.seed_spread import spread_over_seeds
 from ib_analysis.information.table import write_table
-from ib_analysis.search.evaluations import Evaluations, best
+from ib_analysis.search.evaluations import Evaluated, Evaluations, best
 from ib_analysis.search.methods import search
 from ib_analysis.search.problem import Problem
 from ib_analysis.search.quality import Front, exact_front, hypervolume_of, quality
@@ -96,7 +96,7 @@ def _result(
     seconds = time.perf_counter() - began
     correlations = [note["rank_correlation"] for note in evaluations.notes]
     correlations = [one for one in correlations if np.isfinite(one)]
-    result = {
+    result: dict[str, Any] = {
         "recipe": recipe,
         "row": {
             "seed": seed,
@@ -118,7 +118,7 @@ def _result(
 
 def _ratios(evaluations: Evaluations, front: Front) -> Iterator[float]:
     """Share of the exact hypervolume after each evaluation."""
-    so_far = []
+    so_far: list[Evaluated] = []
     last = 0.0
     for one in evaluations.found:
         after = best([*so_far, one])

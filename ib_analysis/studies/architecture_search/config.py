@@ -43,7 +43,7 @@ class ArchitectureSearchConfig:
     value in the table, its ideal 0."""
     costs_known: bool = True
     """Whether methods may know the cost of an architecture before it is evaluated; only dpp_net makes use of it."""
-    methods: tuple[str, ...] = ("random", "nsga2", "tpe", "local_search", "monas", "monas_imitation", "dpp_net")
+    methods: tuple[str, ...] = ("random", "nsga2", "tpe", "local_search", "monas", "monas_refined", "dpp_net")
     """Methods, each a name of `ib_analysis.studies.architecture_search.methods`."""
     budget: int = 200
     """Distinct evaluations of a search; what is asked for again does not count."""

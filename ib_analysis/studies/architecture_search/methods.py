@@ -32,7 +32,7 @@ METHODS: dict[str, Callable[[Space], Method]] = {
     "tpe": lambda space: OptunaSearch("tpe"),
     "local_search": lambda space: ParetoLocalSearch(initial=20),
     "monas": lambda space: Monas("mixed", WEIGHTS),
-    "monas_imitation": lambda space: Monas("mixed", WEIGHTS, imitation_steps=5, redraws=5),
+    "monas_refined": lambda space: Monas("mixed", WEIGHTS, imitation_steps=5, redraws=2, refine=True),
     "dpp_net": _dpp_net,
 }
 """Name -> the method for a space."""
