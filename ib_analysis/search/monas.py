@@ -22,6 +22,9 @@ from ib_analysis.search.space import Architecture
 
 __all__ = ["Monas", "shares"]
 
+LONGEST_WALK = 50
+"""Changes that a repeated proposal is given before it stays a repeat."""
+
 
 @dataclass(frozen=True)
 class Monas:
@@ -44,8 +47,8 @@ class Monas:
             parameter, of all that were evaluated under any (self-imitation, Oh et al. 2018); 0, as published: none.
         redraws: how often a proposal that was evaluated before is drawn anew before it is handed on as a repeat; 0, as
             published: never. What is drawn anew is no longer a sample of the policy, so that its gradient is biased.
-        refine: whether a proposal that is a repeat even so is replaced by a random one-choice change of it that was not
-            evaluated, where there is one (local refinement); False, as published: it is not.
+        refine: whether a proposal that is a repeat even so is changed in one random choice after another until it is
+            none, at most `LONGEST_WALK` times (local refinement); False, as published: it is not.
 
     Raises:
         ValueError: an unknown reward, or a setting that cannot work.
@@ -131,12 +134,15 @@ class Monas:
     ) -> list[Architecture]:
         taken: list[Architecture] = []
         for one in proposals:
-            if one in evaluations or one in taken:
-                near = evaluations.problem.space.neighbours(one)
-                new = [other for other in near if other not in evaluations and other not in taken]
-                if new:
-                    one = new[int(torch.randint(len(new), (), generator=generator))]
-            taken.append(one)
+            new = one
+            for _ in range(LONGEST_WALK):
+                if new not in evaluations and new not in taken:
+                    break
+                near = evaluations.problem.space.neighbours(new)
+                if not near:
+                    break
+                new = near[int(torch.randint(len(near), (), generator=generator))]
+            taken.append(new)
         return taken
 
     def _unlike_the_best(self, controller: Controller, found: Sequence[Evaluated]) -> torch.Tensor:
