@@ -130,6 +130,7 @@ STUDIES: dict[str, tuple[str, str]] = {
 OF_STUDIES = ("figures", "describe")
 """Commands that heed a file's sections for studies; the others only check them."""
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
+SEARCH = "Search a table of architectures by several methods, and set what they find against its exact front."
 COMPARE = "Put two finished experiments side by side."
 
 
@@ -189,10 +190,12 @@ def _dispatch(words: list[str]) -> int:
         return _compare(rest)
     if command == "calibrate":
         return _calibrate(rest)
+    if command == "search":
+        return _search(rest)
     if command in STUDIES:
         return _study(command, rest)
     if command not in COMMANDS:
-        known = ", ".join([*COMMANDS, *STUDIES, "calibrate", "compare"])
+        known = ", ".join([*COMMANDS, *STUDIES, "calibrate", "search", "compare"])
         raise UserError(f"there is no command {command!r}; choose from {known}.")
     about, function = COMMANDS[command]
     config, studies = parse(ExperimentConfig, command, about, rest, SECTIONS, STUDIES if command in OF_STUDIES else ())
@@ -205,7 +208,8 @@ def _dispatch(words: list[str]) -> int:
 def _overview() -> str:
     lines = ["usage: ib COMMAND EXPERIMENT [--field value ...]", ""]
     lines += [f"  {name:12s} {about}" for name, (about, _) in (*COMMANDS.items(), *STUDIES.items())]
-    lines += [f"  {'calibrate':12s} {CALIBRATE}", f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
+    lines += [f"  {'calibrate':12s} {CALIBRATE}", f"  {'search':12s} {SEARCH}"]
+    lines += [f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
     here = experiments_here()
     ships = ", ".join(name for name in known_experiments() if name not in here)
     lines.append(f"EXPERIMENT is a file in experiments/ (here: {', '.join(here) or 'none in this folder'}),")
@@ -267,6 +271,17 @@ def _calibrate(words: list[str]) -> int:
     _print_config(config.name, config)
     torch.set_num_threads(config.threads)
     calibrate(config)
+    return 0
+
+
+def _search(words: list[str]) -> int:
+    from ib_analysis.studies.architecture_search.command import compare_methods
+    from ib_analysis.studies.architecture_search.config import ArchitectureSearchConfig
+
+    config = parse_config(ArchitectureSearchConfig, "search", SEARCH, words)
+    _print_config(config.name, config)
+    torch.set_num_threads(config.threads)
+    compare_methods(config)
     return 0
 
 

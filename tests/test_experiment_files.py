@@ -15,7 +15,7 @@ from ib_analysis.experiment import Experiment
 from ib_analysis.information.table import InformationRow, read_table
 
 FILES = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
-EXPERIMENTS = [path for path in FILES if not path.stem.startswith("calibration")]
+EXPERIMENTS = [path for path in FILES if not path.stem.startswith(("calibration", "architecture-search"))]
 QUANTIZED = [
     "--training.epochs", "30", "--training.checkpoints", "[0, 30]", "--training.batch_size", "32",
     "--number_formats", "[float32, w2a2_ends8]", "--brackets.density.filters", "4", "--brackets.fitting.steps", "2",

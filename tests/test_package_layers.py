@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "brackets": {"artifacts", "activations", "data", "decoders", "encoders", "information"},
     "spike_ins": {"artifacts"},
     "pareto": set(),
+    "search": {"artifacts", "pareto"},  # of pareto: how good a set of points is
     "bases": {"artifacts", "data", "decoders"},
     "experiment_config": {
         "artifacts",
@@ -51,7 +52,7 @@ ALLOWED["fits"] = ALLOWED["experiment"] | {"experiment", "engines"}
 ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits", "bases"}
 ALLOWED["tables"] = ALLOWED["records"] | {"records"}
 ALLOWED["stages"] = ALLOWED["tables"] | {"tables", "results", "plots", "drawn"}
-ALLOWED["studies"] = ALLOWED["stages"] | {"stages"}
+ALLOWED["studies"] = ALLOWED["stages"] | {"stages", "search"}
 ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing", "experiment_files"}
 
 

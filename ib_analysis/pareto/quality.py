@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["hypervolume", "inverted_generational_distance_plus", "non_dominated"]
+__all__ = ["hypervolume", "inverted_generational_distance_plus", "non_dominated", "sorted_fronts"]
 
 
 def hypervolume(losses: ArrayLike, reference: ArrayLike) -> float:
@@ -58,6 +58,25 @@ def non_dominated(losses: ArrayLike) -> NDArray[np.intp]:
     sorting = NonDominatedSorting()
     found = sorting.do(np.asarray(losses, dtype=np.float64), only_non_dominated_front=True)
     return np.sort(np.asarray(found, dtype=np.intp))
+
+
+def sorted_fronts(losses: ArrayLike) -> list[NDArray[np.intp]]:
+    """Points by how many fronts are better than theirs (non-dominated sorting, Deb et al. 2002).
+
+    Arguments:
+        losses: shape (N, m), N >= 1.
+
+    Returns:
+        Indices of the non-dominated, of those that are non-dominated without them, and so on; each ascending.
+
+    >>> sorted_fronts([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0]])
+    [array([0, 1]), array([2])]
+    """
+    _require_pymoo()
+    from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+    fronts = NonDominatedSorting().do(np.asarray(losses, dtype=np.float64))
+    return [np.sort(np.asarray(front, dtype=np.intp)) for front in fronts]
 
 
 def _require_pymoo() -> None:

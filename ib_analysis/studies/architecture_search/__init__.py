@@ -1,0 +1,1 @@
+"""Search methods side by side, on a table whose exact fronts are known."""

@@ -1,0 +1,126 @@
+"""Local search and Optuna's samplers: what they find, what they count, and that a killed search goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from search_tables import SMALL, small_metrics, small_problem
+
+from ib_analysis.search.evaluations import Evaluations
+from ib_analysis.search.local_search import ParetoLocalSearch
+from ib_analysis.search.methods import Method, search
+from ib_analysis.search.optuna_search import OptunaSearch
+from ib_analysis.search.problem import Constraint, Objective, Problem
+from ib_analysis.search.quality import exact_front, quality
+from ib_analysis.search.space import Choice, Space
+from ib_analysis.search.table import TableEvaluator
+
+pytest.importorskip("optuna")
+
+METHODS: dict[str, Method] = {
+    "local": ParetoLocalSearch(initial=8),
+    "random": OptunaSearch("random"),
+    "nsga2": OptunaSearch("nsga2", population=8),
+    "tpe": OptunaSearch("tpe"),
+}
+
+
+def proposals(evaluations: Evaluations) -> list[tuple[int, ...]]:
+    return [one.architecture for one in evaluations.found]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_budget_counts_distinct_ones_and_seeds_repeat(name: str) -> None:
+    first, again, other = (search(METHODS[name], Evaluations(small_problem(), 24), seed) for seed in (0, 0, 1))
+    assert len(set(proposals(first))) == len(first.found) == 24
+    assert (proposals(first), first.repeats) == (proposals(again), again.repeats)
+    assert proposals(first) != proposals(other)
+
+
+def test_local_search_never_repeats_and_exhausts_a_space() -> None:
+    evaluations = search(ParetoLocalSearch(initial=5), Evaluations(small_problem(), 1000), 0)
+    assert set(proposals(evaluations)) == set(SMALL.architectures())
+    assert evaluations.repeats == 0
+
+
+def test_local_search_after_its_beginning_stays_near_the_front() -> None:
+    evaluations = Evaluations(small_problem(), 40)
+    fronts = []
+
+    class Watching(Evaluations):
+        def evaluate(self, architecture: tuple[int, ...]):  # type: ignore[no-untyped-def]
+            fronts.append([one.architecture for one in self.front])
+            return super().evaluate(architecture)
+
+    evaluations = search(ParetoLocalSearch(initial=8), Watching(small_problem(), 40), 3)
+    for one, front in list(zip(evaluations.found, fronts, strict=False))[8:]:
+        assert any(sum(a != b for a, b in zip(one.architecture, member, strict=True)) == 1 for member in front)
+
+
+def test_local_search_is_worth_more_than_random() -> None:
+    """Over seeds, at a quarter of the space: the order that is known of large tables."""
+    problem = small_problem()
+    front = exact_front(problem)
+    ratio = {
+        name: sum(quality(search(METHODS[name], Evaluations(problem, 60), s).found, front).hypervolume_ratio
+                  for s in range(6)) / 6
+        for name in ("local", "random")
+    }  # fmt: skip
+    assert ratio["local"] > ratio["random"]
+    assert ratio["local"] > 0.95
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_killed_search_goes_on(name: str, tmp_path: Path) -> None:
+    whole = search(METHODS[name], Evaluations(small_problem(), 22, tmp_path / "whole.jsonl"), 5)
+
+    class Killed(BaseException):
+        pass
+
+    class Dying(TableEvaluator):
+        asked = 0
+
+        def evaluate(self, architecture: tuple[int, ...]) -> dict[str, float]:
+            Dying.asked += 1
+            if Dying.asked == 13:
+                raise Killed
+            return dict(super().evaluate(architecture))
+
+    given = small_problem()
+    table = Dying({a: small_metrics(a) for a in SMALL.architectures()}, ("cost", "time"))
+    problem = Problem(SMALL, given.objectives, table)
+    journal = tmp_path / "killed.jsonl"
+    with pytest.raises(Killed):
+        search(METHODS[name], Evaluations(problem, 22, journal), 5)
+    on = search(METHODS[name], Evaluations(problem, 22, journal), 5)
+    assert proposals(on) == proposals(whole)
+    assert on.repeats == whole.repeats
+    assert Dying.asked == 23  # 12 before, the one that died, 10 after: none twice
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_limits_and_conditional_choices(name: str) -> None:
+    space = Space(
+        (
+            Choice("kind", ("plain", "number")),
+            Choice("bits", (2, 4, 8), {"kind": ("number",)}),
+            Choice("depth", (1, 2, 3, 4, 5)),
+        )
+    )
+    table = {}
+    for one in space.architectures():
+        values = space.values(one)
+        bits, depth = float(values.get("bits", 16)), float(values["depth"])
+        table[one] = {"error": 60 / bits + 30 / depth, "cost": bits * depth}
+    evaluator = TableEvaluator(table)
+    objectives = (Objective("error", "minimize", 0, 70), Objective("cost", "minimize", 0, 80))
+    problem = Problem(space, objectives, evaluator, (Constraint("cost", "at most", 12),))
+    evaluations = search(METHODS[name], Evaluations(problem, 16), 0)
+    assert len(evaluations.found) == 16
+    assert all(one.metrics["cost"] <= 12 for one in evaluations.front)
+
+
+def test_unknown_sampler() -> None:
+    with pytest.raises(ValueError, match="no sampler 'cma'; choose from random, nsga2, tpe"):
+        OptunaSearch("cma")  # type: ignore[arg-type]

@@ -1,0 +1,95 @@
+"""Exact fronts by brute force: against all pairs and areas by hand, and those that are known of NAS-Bench-201."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from search_tables import COSTS, error_against, evaluated, nas_bench_201, small_problem
+
+from ib_analysis.search.evaluations import Evaluated
+from ib_analysis.search.problem import Constraint, Objective, Problem
+from ib_analysis.search.quality import exact_front, hypervolume_of, quality
+from ib_analysis.search.space import Choice, Space
+from ib_analysis.search.table import TableEvaluator
+
+
+def area(points: np.ndarray) -> float:
+    """Of staircases in two dimensions, below (1, 1)."""
+    corners = sorted((min(x, 1.0), min(y, 1.0)) for x, y in points.tolist())
+    total, low = 0.0, 1.0
+    for (x, y), (after, _) in pairwise([*corners, (1.0, 0.0)]):
+        low = min(low, y)
+        total += (after - x) * (1 - low)
+    return total
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=30))
+def test_fronts_with_ties_are_those_of_all_pairs(values: list[tuple[int, int]]) -> None:
+    space = Space((Choice("row", tuple(range(30))),))
+    table = TableEvaluator({(k,): {"a": float(a), "b": float(b)} for k, (a, b) in enumerate(values)})
+    problem = Problem(space, (Objective("a", "minimize", 0, 5), Objective("b", "minimize", 0, 5)), table)
+    front = exact_front(problem)
+    expected = {(a, b) for a, b in values if not any(x <= a and y <= b and (x, y) != (a, b) for x, y in values)}
+    assert front.points.tolist() == [[a / 5, b / 5] for a, b in sorted(expected)]
+    for point, members in zip(front.points, front.architectures, strict=True):
+        assert members == tuple((k,) for k, v in enumerate(values) if np.allclose(np.array(v) / 5, point))
+    assert front.hypervolume == pytest.approx(area(front.points), abs=1e-12)
+
+
+def test_quality_of_everything_and_of_a_part() -> None:
+    problem = small_problem()
+    front = exact_front(problem)
+    everything = [evaluated(problem, one) for one in problem.space.architectures()]
+    whole = quality(everything, front)
+    assert (whole.hypervolume_ratio, whole.points_found, whole.igd_plus) == (pytest.approx(1), len(front.points), 0)
+    part = [one for one in everything if one.architecture == front.architectures[3][0]]
+    some = quality(part, front)
+    x, y = part[0].losses
+    assert some.points_found == 1
+    assert some.hypervolume_ratio * front.hypervolume == pytest.approx((1 - x) * (1 - y), abs=1e-12)
+    worse = np.maximum(part[0].losses - front.points, 0)  # distances count only where it is worse (IGD+, eq. 7)
+    assert some.igd_plus == pytest.approx(np.linalg.norm(worse, axis=1).mean(), abs=1e-12)
+
+
+def test_what_breaks_a_limit_has_no_volume() -> None:
+    given_ = small_problem()
+    limit = (Constraint("cost", "at most", 4.0),)
+    problem = Problem(given_.space, given_.objectives, given_.evaluator, limit)
+    front = exact_front(problem)
+    assert all(problem.evaluator.evaluate(one)["cost"] <= 4 for members in front.architectures for one in members)
+    over: list[Evaluated] = [evaluated(problem, (2, 2, 2, 2, 2))]
+    assert hypervolume_of(over) == 0
+
+
+KNOWN = {
+    "macs": (14, 17, 0.65483),
+    "pi5_ms": (37, 37, 0.64417),
+    "pi5_mj": (31, 31, 0.63754),
+    "xeon_ms": (36, 36, 0.55110),
+    "pi4_ms": (43, 43, 0.66017),
+    "eyeriss_ms": (16, 19, 0.56579),
+    "gtx_1080ti_ms": (32, 32, 0.48733),
+}
+"""Points, cells (isomorphic ones share a point) and hypervolume, errors up to 20 % against costs up to the largest."""
+
+
+@pytest.mark.slow
+def test_fronts_of_nas_bench_201() -> None:
+    table = nas_bench_201()
+    assert len(table) == 15_625
+    fronts = {cost: exact_front(error_against(table, cost)) for cost in COSTS}
+    assert {
+        cost: (len(front.points), sum(map(len, front.architectures)), round(front.hypervolume, 5))
+        for cost, front in fronts.items()
+    } == KNOWN
+    for front in fronts.values():
+        assert front.hypervolume == pytest.approx(area(front.points), abs=1e-12)
+    best_error, macs = fronts["macs"].points[0] * (20.0, 220.11968)
+    least_error, least_macs = fronts["macs"].points[-1] * (20.0, 220.11968)
+    assert (round(best_error, 3), round(macs, 3)) == (5.627, 153.273)
+    assert (round(least_error, 3), round(least_macs, 3)) == (13.203, 7.783)

@@ -1,0 +1,161 @@
+"""`ib search` through the command line, on a small table whose rows are columns of choices."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ib_analysis.artifacts import UserError
+from ib_analysis.cli import main
+from ib_analysis.information.table import read_table
+from ib_analysis.studies.architecture_search.config import ArchitectureSearchConfig
+from ib_analysis.studies.architecture_search.problems import problems
+from ib_analysis.studies.architecture_search.rows import CurveRow, MethodRow, SearchRow
+
+METHODS = ("random", "nsga2", "tpe", "local_search", "monas", "monas_refined", "dpp_net")
+CONFIG = f"""
+tables: [table.csv]
+choices: {{first: [none, small, large], second: [none, small, large], last: ["1", "2", "4"]}}
+accuracy: accuracy
+accuracy_reference: 50
+costs: [cost, time]
+methods: [{", ".join(METHODS)}]
+budget: 12
+seeds: [0, 1]
+"""
+
+
+def write_inputs() -> None:
+    lines = ["first,second,last,accuracy,cost,time"]
+    for a, b, c in product(range(3), range(3), range(3)):
+        accuracy = 55 + 8 * a + 5 * b + 4 * c - 2 * (a == b) - 1.5 * a * b
+        lines.append(
+            f"{('none', 'small', 'large')[a]},{('none', 'small', 'large')[b]},{(1, 2, 4)[c]},{accuracy},"
+            f"{1 + a * a + b + 2 * c},{3 + a + b * b + c}"
+        )
+    Path("table.csv").write_text("\n".join(lines) + "\n")
+    Path("mine.yaml").write_text(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which everything has been run."""
+    pytest.importorskip("optuna")
+    folder = tmp_path_factory.mktemp("architecture_search")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("IB_DATA_ROOT", raising=False)
+        write_inputs()
+        assert main(["search", "mine.yaml", "--tables", f"[{folder}/table.csv]"]) == 0
+    return folder
+
+
+def test_tables(done: Path) -> None:
+    rows = read_table(done / "checkpoints/mine/searches.csv", SearchRow)
+    assert {(row.cost, row.method, row.seed) for row in rows} == set(product(("cost", "time"), METHODS, (0, 1)))
+    assert all(row.evaluations == 12 for row in rows)
+    assert all(0 < row.hypervolume_ratio <= 1 + 1e-9 for row in rows)
+    assert all((row.rank_correlation is not None) == (row.method == "dpp_net") for row in rows)
+    for row in read_table(done / "checkpoints/mine/architecture_search.csv", MethodRow):
+        own = [one.hypervolume_ratio for one in rows if (one.cost, one.method) == (row.cost, row.method)]
+        half = 12.706205 * np.std(own, ddof=1) / np.sqrt(2)  # Student's t with one degree of freedom, 97.5 %
+        assert row.hypervolume_ratio == pytest.approx(np.mean(own), rel=1e-6)
+        assert row.hypervolume_ratio_high - row.hypervolume_ratio == pytest.approx(half, rel=1e-5, abs=1e-8)
+    for row in rows:
+        found = json.loads(
+            (done / f"checkpoints/mine/searches/{row.cost}_{row.method}_seed{row.seed}.json").read_text()
+        )
+        assert len(found["curve"]) == 12
+        assert found["curve"] == sorted(found["curve"])
+        assert found["curve"][-1] == pytest.approx(row.hypervolume_ratio, abs=1e-8)
+
+
+def test_the_whole_table_is_the_exact_front(
+    done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(done)
+    options = ["--name", "all", "--tables", f"[{done}/table.csv]", "--budget", "27", "--methods", "[local_search]"]
+    assert main(["search", "mine.yaml", *options]) == 0
+    rows = read_table(done / "checkpoints/all/architecture_search.csv", MethodRow)
+    assert [row.hypervolume_ratio for row in rows] == pytest.approx([1.0, 1.0])
+    assert all((row.points_found, row.igd_plus) == (row.exact_points, 0) for row in rows)
+    assert "Means over 2 seeds at 27 distinct evaluations" in capsys.readouterr().out
+
+
+def test_only_what_is_missing_is_run_again(
+    done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(done)
+    lost = Path("checkpoints/mine/searches/time_monas_seed1.json")
+    before = {path: path.read_bytes() for path in Path("checkpoints/mine/searches").iterdir()}
+    lost.unlink()
+    capsys.readouterr()
+    assert main(["search", "mine.yaml", "--tables", f"[{done}/table.csv]"]) == 0
+    said = capsys.readouterr().out
+    assert [line for line in said.splitlines() if " seed " in line and "time" in line] == [
+        line for line in said.splitlines() if line.startswith("time monas seed 1: ")
+    ]
+    assert all(path.read_bytes() == text for path, text in before.items() if path != lost)
+    again, old = json.loads(lost.read_text()), json.loads(before[lost])
+    assert (again["architectures"], again["curve"]) == (old["architectures"], old["curve"])
+
+
+def test_figure(done: Path) -> None:
+    with Image.open(done / "figures/mine/architecture_search.png") as image:
+        assert image.width == 1400
+    assert (done / "figures/mine/architecture_search.svg").exists()
+    rows = read_table(done / "checkpoints/mine/curves.csv", CurveRow)
+    assert len(rows) == 2 * len(METHODS) * 12
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--methods", "[annealing]"], "there is no search method 'annealing'; choose from random"),
+        (["--seeds", "[]"], "seeds is []; give at least one"),
+        (["--costs", "[energy]"], "there is no column energy"),
+        (["--tables", "[nowhere.csv]"], "nowhere.csv cannot be read"),
+        (["--root", "nowhere"], "The data root nowhere (from data.root) is not a folder"),
+        (["--accuracy_reference", "100"], "accuracy_ideal must be larger"),
+        (["--only_if", "{first: {last: ['1']}}"], "depends on 'last', which is no choice before it"),
+        (["--only_if", "{third: {last: ['1']}}"], "only_if names third"),
+        (["--choices", "{first: [none, small, large, huge], second: [none, small, large], last: ['1', '2', '4']}"],
+         "have 27 of the 36 architectures"),
+    ],
+)  # fmt: skip
+def test_mistakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, options: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("IB_DATA_ROOT", raising=False)
+    write_inputs()
+    Path("data").mkdir()
+    Path("table.csv").rename("data/table.csv")
+    assert main(["search", "mine.yaml", *options]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_the_shipped_file_is_a_config() -> None:
+    from ib_analysis.cli import parse_config
+
+    path = Path(__file__).parents[2] / "experiments" / "architecture-search.yaml"
+    config = parse_config(ArchitectureSearchConfig, "search", "", [str(path)])
+    assert config.name == "architecture-search"
+    assert len(config.seeds) == 20
+
+
+def test_costs_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a,accuracy,cost\nx,60,0\ny,70,-1\n")
+    config = ArchitectureSearchConfig(
+        tables=(str(path),), choices={"a": ["x", "y"]}, accuracy="accuracy", costs=("cost",)
+    )
+    with pytest.raises(UserError, match="the cost cost must be at least 0"):
+        problems(config)
