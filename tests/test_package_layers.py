@@ -18,18 +18,26 @@ ALLOWED: dict[str, set[str]] = {
     "drawn": {"artifacts"},
     "experiment_files": {"artifacts"},
     "parsing": {"artifacts", "experiment_files"},
-    "data": {"artifacts", "hdf5"},
+    "activations_file": {"artifacts", "hdf5"},
+    "data": {"artifacts", "hdf5", "activations_file"},
     "information": {"artifacts", "decoders"},  # of decoders: what a learning curve says, for its table
     "binary": {"artifacts"},
     "encoders": {"artifacts", "data", "binary"},
     "quantization": {"artifacts", "hdf5", "encoders", "activations", "binary"},
     "training": {"artifacts", "data", "encoders", "binary"},
-    "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
+    "activations": {
+        "artifacts",
+        "activations_file",
+        "data",
+        "encoders",
+        "decoders",
+    },  # of decoders: its switch of a GPU's arithmetic
     "brackets": {"artifacts", "activations", "data", "decoders", "encoders", "information"},
     "spike_ins": {"artifacts"},
     "pareto": set(),
     "bases": {"artifacts", "data", "decoders"},
     "experiment_config": {
+        "activations_file",
         "artifacts",
         "binary",
         "data",
