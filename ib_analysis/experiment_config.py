@@ -109,7 +109,7 @@ class ExperimentConfig:
     name: str = "default"
     """Folder of this experiment under the checkpoints and figures folders."""
     activations_file: str | None = None
-    """An HDF5 file of images and of what any network made of them, at epochs and taps of its own (docs/own_networks.md).
+    """An HDF5 file of images and of what any network made of them, at its own epochs and taps (docs/own_networks.md).
     Images and activations come from it, no encoder is trained, and `encoder`, `training` and what else is about
     training is not used. Relative to the current folder, or absolute."""
     tasks: tuple[Task, ...] = ("classification", "autoencoding")

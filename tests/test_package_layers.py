@@ -53,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "results": {"artifacts", "hdf5", "information"},
     "plots": {"artifacts", "hdf5", "information", "results"},
 }
+ALLOWED["recording"] = {"artifacts", "activations", "activations_file", "data", "decoders", "encoders"}
 ALLOWED["experiment"] = ALLOWED["experiment_config"] | {"experiment_config"}
 ALLOWED["engines"] = {"artifacts", "experiment"}
 ALLOWED["fits"] = ALLOWED["experiment"] | {"experiment", "engines"}

@@ -49,8 +49,8 @@ def findings_of(contents: FileContents, epoch: int, layer: str) -> Findings:
             digest.update(f"{values.dtype.str}".encode() if start == 0 else b"")
             digest.update(values.data)
             if values.dtype.kind == "f":
-                n_nan += int(np.isnan(values).sum())
-                n_infinite += int(np.isinf(values).sum())
+                n_nan += int(np.count_nonzero(np.isnan(values)))
+                n_infinite += int(np.count_nonzero(np.isinf(values)))
             by_channel = values.swapaxes(0, 1).reshape(values.shape[1], -1)
             low, high = by_channel.min(1), by_channel.max(1)
             lowest = low if lowest is None else np.minimum(lowest, low)

@@ -137,9 +137,7 @@ def _contents(path: Path, state: tuple[int, int]) -> FileContents:
             raise UserError(f"{path} has version {version} of the layout, and this program reads {VERSION}; update it.")
         axes, image_shape, n_images, intensities = _images(path, file)
         for name in ("labels", "split"):
-            if name in file and (
-                not isinstance(file[name], h5py.Dataset) or file[name].shape not in _columns(n_images)
-            ):
+            if name in file and getattr(file[name], "shape", None) not in _columns(n_images):
                 raise UserError(f"{path}: /{name} must be a dataset with a value for each of the {n_images} images.")
         epochs, taps = _taps(path, file, n_images)
         return FileContents(
@@ -169,7 +167,7 @@ def _images(path: Path, file: h5py.File) -> tuple[str, tuple[int, int, int], int
     axes = as_text(found.attrs.get("axes", "NCHW"))
     if axes not in ("NCHW", "NHWC", "NHW") or found.ndim != len(axes) or found.dtype != np.uint8:
         raise UserError(
-            f"{path}: /images has shape {found.shape}, type {found.dtype} and axes {axes}; they must be uint8 with axes "
+            f"{path}: /images has shape {found.shape}, type {found.dtype} and axes {axes}; it must be uint8 with axes "
             "NCHW, or NHWC or NHW as its attribute axes says."
         )
     sizes = dict(zip(axes, found.shape, strict=True))
@@ -215,8 +213,8 @@ def _taps(path: Path, file: h5py.File, n_images: int) -> tuple[tuple[int, ...], 
                 )
             if taps[name].shape != by_epoch[epoch][name].shape:
                 raise UserError(
-                    f"{path}: the tap {name} has activations of shape {taps[name].shape} per image at epoch {first} and "
-                    f"{by_epoch[epoch][name].shape} at epoch {epoch}; they must be the same."
+                    f"{path}: the tap {name} has activations of shape {taps[name].shape} per image at epoch {first} "
+                    f"and {by_epoch[epoch][name].shape} at epoch {epoch}; they must be the same."
                 )
     ordered = sorted(taps, key=lambda name: (orders.get(name, math.inf), _natural(name)))
     return tuple(by_epoch), {name: taps[name] for name in ordered}
@@ -237,9 +235,7 @@ def _tap(path: Path, place: str, dataset: Any, n_images: int) -> FileTap:
             "complex ones, the real and the imaginary part as channels)."
         )
     if not dataset.shape or dataset.shape[0] != n_images:
-        raise UserError(
-            f"{path}: {place} has shape {dataset.shape}, but there are {n_images} images; its first axis must be theirs."
-        )
+        raise UserError(f"{path}: {place} has shape {dataset.shape}, and there are {n_images} images; they come first.")
     letters = as_text(dataset.attrs["axes"]) if "axes" in dataset.attrs else DEFAULT_AXES.get(dataset.ndim)
     if letters is None or len(letters) != dataset.ndim:
         raise UserError(

@@ -132,7 +132,8 @@ def three_splits(
         order: shape (N,): see `canonical_order`.
         labels, digests: shapes (N,), (N, 32).
         parts: shape (N,): the official part of each image. None: there is none, and the classes are cut
-            40/40/20 (0/80/20 where no encoder is trained). 0 and 2: training and test; the training images are halved. 0, 1 and 2: the three splits
+            40/40/20 (0/80/20 where no encoder is trained). 0 and 2: training and test; the training images are halved.
+            0, 1 and 2: the three splits
             themselves.
         class_names: for messages.
         groups: shape (N,): what must not be told apart (see `divide_groups`), each within one official part; None:

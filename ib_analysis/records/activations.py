@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from ib_analysis.activations import (
-    Activations,
     FiledActivations,
     RecomputedActivations,
     StoredActivations,
@@ -32,7 +31,7 @@ def dump_artifact(experiment: Experiment, run: Run) -> Artifact:
     )
 
 
-def open_activations(experiment: Experiment, run: Run) -> Activations:
+def open_activations(experiment: Experiment, run: Run) -> StoredActivations | UnkeptActivations:
     """The run's activations, from disk, from its checkpoints or from the user's file: the same numbers."""
     if experiment.config.activations.mode == "dump":
         return StoredActivations(experiment.activations_path(run))

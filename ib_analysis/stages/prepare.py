@@ -35,10 +35,10 @@ def prepare(experiment: Experiment) -> None:
     if experiment.contents is not None:
         unused = unused_with_activations_file(experiment.config)
         if unused:
-            tell_once("unused", f"With activations_file no network is trained: {', '.join(unused)} is not used.")
+            tell_once("unused", f"With activations_file no network is trained; not used: {', '.join(unused)}.")
         check_values(experiment)
         if not data.has_labels:
-            tell_once("no labels", f"{experiment.config.activations_file} has no labels: {NO_LABELS}")
+            tell_once("no labels", NO_LABELS)
     if not (experiment.folder / "config.yaml").exists():
         record_config(experiment)
     # Figures compare with the entropy of what was measured: the images with the coins of spike-ins.

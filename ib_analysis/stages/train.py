@@ -54,7 +54,7 @@ def _train(config: ExperimentConfig, run: Run, progress: Progress) -> None:
         _check_binary(experiment, run)
     train(
         encoder,
-        run.task,
+        run.trained_for,
         images_of(experiment),
         config.training,
         seed=run.encoder_seed,
