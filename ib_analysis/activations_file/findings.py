@@ -55,4 +55,4 @@ def findings_of(contents: FileContents, epoch: int, layer: str) -> Findings:
             low, high = by_channel.min(1), by_channel.max(1)
             lowest = low if lowest is None else np.minimum(lowest, low)
             highest = high if highest is None else np.maximum(highest, high)
-    return Findings(digest.hexdigest(), n_nan, n_infinite, int((lowest == highest).sum()))
+    return Findings(digest.hexdigest(), n_nan, n_infinite, int(np.count_nonzero(lowest == highest)))
