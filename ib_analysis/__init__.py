@@ -1,5 +1,21 @@
 """An information microscope for ResNets: what deep networks keep and forget, in bits."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ib_analysis.results import Results, load_results
 
-__all__ = ["Results", "load_results"]
+if TYPE_CHECKING:
+    from ib_analysis.recording import record
+
+__all__ = ["Results", "load_results", "record"]
+
+
+def __getattr__(name: str) -> Any:
+    """`record`, imported where it is asked for: it needs torch, which reading results does not."""
+    if name == "record":
+        from ib_analysis.recording import record
+
+        return record
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -127,6 +127,15 @@ STUDIES: dict[str, tuple[str, str]] = {
     ),
     "two-step": ("Train binary networks in one step and in two, and compare their accuracies.", "two_step"),
 }
+NEED_NETWORK = {
+    "export": "writes the network's weights",
+    "describe": "counts the network's operations",
+    "controls": "compares with untrained and altered networks",
+    "cost-quality": "trains networks",
+    "stream-ablation": "runs the network with a stream set to zero",
+    "two-step": "trains networks",
+}
+"""What a command does with a network that a file of activations (`activations_file`) does not give."""
 OF_STUDIES = ("figures", "describe")
 """Commands that heed a file's sections for studies; the others only check them."""
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
@@ -201,7 +210,9 @@ def _dispatch(words: list[str]) -> int:
     config, studies = parse(ExperimentConfig, command, about, rest, SECTIONS, STUDIES if command in OF_STUDIES else ())
     _print_config(config.name, config)
     torch.set_num_threads(config.threads)
-    function(Experiment(config), studies)
+    experiment = Experiment(config)
+    _refuse_without_network(experiment, command)
+    function(experiment, studies)
     return 0
 
 
@@ -238,7 +249,21 @@ def _module(study: str) -> ModuleType:
 
 def _check(experiment: Experiment, studies: Studies) -> None:
     for name, settings in studies.items():
+        _refuse_without_network(experiment, name)
         _module(name).check(experiment, settings)
+
+
+def _refuse_without_network(experiment: Experiment, command: str) -> None:
+    """Say, before anything runs, what cannot be done where there is no network but a file of its activations.
+
+    Raises:
+        UserError: the command is of that kind.
+    """
+    if experiment.contents is not None and command in NEED_NETWORK:
+        raise UserError(
+            f"ib {command} {NEED_NETWORK[command]}, but with activations_file there is no network, only what it gave; "
+            f"{'leave the section out of the file' if command in STUDIES else 'there is nothing to be done'}."
+        )
 
 
 def _section(study: str) -> Callable[[], type]:
@@ -258,6 +283,7 @@ def _study(command: str, words: list[str]) -> int:
 
 
 def _run_study(name: str, experiment: Experiment, settings: Any) -> None:
+    _refuse_without_network(experiment, name)
     _print_config(f"{experiment.config.name}, {name}", settings)
     _module(name).run(experiment, settings)
 

@@ -14,7 +14,9 @@ import torch
 from decoders.config import Architecture, ReaderArchitecture
 from decoders.fitting.schedule import FittingConfig
 from ib_analysis.activations import dataset_name
-from ib_analysis.artifacts import settings_of
+from ib_analysis.activations_file import FileContents
+from ib_analysis.artifacts import UserError, settings_of
+from ib_analysis.encoders import Task as TrainedTask
 from ib_analysis.experiment_config import (
     ActivationsConfig,
     EstimationConfig,
@@ -22,7 +24,9 @@ from ib_analysis.experiment_config import (
     SamplingConfig,
     Task,
     check,
+    contents_for,
     taps_of,
+    with_activations_file,
 )
 from ib_analysis.training import checkpoint_epochs
 
@@ -55,6 +59,20 @@ class Run:
     @property
     def key(self) -> str:
         return f"{self.task}_{self.number_format}_seed{self.encoder_seed}"
+
+    @property
+    def trained_for(self) -> TrainedTask:
+        """The task of a network that is trained here.
+
+        Raises:
+            UserError: it is trained elsewhere.
+        """
+        if self.task == "recorded":
+            raise UserError(
+                "With activations_file only what the file holds can be measured; what runs, changes or trains the "
+                "network again cannot be done."
+            )
+        return self.task
 
 
 @dataclass(frozen=True)
@@ -92,14 +110,22 @@ class Experiment:
     """
 
     def __init__(self, config: ExperimentConfig) -> None:
+        config = with_activations_file(config)
         check(config)
         self.config = config
         self.folder = Path(config.checkpoints) / config.name
         self.figures = Path(config.figures) / config.name
 
     @cached_property
+    def contents(self) -> FileContents | None:
+        """The user's file of activations, where no encoder is trained here."""
+        return contents_for(self.config)
+
+    @cached_property
     def epochs(self) -> tuple[int, ...]:
         """Epochs at which the encoders are looked at."""
+        if self.contents is not None:
+            return self.contents.epochs
         return tuple(checkpoint_epochs(self.config.training))
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, get_args
 
 import torch
@@ -12,11 +13,12 @@ from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig, ReaderAr
 from decoders.fitting.certificate import check_judgeable
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.activations import Storage
+from ib_analysis.activations_file import FileContents, contents_of
 from ib_analysis.artifacts import UserError
 from ib_analysis.binary import BinaryTrainingConfig
 from ib_analysis.brackets import BracketsConfig
 from ib_analysis.data import DataConfig, image_space
-from ib_analysis.encoders import EncoderConfig, tap_names
+from ib_analysis.encoders import EncoderConfig, check_tap_names, tap_names
 from ib_analysis.information.probe import ProbeConfig
 from ib_analysis.quantization import BINARY, QuantizationConfig, number_format
 from ib_analysis.spike_ins import SpikeInConfig
@@ -30,10 +32,14 @@ __all__ = [
     "SamplingConfig",
     "Task",
     "check",
+    "contents_for",
     "taps_of",
+    "unused_with_activations_file",
+    "with_activations_file",
 ]
 
-Task = Literal["classification", "autoencoding"]
+Task = Literal["classification", "autoencoding", "recorded"]
+"""`recorded`: whatever the network of an activations file was trained for."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,9 @@ class ActivationsConfig:
 
     mode: Literal["dump", "recompute"] = "dump"
     """`dump` keeps them on disk (16 bits each, compressed); `recompute` makes them again from the checkpoint whenever
-    they are needed, with the same numbers: the choice where a dump would take tens of gigabytes."""
+    they are needed, with the same numbers: the choice where a dump would take tens of gigabytes. With
+    `activations_file`, `dump` keeps a copy of that file in the order in which it is read, which is fast, and
+    `recompute` reads the file itself."""
     group_size: int = 16
     """Images that are always evaluated together, kept as one chunk and drawn together for a minibatch, so that dump
     and recompute agree bit for bit."""
@@ -100,8 +108,12 @@ class ExperimentConfig:
 
     name: str = "default"
     """Folder of this experiment under the checkpoints and figures folders."""
+    activations_file: str | None = None
+    """An HDF5 file of images and of what any network made of them, at its own epochs and taps (docs/own_networks.md).
+    Images and activations come from it, no encoder is trained, and `encoder`, `training` and what else is about
+    training is not used. Relative to the current folder, or absolute."""
     tasks: tuple[Task, ...] = ("classification", "autoencoding")
-    """What the encoders are trained for."""
+    """What the encoders are trained for; `recorded` stands for the network of an activations_file."""
     number_formats: tuple[str, ...] = ("float32",)
     """Arithmetic of the encoders, each trained from the same weights on: float32, bfloat16 (trained in float32, costed
     at 16 bits), or AQT integers such as w8a8, w4a4, w2a2 and w4a4_ends8 (bits of weights and activations; ends8: 8 bits
@@ -207,6 +219,38 @@ class ExperimentConfig:
     """Folder for figures and pages."""
 
 
+def with_activations_file(config: ExperimentConfig) -> ExperimentConfig:
+    """The config with what an activations file decides: where images come from, and that nothing is trained here."""
+    if config.activations_file is None:
+        return config
+    path = str(Path(config.activations_file).expanduser().absolute())
+    return replace(
+        config,
+        tasks=("recorded",),
+        number_formats=("float32",),
+        encoder_seeds=(0,),
+        data=replace(config.data, source="activations_file", folder=path),
+    )
+
+
+def unused_with_activations_file(config: ExperimentConfig) -> list[str]:
+    """Fields that are not at their defaults and mean nothing where an activations file is measured."""
+    about_training = ("encoder", "training", "quantization", "binary_training", "brackets")
+    default = ExperimentConfig()
+    return [name for name in about_training if getattr(config, name) != getattr(default, name)]
+
+
+def contents_for(config: ExperimentConfig) -> FileContents | None:
+    """What is in the config's activations file; None where encoders are trained here.
+
+    Raises:
+        UserError: the file does not have its layout.
+    """
+    if config.activations_file is None:
+        return None
+    return contents_of(Path(config.activations_file).expanduser().absolute())
+
+
 def check(config: ExperimentConfig) -> None:
     if not config.name or any(character in config.name for character in "/\\\0") or config.name.startswith("."):
         raise UserError(f"name is {config.name!r}; it names a folder: use letters, digits, '-' and '_'.")
@@ -218,12 +262,24 @@ def check(config: ExperimentConfig) -> None:
             raise UserError(f"{field_name} is {list(values)}; give at least one value, each once.")
     for name in config.number_formats:
         number_format(name)
-    _check_binary(config)
+    if config.activations_file is None:
+        if "recorded" in config.tasks or config.data.source == "activations_file":
+            raise UserError(
+                "tasks is recorded, or data.source activations_file, but there is no file of activations; set "
+                "activations_file to its path."
+            )
+        _check_binary(config)
+    elif config.spike_in:
+        raise UserError(
+            "spike_in does not go with activations_file: spike-ins there have not been tried against a known truth; "
+            "leave it out."
+        )
     known = taps_of(config)
     for layer in config.layers:
         if layer not in known:
             raise UserError(
-                f"layers names {layer!r}, which this encoder does not have; choose from {', '.join(known)}."
+                f"layers names {layer!r}, which this {'file' if config.activations_file else 'encoder'} does not have; "
+                f"choose from {', '.join(known)}."
             )
     for field_name in ("encoder_seeds", "decoder_seeds"):
         if min(getattr(config, field_name)) < 0:
@@ -253,12 +309,17 @@ def taps_of(config: ExperimentConfig) -> tuple[str, ...]:
     """Taps that the networks of all tasks have, from input to output.
 
     Raises:
-        UserError: the images are too small for the network.
+        UserError: the images are too small for the network, or a file of activations cannot be used.
     """
+    contents = contents_for(config)
+    if contents is not None:
+        check_tap_names(contents.taps)
+        return tuple(contents.taps)
     space = image_space(config.data, recheck=False)
     first, *others = (
         tap_names(config.encoder, task, tuple(space.image_shape), space.intensities, space.n_classes)
         for task in config.tasks
+        if task != "recorded"
     )
     return tuple(name for name in first if all(name in names for names in others))
 

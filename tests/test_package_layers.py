@@ -18,19 +18,27 @@ ALLOWED: dict[str, set[str]] = {
     "drawn": {"artifacts"},
     "experiment_files": {"artifacts"},
     "parsing": {"artifacts", "experiment_files"},
-    "data": {"artifacts", "hdf5"},
+    "activations_file": {"artifacts", "hdf5"},
+    "data": {"artifacts", "hdf5", "activations_file"},
     "information": {"artifacts", "decoders"},  # of decoders: what a learning curve says, for its table
     "binary": {"artifacts", "hdf5"},
     "encoders": {"artifacts", "data", "binary"},
     "quantization": {"artifacts", "hdf5", "encoders", "activations", "binary"},
     "training": {"artifacts", "data", "encoders", "binary"},
-    "activations": {"artifacts", "data", "encoders", "decoders"},  # of decoders: its switch of a GPU's arithmetic
+    "activations": {
+        "artifacts",
+        "activations_file",
+        "data",
+        "encoders",
+        "decoders",
+    },  # of decoders: its switch of a GPU's arithmetic
     "brackets": {"artifacts", "activations", "data", "decoders", "encoders", "information"},
     "spike_ins": {"artifacts"},
     "pareto": set(),
     "search": {"artifacts", "pareto"},  # of pareto: how good a set of points is
     "bases": {"artifacts", "data", "decoders"},
     "experiment_config": {
+        "activations_file",
         "artifacts",
         "binary",
         "data",
@@ -46,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "results": {"artifacts", "hdf5", "information"},
     "plots": {"artifacts", "hdf5", "information", "results"},
 }
+ALLOWED["recording"] = {"artifacts", "activations", "activations_file", "data", "decoders", "encoders"}
 ALLOWED["experiment"] = ALLOWED["experiment_config"] | {"experiment_config"}
 ALLOWED["engines"] = {"artifacts", "experiment"}
 ALLOWED["fits"] = ALLOWED["experiment"] | {"experiment", "engines"}

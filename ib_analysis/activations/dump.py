@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from ib_analysis.activations.numbers import Numbers
-from ib_analysis.activations.source import RecomputedActivations
+from ib_analysis.activations.source import UnkeptActivations
 from ib_analysis.activations.store import (
     COMPRESSION,
     READ_ERRORS,
@@ -49,7 +49,7 @@ def activations_artifact(
 
 def dump_activations(
     path: Path,
-    source: RecomputedActivations,
+    source: UnkeptActivations,
     *,
     config: Mapping[str, Any],
     seed: int,
@@ -141,7 +141,7 @@ def dump_activations(
 
 def _write_epoch(
     file: h5py.File,
-    source: RecomputedActivations,
+    source: UnkeptActivations,
     epoch: int,
     layers: list[str],
     shapes: Mapping[str, tuple[int, ...]],
@@ -162,9 +162,9 @@ def _write_epoch(
     for group, (start, stop) in enumerate(source.groups.bounds):
         for layer in layers:
             values = layouts[layer].pack(source.read(epoch, layer, group))
+            n_clamped[layer] += source.n_clamped(epoch, layer, group)
             datasets[layer][start:stop] = values
             digests[layer].update(values.data)
-            n_clamped[layer] += source.n_clamped(epoch, layer, group)
         yield
     file.flush()  # the values are on their way to the disk before the hash that vouches for them
     for layer in layers:

@@ -18,7 +18,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.data.interface import ImageData
 from ib_analysis.encoders.interface import TappedNetwork, check_tap_names, tap_shapes
 
-__all__ = ["Activations", "RecomputedActivations", "bytes_per_image"]
+__all__ = ["Activations", "RecomputedActivations", "UnkeptActivations", "bytes_per_image"]
 
 
 class Activations(Protocol):
@@ -42,6 +42,18 @@ class Activations(Protocol):
         """Activations of the images ``groups.bounds[group]``: shape (n, C, h, w) or (n, C), float16 or float32.
 
         They are the numbers that are kept (see `Numbers`): where plain ones would lose, each channel is mapped."""
+        ...
+
+
+class UnkeptActivations(Activations, Protocol):
+    """What can be dumped: activations made from an encoder, or read from a user's file."""
+
+    def layout(self, epoch: int, layer: str) -> Layout:
+        """How they are kept."""
+        ...
+
+    def n_clamped(self, epoch: int, layer: str, group: int) -> int:
+        """How many values of this group lay beyond the range of the numbers that they are kept in."""
         ...
 
 

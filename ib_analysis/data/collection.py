@@ -43,7 +43,7 @@ class Collection:
 
     Arguments:
         name: the source's name.
-        class_names: one per label.
+        class_names: one per label; none without labels, which then are all 0.
         native: the space of the images as they are read.
         labels: shape (N,), int64.
         digests: shape (N, 32), uint8: hashes of the images as published (see `pixel_digests`).
@@ -53,6 +53,8 @@ class Collection:
             so that the whole set never has to be in memory twice.
         augment: whether shifts and mirror images keep the meaning of an image.
         groups: shape (N,), int64: what must not be told apart by a split (see `ib_analysis.data.groups`), or None.
+        trains_encoder: whether an encoder is trained on some of the images; else that split may be empty, and labels
+            may be missing.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Collection:
     blocks: Callable[[], Iterator[np.ndarray]]
     augment: bool
     groups: np.ndarray | None = None
+    trains_encoder: bool = True
 
 
 def collection_of_arrays(
@@ -119,7 +122,7 @@ def choose(collection: Collection, config: DataConfig) -> Choice:
     Raises:
         UserError: only one class, a class too small for three splits, or only one group to fit decoders on.
     """
-    if len(collection.class_names) < 2:
+    if len(collection.class_names) < 2 and (collection.class_names or collection.trains_encoder):
         raise UserError(
             f"{collection.name!r} has only one class ({collection.class_names[0]!r}); the information plane "
             "needs at least two: give every class a folder of its own."
@@ -127,7 +130,15 @@ def choose(collection: Collection, config: DataConfig) -> Choice:
     labels = collection.labels
     order = canonical_order(collection.digests, labels, config.seed)
     groups = collection.groups
-    splits = three_splits(order, labels, collection.digests, collection.parts, collection.class_names, groups)
+    splits = three_splits(
+        order,
+        labels,
+        collection.digests,
+        collection.parts,
+        collection.class_names,
+        groups,
+        trains_encoder=collection.trains_encoder,
+    )
     n_dropped = len(order) - sum(map(len, splits))
     chosen = {
         name: positions[cap_per_class(labels[positions], config.cap_per_class(name))]

@@ -13,7 +13,7 @@ FILE_SOURCES = ("image_folder", "cinic10")
 PLACES = ("root", "folder", "group_file")
 """Fields that say where data lie and not what they are."""
 
-SourceName = Literal["factors", "digits", "cifar10", "cifar100", "cinic10", "image_folder"]
+SourceName = Literal["factors", "digits", "cifar10", "cifar100", "cinic10", "image_folder", "activations_file"]
 
 
 def require(condition: bool, sentence: str) -> None:
@@ -75,13 +75,14 @@ class DataConfig:
     """
 
     source: SourceName = "factors"
-    """Where the images come from; `factors` and `digits` need neither files nor a network."""
+    """Where the images come from; `factors` and `digits` need neither files nor a network. `activations_file` is what
+    the setting activations_file chooses."""
     root: str | None = None
     """The folder that holds data sets; by default the environment variable IB_DATA_ROOT, else `data`."""
     folder: str | None = None
     """A tree split/class/image or class/image of files (PNG, JPEG, WebP, BMP, TIFF, GIF or PNM, 8 bits per channel), or
     a tar of one; relative to the root, or absolute. Photos are turned upright as their EXIF orientation says. Used by
-    `image_folder`, and by `cinic10` where it does not lie in its usual place."""
+    `image_folder`, and by `cinic10` where it does not lie in its usual place. Of `activations_file`: the file."""
     background: Literal["white", "black"] = "white"
     """What is seen through the transparent pixels of image files."""
     group_folders: bool = False

@@ -70,14 +70,14 @@ class ImageData:
     Arguments:
         name: the source's name.
         intensities: pixel values are integers 0..intensities-1 (2 to 256).
-        class_names: one per label.
-        encoder: trains the encoder.
+        class_names: one per label; none where images have no labels, which then are all 0.
+        encoder: trains the encoder; may be empty where that is trained elsewhere.
         decoder: trains decoders and probes; its last `n_validation` images are kept from fitting.
         evaluation: is only evaluated.
         n_validation: size of the validation slice.
         h_x_bits: entropy of one image, where it is known exactly.
         h_y_bits: entropy of the label: exact where it is known, else the plug-in entropy of the evaluation
-            labels.
+            labels; 0 without labels.
         factor_bits: entropy of each factor; empty unless the factors are known.
         augment: whether shifts and mirror images keep the meaning of an image.
         n_duplicates_dropped: images of a finite data set that were left out of the encoder and decoder splits
@@ -102,6 +102,11 @@ class ImageData:
         """(channels, height, width)."""
         _, channels, height, width = self.encoder.images.shape
         return channels, height, width
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether it is known to which class an image belongs."""
+        return bool(self.class_names)
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ib_analysis.data import cifar, digits, factors, folder
+from ib_analysis.data import activations_file, cifar, digits, factors, folder
 from ib_analysis.data.config import DataConfig
 from ib_analysis.data.interface import ImageData, Progress, Source, Space
 
@@ -15,6 +15,7 @@ SOURCES: dict[str, Source] = {
     "cifar100": cifar.CIFAR100,
     "cinic10": folder.CINIC10,
     "image_folder": folder.IMAGE_FOLDER,
+    "activations_file": activations_file.SOURCE,
 }
 
 

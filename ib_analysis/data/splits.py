@@ -124,6 +124,7 @@ def three_splits(
     parts: np.ndarray | None,
     class_names: Sequence[str],
     groups: np.ndarray | None = None,
+    trains_encoder: bool = True,
 ) -> list[np.ndarray]:
     """Divide a finite data set: encoder, decoder and evaluation images.
 
@@ -131,11 +132,13 @@ def three_splits(
         order: shape (N,): see `canonical_order`.
         labels, digests: shapes (N,), (N, 32).
         parts: shape (N,): the official part of each image. None: there is none, and the classes are cut
-            40/40/20. 0 and 2: training and test; the training images are halved. 0, 1 and 2: the three splits
+            40/40/20 (0/80/20 where no encoder is trained). 0 and 2: training and test; the training images are halved.
+            0, 1 and 2: the three splits
             themselves.
         class_names: for messages.
         groups: shape (N,): what must not be told apart (see `divide_groups`), each within one official part; None:
             only identical images are kept together.
+        trains_encoder: whether every class needs images that train an encoder.
 
     Returns:
         three arrays of positions, each in the canonical order; no image of the first two has the pixels of one of
@@ -150,7 +153,7 @@ def three_splits(
         else partial(divide_groups, labels=labels, groups=groups)
     )
     if parts is None:
-        splits = cut(order, shares=[0.4, 0.4, 0.2])
+        splits = cut(order, shares=[0.4, 0.4, 0.2] if trains_encoder else [0.0, 0.8, 0.2])
     elif (parts == 1).any():
         splits = [order[parts[order] == part] for part in range(3)]
     else:
@@ -158,8 +161,10 @@ def three_splits(
         splits = [*halves, order[parts[order] == 2]]
     splits = [*(not_among(split, splits[2], digests) for split in splits[:2]), splits[2]]
     for split, name in zip(splits, SPLIT_NAMES, strict=True):
-        counts = np.bincount(labels[split], minlength=len(class_names))
-        if counts.min() == 0:
+        counts = np.bincount(labels[split], minlength=max(1, len(class_names)))
+        if counts.min() == 0 and (trains_encoder or name != "encoder"):
+            if not class_names:
+                raise UserError(f"No image falls to the {name} split; add images that are different from each other.")
             label = int(counts.argmin())
             total = int((labels == label).sum())
             if groups is not None:

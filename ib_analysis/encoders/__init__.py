@@ -7,7 +7,13 @@ from ib_analysis.encoders.config import EncoderConfig, Task
 from ib_analysis.encoders.cost import LayerWork, layer_works, multiply_accumulates
 from ib_analysis.encoders.equal_parameters import equal_parameters, parameter_count
 from ib_analysis.encoders.generalized_layer import STREAMS
-from ib_analysis.encoders.interface import HasDecayOrigins, TappedNetwork, decay_origins, tap_shapes
+from ib_analysis.encoders.interface import (
+    HasDecayOrigins,
+    TappedNetwork,
+    check_tap_names,
+    decay_origins,
+    tap_shapes,
+)
 from ib_analysis.encoders.named_taps import NamedTaps
 from ib_analysis.encoders.resnet import ResNetClassifier
 from ib_analysis.encoders.rir import RiRAutoencoder, RiRClassifier, stream_pairs, stream_tap
@@ -29,6 +35,7 @@ __all__ = [
     "TappedNetwork",
     "Task",
     "build_encoder",
+    "check_tap_names",
     "decay_origins",
     "equal_parameters",
     "layer_works",

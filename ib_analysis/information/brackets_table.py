@@ -92,7 +92,7 @@ class BracketRow(CellColumns):
     """Lower end of its interval."""
     i_xh_bits_high: float
     """Upper end of its interval."""
-    i_hy_bits: float
+    i_hy_bits: float | None
     """Information about the class label that the better probe finds."""
     warnings: str
     """Warnings of the cell, as in information.csv."""

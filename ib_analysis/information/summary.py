@@ -19,6 +19,8 @@ __all__ = ["Finished", "compare", "summary"]
 MARK = "!"
 """Stands behind the number of a cell with warnings."""
 
+NO_LABELS = "I(H;Y), the information plane and what else needs labels is left out: the images have none."
+
 _Of = Callable[[InformationRow], Interval]
 
 
@@ -69,6 +71,8 @@ def _single_runs(results: Finished) -> list[str]:
         lines.append(line)
     text = [f"I(X;H) in bits, usable information with its interval ({results.experiment})", *align(lines), ""]
 
+    if not _has_labels(rows):
+        return [*text, NO_LABELS]
     lines = [["task", "layer", "first", "peak", "last"]]
     for (subject, layer), found in layers.items():
         cells = sorted(found, key=lambda row: row.epoch)
@@ -176,7 +180,7 @@ def _over_seeds(results: Finished) -> list[str]:
             for key, found in layers.items()
         ),
     ]
-    text += ["I(H;Y) in bits, lower bound from probes", *align(lines), ""]
+    text += ["I(H;Y) in bits, lower bound from probes", *align(lines), ""] if _has_labels(rows) else [NO_LABELS, ""]
     runs = sorted({(row.encoder_seed, row.decoder_seed) for row in rows})
     lines = [["task", "layer", *(f"seeds {encoder}/{decoder}" for encoder, decoder in runs)]]
     for key, found in layers.items():
@@ -220,7 +224,13 @@ def _usable(row: InformationRow) -> Interval:
 
 
 def _label_information(row: InformationRow) -> Interval:
-    return Interval(row.i_hy_bits, row.i_hy_bits_low, row.i_hy_bits_high)
+    """I(H;Y); nan without labels."""
+    ends = row.i_hy_bits, row.i_hy_bits_low, row.i_hy_bits_high
+    return Interval(*(math.nan if end is None else end for end in ends))
+
+
+def _has_labels(rows: Iterable[InformationRow]) -> bool:
+    return any(row.i_hy_bits is not None for row in rows)
 
 
 def _bound(row: InformationRow) -> Interval:

@@ -65,18 +65,18 @@ class InformationRow(CellColumns):
     """Lower end of its interval."""
     lower_bound_bits_high: float | None
     """Upper end of its interval."""
-    i_hy_linear_bits: float
-    """Information about the class label that a linear probe finds."""
-    i_hy_mlp_bits: float
+    i_hy_linear_bits: float | None
+    """Information about the class label that a linear probe finds; empty without labels, as all that begin alike."""
+    i_hy_mlp_bits: float | None
     """Information about the class label that a small network finds."""
-    i_hy_bits: float
+    i_hy_bits: float | None
     """The one of the two that was better on the validation images."""
-    i_hy_bits_low: float
+    i_hy_bits_low: float | None
     """Lower end of its interval."""
-    i_hy_bits_high: float
+    i_hy_bits_high: float | None
     """Upper end of its interval."""
-    probe_accuracy: float
-    """Share of evaluation images that the better probe classifies rightly."""
+    probe_accuracy: float | None
+    """Share of evaluation images that the better probe classifies rightly; empty without labels."""
     decoder: str
     """Key of the decoder."""
     decoder_steps: int

@@ -132,9 +132,10 @@ def _runs(saved: SavedExperiment, run: Run) -> list[InformationRow]:
 
 def _captions(saved: SavedExperiment, run: Run) -> tuple[str, ...]:
     """What the heading lines say, the range over seeds with several."""
+    shown = _CAPTIONS if saved.data.has_labels else _CAPTIONS[:1]
     if not seeds_in_words(_runs(saved, run)):
-        return _CAPTIONS
-    return _CAPTIONS[0], _ALL_SEEDS, _CAPTIONS[1], _ALL_SEEDS
+        return shown
+    return tuple(line for caption in shown for line in (caption, _ALL_SEEDS))
 
 
 def _seeds_note(saved: SavedExperiment, run: Run) -> list[str]:
@@ -162,8 +163,10 @@ def _bits(
         return ("–",) * len(captions), False
     texts: list[str] = []
     for name, decimals in (("i_xh_bits", 1), ("i_hy_bits", 2)):
+        if name == "i_hy_bits" and not saved.data.has_labels:
+            continue
         texts.append(f"{np.mean([getattr(row, name) for row in rows]):.{decimals}f}")
-        if len(captions) > len(_CAPTIONS):
+        if _ALL_SEEDS in captions:
             values, digits = [getattr(row, name) for row in everyone], decimals - narrow
             texts.append(f"{min(values):z.{digits}f}…{max(values):z.{digits}f}")
     return tuple(texts), any(row.warnings for row in rows)

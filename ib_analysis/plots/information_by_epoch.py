@@ -27,7 +27,7 @@ from ib_analysis.plots.curves import (
     seeds_note,
     warnings_note,
 )
-from ib_analysis.plots.saved import SavedExperiment
+from ib_analysis.plots.saved import DataFacts, SavedExperiment
 from ib_analysis.plots.shannon import draw_truth_about_images, shannon_note
 from ib_analysis.plots.style import (
     INK,
@@ -47,7 +47,7 @@ _LABELS: dict[Quantity, str] = {"i_xh": "I(X;H), usable, bits", "i_hy": "I(H;Y),
 
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     """One figure: two rows (I(X;H), I(H;Y)), a column per task, with bands, peaks and truth lines; further number
-    formats below.
+    formats below. Without labels the second row is left out.
 
     Raises:
         UserError: ``information.csv`` or ``data.json`` is missing or damaged.
@@ -55,26 +55,28 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     rows, data = saved.information, saved.data
     panels = panels_of(rows)
     columns = min(len(panels), MOST_COLUMNS)
-    blocks = -(-len(panels) // columns)  # of two lines each
+    blocks = -(-len(panels) // columns)  # of a line for each quantity
+    quantities: tuple[Quantity, ...] = ("i_xh", "i_hy") if data.has_labels else ("i_xh",)
+    about = "image (above) and about the label (below)" if data.has_labels else "image"
     figure, body = framed(
         "Information by epoch",
-        f"What each layer tells about the image (above) and about the label (below) while the network learns; images: "
+        f"What each layer tells about the {about} while the network learns; images: "
         f"{data.name}. Bands: 95 % bootstrap intervals over held-out images. Ringed: each layer's peak.",
         [
-            *_meaning(rows, data.h_x_bits),
+            *_meaning(rows, data),
             *codes_notes(rows),
             *seeds_note(rows, "hair lines", "bands"),
             *change_note(rows),
             *warnings_note(rows),
         ],
-        body_inches=6.4 if blocks == 1 else 5.5 * blocks,
+        body_inches=(6.4 if blocks == 1 else 5.5 * blocks) * (1 if data.has_labels else 0.6),
     )
-    grid = body.subplots(2 * blocks, columns, sharey="row", squeeze=False, height_ratios=(1.25, 1) * blocks)
-    quantities: tuple[Quantity, Quantity] = ("i_xh", "i_hy")
+    ratios = (1.25, 1)[: len(quantities)]
+    grid = body.subplots(len(ratios) * blocks, columns, sharey="row", squeeze=False, height_ratios=ratios * blocks)
     for place, quantity in enumerate(quantities):
         curves = {panel: _curves(rows, panel, quantity) for panel in panels}
         start, end = drawn_range(curve for found in curves.values() for curve in found.values())
-        for axes in (lines := grid[place::2]).flat[len(panels) :]:
+        for axes in (lines := grid[place :: len(quantities)]).flat[len(panels) :]:
             axes.remove()
         for axes, panel in zip(lines.flat, panels, strict=False):
             axes.set_title(task_title(*panel))
@@ -127,12 +129,13 @@ def _draw_panel(axes: Axes, curves: dict[str, Curve], layers: list[str], epochs:
         text.set_color(WARNED if curve.warned[curve.peak_from(first)] else INK)
 
 
-def _meaning(rows: tuple[InformationRow, ...], h_x_bits: float | None) -> list[str]:
+def _meaning(rows: tuple[InformationRow, ...], data: DataFacts) -> list[str]:
     """What the numbers are, and how far the true lower bound lies below them where H(X) is known."""
     notes = [
         "I(X;H) is usable information, mean(L0 − L): what this family of decoders can extract; an estimate, no bound "
-        "on Shannon's I(X;H). I(H;Y) is a lower bound from a held-out probe."
+        "on Shannon's I(X;H)." + (" I(H;Y) is a lower bound from a held-out probe." if data.has_labels else "")
     ]
+    h_x_bits = data.h_x_bits
     if h_x_bits is None:
         return [*notes, shannon_note(rows, None)]
     sentence = shannon_note(rows, h_x_bits, " (dashed line)") + " What rises and falls is usable information."

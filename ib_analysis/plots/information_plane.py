@@ -42,12 +42,14 @@ __all__ = ["draw"]
 
 
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
-    """One figure: epochs as colours, layers as markers, the truth lines H(X) and H(Y).
+    """One figure: epochs as colours, layers as markers, the truth lines H(X) and H(Y); none without labels.
 
     Raises:
         UserError: ``information.csv`` or ``data.json`` is missing or damaged.
     """
     rows, data = saved.information, saved.data
+    if not data.has_labels:
+        return
     panels, layers, epochs = panels_of(rows), layers_of(rows), epochs_of(rows)
     columns = min(len(panels), MOST_COLUMNS)
     lines = -(-len(panels) // columns)

@@ -52,7 +52,7 @@ def write_samples_page(experiment_folder: Path, figures_folder: Path) -> Path:
         experiment=printable(saved.name),
         data_name=saved.data.name,
         shannon=shannon_note(saved.information, saved.data.h_x_bits),
-        h_y_bits=saved.data.h_y_bits,
+        h_y_bits=saved.data.h_y_bits if saved.data.has_labels else None,
         draws=payload["draws"],
         null_source=_NULLS[saved.samples.common_null],
         decoder_seeds=len({row.decoder_seed for row in saved.information}),
@@ -78,7 +78,7 @@ def _payload(saved: SavedExperiment) -> dict[str, Any]:
         "null": None if samples.null is None else _sprite(samples.null[None, :draws], samples.intensities),
         "labels": [data.class_names[label] if data.class_names else "" for label in samples.labels[:_MOST_IMAGES]],
         "h_x": data.h_x_bits,
-        "h_y": data.h_y_bits,
+        "h_y": data.h_y_bits if data.has_labels else None,
         "runs": [_run(saved, run, draws, several=_seeds(runs, run) > 1) for run in runs],
         "warnings": {
             name: EXPLANATIONS.get(name, name) for row in saved.information for name in split_warnings(row.warnings)
@@ -167,9 +167,10 @@ def _bits(rows: Sequence[InformationRow]) -> dict[str, Any]:
 
     if not rows:
         return {"i_xh": None, "warnings": warnings}
-    i_xh, i_hy = spanned("i_xh_bits"), spanned("i_hy_bits")
+    i_xh = spanned("i_xh_bits")
+    i_hy = spanned("i_hy_bits") if all(row.i_hy_bits is not None for row in rows) else None
     lengths = [float(np.mean([row.code_length_bits for row in rows])), rows[0].null_code_length_bits]
-    if not np.isfinite([*i_xh, *i_hy, *lengths]).all():
+    if not np.isfinite([*i_xh, *(i_hy or []), *lengths]).all():
         return {"i_xh": None, "warnings": warnings}
     return {"i_xh": i_xh, "i_hy": i_hy, "code_length": lengths[0], "null_code_length": lengths[1], "warnings": warnings}
 

@@ -60,6 +60,11 @@ class DataFacts:
     h_x_bits: float | None
     h_y_bits: float
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether images have labels; what is about them is not drawn otherwise."""
+        return bool(self.class_names)
+
 
 @dataclass(frozen=True)
 class TrainingPoint:

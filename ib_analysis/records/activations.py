@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from ib_analysis.activations import RecomputedActivations, StoredActivations, activations_artifact
+from ib_analysis.activations import (
+    FiledActivations,
+    RecomputedActivations,
+    StoredActivations,
+    UnkeptActivations,
+    activations_artifact,
+)
 from ib_analysis.artifacts import Artifact
 from ib_analysis.encoders import TappedNetwork
 from ib_analysis.experiment import Experiment, Run
@@ -25,14 +31,21 @@ def dump_artifact(experiment: Experiment, run: Run) -> Artifact:
     )
 
 
-def open_activations(experiment: Experiment, run: Run) -> StoredActivations | RecomputedActivations:
-    """The run's activations, from disk or from its checkpoints: the same numbers."""
+def open_activations(experiment: Experiment, run: Run) -> StoredActivations | UnkeptActivations:
+    """The run's activations, from disk, from its checkpoints or from the user's file: the same numbers."""
     if experiment.config.activations.mode == "dump":
         return StoredActivations(experiment.activations_path(run))
     return recomputed(experiment, run)
 
 
-def recomputed(experiment: Experiment, run: Run) -> RecomputedActivations:
+def recomputed(experiment: Experiment, run: Run) -> UnkeptActivations:
+    """The run's activations, made again from its checkpoints, or read where they lie in the user's file."""
+    contents = experiment.contents
+    if contents is not None:
+        settings = experiment.config.activations
+        return FiledActivations(
+            contents, images_of(experiment), experiment.layers, settings.group_size, settings.storage
+        )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def load(epoch: int) -> TappedNetwork:
@@ -51,10 +64,11 @@ def recomputed(experiment: Experiment, run: Run) -> RecomputedActivations:
 def activations_config(experiment: Experiment) -> dict:
     """What the content of a dump depends on beside the checkpoints and the images."""
     config = experiment.config
+    made_by = {} if experiment.contents is not None else experiment.section("encoder", "training")
     return {
         "layers": list(experiment.layers),
         "group_size": config.activations.group_size,
         **experiment.storage,
         "data": data_section(experiment),
-        **experiment.section("encoder", "training"),
+        **made_by,
     }

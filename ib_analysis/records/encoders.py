@@ -8,8 +8,10 @@ from typing import Any
 from ib_analysis.artifacts import Artifact, UserError
 from ib_analysis.data import DataConfig, Space, image_space
 from ib_analysis.encoders import BinaryNetwork, EncoderConfig, TappedNetwork, build_encoder, tap_shapes
-from ib_analysis.experiment import Experiment, Run, Task
+from ib_analysis.encoders import Task as TrainedTask
+from ib_analysis.experiment import Experiment, Run
 from ib_analysis.quantization import CodedTaps, number_format, quantize, start_step
+from ib_analysis.records.filed import epoch_identities
 from ib_analysis.records.images import data_section, images_of
 from ib_analysis.training import (
     Course,
@@ -64,10 +66,11 @@ def initial_encoder(experiment: Experiment, run: Run, space: Space, n_images: in
         n_images: how many train the encoder.
 
     Raises:
-        UserError: the quantization names a layer that does not exist, or would begin after the last training step.
+        UserError: the quantization names a layer that does not exist, or would begin after the last training step; or
+            there is no network but a file of its activations.
     """
     config = experiment.config
-    network = build_encoder(config.encoder, run.task, *space, run.encoder_seed)
+    network = build_encoder(config.encoder, run.trained_for, *space, run.encoder_seed)
     chosen = number_format(run.number_format)
     if chosen.is_binary:
         assert isinstance(network, BinaryNetwork)
@@ -127,11 +130,13 @@ def encoder_artifacts(experiment: Experiment, run: Run) -> dict[int, Artifact]:
 
 
 def encoder_identities(experiment: Experiment, run: Run) -> dict[int, str]:
-    """The run's checkpoints: epoch -> hash.
+    """The run's checkpoints, or what a user's file holds of them: epoch -> hash.
 
     Raises:
         UserError: the run is not trained yet.
     """
+    if experiment.contents is not None:
+        return epoch_identities(experiment)
     return {epoch: artifact.identity for epoch, artifact in encoder_artifacts(experiment, run).items()}
 
 
@@ -150,7 +155,9 @@ def measured_encoder(experiment: Experiment, run: Run, epoch: int) -> TappedNetw
 
 def layer_shapes(experiment: Experiment, run: Run) -> dict[str, tuple[int, ...]]:
     """Shapes of one image's activations by layer; no image is loaded."""
-    return dict(_layer_shapes(experiment.config.encoder, experiment.config.data, run.task))
+    if experiment.contents is not None:
+        return {layer: tap.shape for layer, tap in experiment.contents.taps.items()}
+    return dict(_layer_shapes(experiment.config.encoder, experiment.config.data, run.trained_for))
 
 
 def later_layers(experiment: Experiment, run: Run) -> dict[str, tuple[str, ...]]:
@@ -159,7 +166,9 @@ def later_layers(experiment: Experiment, run: Run) -> dict[str, tuple[str, ...]]
     Of what the network hands on from a tap, that is; where codes are measured, only of all that goes on
     (`CodedTaps.codes`).
     """
-    determined_by = _determined_by(experiment.config.encoder, experiment.config.data, run.task)
+    if experiment.contents is not None:
+        return dict.fromkeys(experiment.layers, ())  # a file does not tell what is a function of what
+    determined_by = _determined_by(experiment.config.encoder, experiment.config.data, run.trained_for)
 
     def before(layer: str) -> list[str]:
         found = []
@@ -173,11 +182,11 @@ def later_layers(experiment: Experiment, run: Run) -> dict[str, tuple[str, ...]]
 
 
 @lru_cache(maxsize=8)
-def _determined_by(encoder: EncoderConfig, data: DataConfig, task: Task) -> dict[str, str]:
+def _determined_by(encoder: EncoderConfig, data: DataConfig, task: TrainedTask) -> dict[str, str]:
     return dict(build_encoder(encoder, task, *image_space(data, recheck=False), seed=0).determined_by)
 
 
 @lru_cache(maxsize=8)
-def _layer_shapes(encoder: EncoderConfig, data: DataConfig, task: Task) -> dict[str, tuple[int, ...]]:
+def _layer_shapes(encoder: EncoderConfig, data: DataConfig, task: TrainedTask) -> dict[str, tuple[int, ...]]:
     image_shape, intensities, n_classes = image_space(data, recheck=False)
     return tap_shapes(build_encoder(encoder, task, image_shape, intensities, n_classes, seed=0), image_shape)

@@ -75,7 +75,7 @@ def collate(experiment: Experiment) -> None:
 def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
     """Hashes of the tables, None where one is missing: a table that was altered is written again."""
     names = [INFORMATION, PHASES, CERTIFICATES, BRACKETS]
-    names += [STREAMS_TABLE] if stream_pairs(experiment.layers) else []
+    names += [STREAMS_TABLE] if stream_pairs(experiment.layers) and images_of(experiment).has_labels else []
     names += [COUNTED] if counted_cells(experiment) else []
     names += [FACTORS] if images_of(experiment).factor_bits else []
     paths = {name: experiment.folder / name for name in names}

@@ -7,19 +7,22 @@ from pathlib import Path
 
 import yaml
 
-from ib_analysis.artifacts import UserError, plain, write_text
+from ib_analysis.artifacts import UserError, plain, tell_once, write_text
 from ib_analysis.data import facts, save_splits
 from ib_analysis.experiment import Experiment
+from ib_analysis.experiment_config import unused_with_activations_file
+from ib_analysis.information.summary import NO_LABELS
+from ib_analysis.records.filed import check_values
 from ib_analysis.records.images import images_of, measured_images
 
 __all__ = ["prepare", "record_config"]
 
 
 def prepare(experiment: Experiment) -> None:
-    """Write ``config.yaml``, ``data.json`` and ``splits.h5``.
+    """Write ``config.yaml``, ``data.json`` and ``splits.h5``; look a user's activations through.
 
     Raises:
-        UserError: the experiment was begun with other images.
+        UserError: the experiment was begun with other images, or activations are no numbers.
     """
     data = images_of(experiment)
     path = experiment.folder / "data.json"
@@ -29,6 +32,13 @@ def prepare(experiment: Experiment) -> None:
             f"{experiment.folder} was begun with other images (its data.json tells which); give this experiment "
             "another name (--name NEW_NAME), put the data back, or remove the old one (make clean EXPERIMENT=...)."
         )
+    if experiment.contents is not None:
+        unused = unused_with_activations_file(experiment.config)
+        if unused:
+            tell_once("unused", f"With activations_file no network is trained; not used: {', '.join(unused)}.")
+        check_values(experiment)
+        if not data.has_labels:
+            tell_once("no labels", NO_LABELS)
     if not (experiment.folder / "config.yaml").exists():
         record_config(experiment)
     # Figures compare with the entropy of what was measured: the images with the coins of spike-ins.

@@ -53,8 +53,10 @@ def _probe(config: ExperimentConfig, run: Run, progress: Progress) -> None:
             arrays = _probe_cell(data, feed, cell, config, guard)
             arrays["distinct_images"] = np.array(n_distinct)
             save_arrays(artifact, arrays, seconds=time.perf_counter() - start)
-        bits = data.h_y_bits - _best(load_arrays(artifact), "label").mean()
-        progress(done, len(experiment.cells), {"I(H;Y) bits": float(bits)})
+        told = {}
+        if data.has_labels:
+            told["I(H;Y) bits"] = float(data.h_y_bits - _best(load_arrays(artifact), "label").mean())
+        progress(done, len(experiment.cells), told)
 
 
 def _probe_cell(
@@ -66,15 +68,16 @@ def _probe_cell(
     pool = None if "noise" in data.factor_bits else partial(pool_features, max_features=config.probe.max_features)
     activations = torch.cat([feed.activations(part, cell, pool) for part in parts])
     split = ProbeSplit(len(data.fitting), len(data.validation), len(data.evaluation))
-    targets = {"label": np.concatenate([data.decoder.labels, data.evaluation.labels])}
+    labels = np.concatenate([data.decoder.labels, data.evaluation.labels])
+    targets = {"label": labels} if data.has_labels else {}
     factors = {
         name: np.concatenate([data.decoder.factors[name], data.evaluation.factors[name]]) for name in data.factor_bits
     }
     noise = factors.pop("noise", None)
     targets |= {f"factor:{name}": values for name, values in factors.items()}
-    pairs: dict[str, ProbePair] = probe_targets(
-        activations, targets, split, config.probe, seed=cell[0], device=device, guard=guard
-    )
+    pairs: dict[str, ProbePair] = {}
+    if targets:
+        pairs = probe_targets(activations, targets, split, config.probe, seed=cell[0], device=device, guard=guard)
     if noise is not None:
         side = math.isqrt(noise.shape[1])
         pairs["factor:noise"] = probe_noise(

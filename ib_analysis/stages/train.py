@@ -16,6 +16,8 @@ __all__ = ["teacher_units", "train_units"]
 
 def teacher_units(experiment: Experiment) -> list[Unit]:
     """The units of the encoders that others are to learn from."""
+    if experiment.contents is not None:
+        return []
     teachers = {teacher_of(experiment, run) for run in experiment.runs if not _is_trained(experiment, run)}
     return [unit for run, unit in _units(experiment) if run in teachers]
 
@@ -26,6 +28,8 @@ def train_units(experiment: Experiment) -> list[Unit]:
 
 
 def _units(experiment: Experiment) -> list[tuple[Run, Unit]]:
+    if experiment.contents is not None:
+        return []  # trained elsewhere
     return [
         (run, Unit(run.key, _train, (experiment.config, run)))
         for run in experiment.runs
@@ -50,7 +54,7 @@ def _train(config: ExperimentConfig, run: Run, progress: Progress) -> None:
         _check_binary(experiment, run)
     train(
         encoder,
-        run.task,
+        run.trained_for,
         images_of(experiment),
         config.training,
         seed=run.encoder_seed,

@@ -40,8 +40,8 @@ from ib_analysis.records.decoders import decoder_artifact, readings_of
 from ib_analysis.records.encoders import encoder_identities, layer_shapes
 from ib_analysis.records.images import measured_images
 from ib_analysis.records.numbers import KeptNumbers, numbers_of
-from ib_analysis.records.probes import best_kind, distinct_share, probe_artifact
-from ib_analysis.tables.label_columns import label_bound_columns
+from ib_analysis.records.probes import distinct_share, probe_artifact
+from ib_analysis.tables.label_columns import label_columns
 from ib_analysis.tables.probe_bits import probe_bits
 from ib_analysis.tables.spike_in_columns import spike_in_columns, spike_in_warnings
 
@@ -91,8 +91,7 @@ def _information_row(
     usable = usable_information(null.bits, lengths, bootstrap)
     bound = lower_bound(data.h_x_bits, lengths, bootstrap) if data.h_x_bits is not None else None
     probes = load_arrays(probe_artifact(experiment, run, cell))
-    label = probe_bits(probes, "label", data.h_y_bits, bootstrap)
-    best = best_kind(probes, "label")
+    label = probe_bits(probes, "label", data.h_y_bits, bootstrap) if data.has_labels else None
     manifest = decoder_artifact(experiment, fit).record
     estimates = [usable, *([bound] if bound is not None else [])]
     halfway = halfway_code_length_bits(experiment, fit, cell_name(*cell))
@@ -122,12 +121,6 @@ def _information_row(
         lower_bound_bits=None if bound is None else bound.estimate,
         lower_bound_bits_low=None if bound is None else bound.low,
         lower_bound_bits_high=None if bound is None else bound.high,
-        i_hy_linear_bits=data.h_y_bits - float(probes["label/linear"].mean()),
-        i_hy_mlp_bits=data.h_y_bits - float(probes["label/network"].mean()),
-        i_hy_bits=label.estimate,
-        i_hy_bits_low=label.low,
-        i_hy_bits_high=label.high,
-        probe_accuracy=float(probes[f"label/{best}/accuracy"]),
         decoder=fit.key,
         decoder_steps=int(manifest["steps_done"]),
         condition="activations",
@@ -151,7 +144,7 @@ def _information_row(
         **spike_in_columns(experiment, fit, cell, bootstrap),
         code_bits=None if code is None else code.bits,
         code_is_bottleneck=None if code is None else code.is_bottleneck,
-        **label_bound_columns(experiment, run, cell, code, bootstrap),
+        **label_columns(experiment, run, cell, code, bootstrap),
         distinct_activations=distinct_share(probes),
         stored_bits=kept.bits if code is None else None,
         information_change_bits=change,
@@ -177,14 +170,14 @@ def _of_fits(
 def _warnings(
     fitted: list[str],
     estimates: list[Interval],
-    label: Interval,
+    label: Interval | None,
     own_null: np.ndarray | None,
     null: CommonNull,
     upper_bounds_bits: dict[str, float],
     bootstrap: Bootstrap,
 ) -> str:
     found = [*fitted]
-    if not_finite([*estimates, label]):
+    if not_finite([*estimates, *([] if label is None else [label])]):
         found.append("not_finite")
     if own_null is not None and own_null_much_worse_than_common(null.bits, own_null, bootstrap):
         found.append("own_null_much_worse_than_common")

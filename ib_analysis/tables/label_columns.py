@@ -15,7 +15,7 @@ from ib_analysis.records.images import images_of
 from ib_analysis.records.probes import best_kind, probe_artifact
 from ib_analysis.tables.probe_bits import probe_bits
 
-__all__ = ["label_bound_columns", "layers_of_bound"]
+__all__ = ["label_bound_columns", "label_columns", "layers_of_bound"]
 
 
 def layers_of_bound(layer: str, later: Sequence[str], code: Code | None) -> tuple[str, ...]:
@@ -28,6 +28,27 @@ def layers_of_bound(layer: str, later: Sequence[str], code: Code | None) -> tupl
         code: of the tap, where it is made of codes.
     """
     return (layer, *(later if code is None or code.is_bottleneck else ()))
+
+
+def label_columns(
+    experiment: Experiment, run: Run, cell: tuple[int, str], code: Code | None, bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """All columns of a cell about the label; those that every row has are None where images have no labels."""
+    data = images_of(experiment)
+    names = ("i_hy_linear_bits", "i_hy_mlp_bits", "i_hy_bits", "i_hy_bits_low", "i_hy_bits_high", "probe_accuracy")
+    if not data.has_labels:
+        return dict.fromkeys(names)
+    probes = load_arrays(probe_artifact(experiment, run, cell))
+    label = probe_bits(probes, "label", data.h_y_bits, bootstrap)
+    found = (
+        data.h_y_bits - float(probes["label/linear"].mean()),
+        data.h_y_bits - float(probes["label/network"].mean()),
+        label.estimate,
+        label.low,
+        label.high,
+        float(probes[f"label/{best_kind(probes, 'label')}/accuracy"]),
+    )
+    return {**dict(zip(names, found, strict=True)), **label_bound_columns(experiment, run, cell, code, bootstrap)}
 
 
 def label_bound_columns(

@@ -11,6 +11,7 @@ from ib_analysis.information.streams_table import StreamBits, StreamRow, rows_ov
 from ib_analysis.information.table import InformationRow, write_table
 from ib_analysis.records.arrays import load_arrays
 from ib_analysis.records.code_lengths import code_length_bits, halfway_code_length_bits
+from ib_analysis.records.images import images_of
 from ib_analysis.records.probes import best_kind, probe_artifact
 
 __all__ = ["STREAMS_TABLE", "write_streams"]
@@ -25,7 +26,7 @@ def write_streams(experiment: Experiment, rows: Sequence[InformationRow], bootst
         rows: of information.csv.
         bootstrap: of the intervals.
     """
-    pairs = stream_pairs(experiment.in_order)
+    pairs = stream_pairs(experiment.in_order) if images_of(experiment).has_labels else {}
     path = experiment.folder / STREAMS_TABLE
     if not pairs:
         path.unlink(missing_ok=True)
@@ -55,6 +56,7 @@ def write_streams(experiment: Experiment, rows: Sequence[InformationRow], bootst
 
 def _bits(experiment: Experiment, fit: Fit, cell: tuple[int, str], row: InformationRow) -> StreamBits:
     assert fit.run is not None
+    assert row.i_hy_bits is not None
     probes = load_arrays(probe_artifact(experiment, fit.run, cell))
     return StreamBits(
         code_length_bits(experiment, fit, cell_name(*cell)),

@@ -82,7 +82,7 @@ def _train_and_judge(
     data, encoder = images_of(experiment), new_encoder(experiment, network.run)
     train(
         encoder,
-        network.run.task,
+        network.run.trained_for,
         data,
         experiment.config.training,
         seed=network.seed,

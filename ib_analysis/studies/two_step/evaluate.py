@@ -55,7 +55,7 @@ def _train_and_judge(config: ExperimentConfig, settings: TwoStepConfig, arm: Arm
     data, encoder = images_of(experiment), new_encoder(experiment, arm.run)
     train(
         encoder,
-        arm.run.task,
+        arm.run.trained_for,
         data,
         experiment.config.training,
         seed=arm.seed,

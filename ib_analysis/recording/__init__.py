@@ -1,0 +1,5 @@
+"""Recording what the layers of any torch network make of images, into an activations file."""
+
+from ib_analysis.recording.record import record
+
+__all__ = ["record"]

@@ -1,0 +1,128 @@
+"""The networks of several epochs: modules, what makes them, or saved weights; each handed out and left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from ib_analysis.artifacts import UserError
+from ib_analysis.encoders.interface import evaluating
+
+__all__ = ["Networks", "network_at"]
+
+Networks: TypeAlias = "Mapping[int, nn.Module | Callable[[], nn.Module] | str | PathLike[str]]"
+"""Epoch -> the network as it was then, a function that gives it, or the file of its state dict."""
+
+_WRAPPED = ("module.", "_orig_mod.")
+"""What `DataParallel` and `torch.compile` put before the names of weights."""
+_WEIGHTS = ("state_dict", "model_state_dict", "model", "encoder")
+"""Where checkpoints that hold more (an optimizer, say) have the network's state dict."""
+
+
+@contextmanager
+def network_at(networks: Networks, epoch: int, network: nn.Module | None, device: torch.device) -> Iterator[nn.Module]:
+    """The network of an epoch, unwrapped, on a device and in evaluation mode; afterwards as it was before.
+
+    Arguments:
+        networks: see `Networks`.
+        network: into which weights are loaded, where `networks` names files.
+        device: to run on. A network that lies on several devices stays there.
+
+    Raises:
+        UserError: there is no network, or weights cannot be loaded into it.
+    """
+    found = networks[epoch]
+    if isinstance(found, str | PathLike):
+        if network is None:
+            raise UserError(
+                f"networks[{epoch}] is the file {found}; pass the module that its weights belong to as network."
+            )
+        plain = _unwrapped(network)
+        with _weights_kept(plain), _on(plain, device), evaluating(plain):
+            _load(plain, _state_dict(Path(found)), Path(found))
+            yield plain
+        return
+    made = found if isinstance(found, nn.Module) else found()
+    if not isinstance(made, nn.Module):
+        raise UserError(f"networks[{epoch}] gives a {type(made).__name__}; it must give a torch.nn.Module.")
+    plain = _unwrapped(made)
+    with _on(plain, device), evaluating(plain):
+        yield plain
+
+
+def _unwrapped(network: nn.Module) -> nn.Module:
+    """Without `DataParallel` and `torch.compile`: hooks would be run on copies, or not at all."""
+    while True:
+        if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            network = network.module
+        elif isinstance(inner := getattr(network, "_orig_mod", None), nn.Module):
+            network = inner
+        else:
+            return network
+
+
+@contextmanager
+def _on(network: nn.Module, device: torch.device) -> Iterator[None]:
+    devices = {tensor.device for tensor in [*network.parameters(), *network.buffers()]}
+    if len(devices) != 1:
+        yield
+        return
+    network.to(device)
+    try:
+        yield
+    finally:
+        network.to(devices.pop())
+
+
+@contextmanager
+def _weights_kept(network: nn.Module) -> Iterator[None]:
+    kept = {name: value.detach().clone() for name, value in network.state_dict().items() if isinstance(value, Tensor)}
+    try:
+        yield
+    finally:
+        network.load_state_dict(kept, strict=False)
+
+
+def _state_dict(path: Path) -> Mapping[str, Any]:
+    """Weights from a file of safetensors or of torch, of which nothing is executed.
+
+    Raises:
+        UserError: the file is missing, or holds something else.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; networks names files of weights (state dicts).")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            found: Any = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each format has errors of its own for what it cannot read
+        raise UserError(
+            f"{path} cannot be read as weights alone ({type(error).__name__}); save network.state_dict() with "
+            "torch.save, or with safetensors."
+        ) from error
+    for key in _WEIGHTS:
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
+        raise UserError(f"{path} holds no weights; save network.state_dict() with torch.save, or with safetensors.")
+    for prefix in _WRAPPED:
+        if all(name.startswith(prefix) for name in found):
+            found = {name.removeprefix(prefix): value for name, value in found.items()}
+    return found
+
+
+def _load(network: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        what = " ".join(str(error).split())
+        raise UserError(f"The weights of {path} are not those of the network: {what[:300]}") from error

@@ -1,0 +1,172 @@
+"""From torch networks to an activations file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from decoders.precision import full_precision
+from ib_analysis.activations import dataset_name
+from ib_analysis.activations_file import VERSION, contents_of
+from ib_analysis.artifacts import UserError, atomic_path, versions
+from ib_analysis.data import image_digests
+from ib_analysis.encoders import NamedTaps
+from ib_analysis.recording.networks import Networks, network_at
+
+__all__ = ["record"]
+
+logger = logging.getLogger(__name__)
+_Values = np.ndarray | Tensor | Sequence[int] | Sequence[str]
+
+
+def record(
+    path: str | PathLike[str],
+    images: np.ndarray | Tensor,
+    labels: np.ndarray | Tensor | Sequence[int] | None = None,
+    *,
+    networks: Networks,
+    taps: Mapping[str, str],
+    preprocess: Callable[[Tensor], Tensor] | None = None,
+    network: nn.Module | None = None,
+    axes: Mapping[str, str] | None = None,
+    split: _Values | None = None,
+    trained_on: np.ndarray | Tensor | None = None,
+    class_names: Sequence[str] | None = None,
+    intensities: int = 256,
+    batch_size: int = 64,
+    device: str | torch.device | None = None,
+    mixed_precision: bool = False,
+) -> Path:
+    """Write what networks make of images, at every tap and epoch, to a file for the setting ``activations_file``.
+
+    Networks run in evaluation mode and without gradients, a batch at a time, and are left as they were found: mode,
+    device, weights, hooks.
+
+    Arguments:
+        path: of the file, which appears when it is whole; see `ib_analysis.activations_file.layout`.
+        images: shape (N, C, H, W), uint8, one or three channels: what decoders will see.
+        labels: shape (N,), whole numbers; None: what needs labels is left out later.
+        networks: epoch -> the module as it was then, a function without arguments that gives it, or a file of its
+            state dict (of torch or safetensors), which is loaded into `network`.
+        taps: name of a tap -> path of a module or node, from input to output; see `NamedTaps` for what a path may be.
+        preprocess: integer images (B, C, H, W) on the device -> input of the network; by default scaled to 0..1.
+        network: the module that files of weights belong to.
+        axes: of taps, where they cannot be recognised; see `NamedTaps`.
+        split: shape (N,): what each image is for, as in the layout; None: drawn when the file is measured.
+        trained_on: shape (M, C, H, W): images that the networks were trained on; those of `images` that are among them,
+            pixel by pixel, would not be held out, and are left out.
+        class_names: of the labels 0, 1, ...
+        intensities: pixels are integers below it.
+        batch_size: images that go through a network at once.
+        device: to run on; by default the GPU, if there is one.
+        mixed_precision: run in bfloat16 where torch's autocast does.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: images, labels or networks do not fit; a tap does not exist (the nearest names are told).
+
+    >>> import tempfile
+    >>> images = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8)
+    >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = record(f"{folder}/mine.h5", images, networks={0: net}, taps={"early": "1", "late": "3"})
+    ...     {name: tap.shape for name, tap in contents_of(file).taps.items()}
+    {'early': (4, 6, 6), 'late': (10,)}
+    """
+    target, pixels = Path(path), _images(images)
+    columns = {"labels": labels, "split": split}
+    kept = _held_out(pixels, trained_on)
+    epochs = _epochs(networks)
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    prepare = preprocess or (lambda batch: batch.float() / (intensities - 1))
+    with atomic_path(target) as temporary:
+        with h5py.File(temporary, "w", libver=("v108", "v108")) as file:
+            file.attrs.update({"version": VERSION, "written_by": "ib_analysis.record", "torch": versions()["torch"]})
+            file.create_dataset("images", data=pixels[kept]).attrs["intensities"] = intensities
+            for name, values in columns.items():
+                if values is not None:
+                    file.create_dataset(name, data=_column(name, values, len(pixels))[kept])
+            if labels is not None and class_names is not None:
+                file["labels"].attrs["class_names"] = list(class_names)
+            with tqdm(total=len(epochs) * len(kept), unit="image", desc="record", leave=False, disable=None) as bar:
+                for epoch in epochs:
+                    with network_at(networks, epoch, network, device) as at:
+                        tapped = NamedTaps(at, taps, prepare, axes)
+                        for start in range(0, len(kept), batch_size):
+                            rows = kept[start : start + batch_size]
+                            batch = torch.from_numpy(pixels[rows]).to(device)
+                            _write(file, epoch, tapped, _taps(tapped, batch, mixed_precision), start, len(kept))
+                            bar.update(len(rows))
+        contents_of(temporary)  # says what is wrong before the file has its name
+    return target
+
+
+def _taps(tapped: NamedTaps, batch: Tensor, mixed_precision: bool) -> dict[str, Tensor]:
+    kind = batch.device.type
+    with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=mixed_precision), full_precision():
+        return tapped.taps(batch)
+
+
+def _write(
+    file: h5py.File, epoch: int, tapped: NamedTaps, taps: Mapping[str, Tensor], start: int, n_images: int
+) -> None:
+    """A batch's activations into their datasets, which the first batch makes."""
+    for order, (layer, path) in enumerate(tapped.paths.items()):
+        values = taps[layer].cpu()
+        # HDF5 has no bfloat16; float32 has all its values.
+        found = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+        name = dataset_name(epoch, layer)
+        if name not in file:
+            # Contiguous: images are read in another order later.
+            file.create_dataset(name, (n_images, *found.shape[1:]), found.dtype)
+            file[name].attrs.update({"order": order, "path": path})
+        file[name][start : start + len(found)] = found
+
+
+def _images(images: np.ndarray | Tensor) -> np.ndarray:
+    found = images.cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+    if found.ndim != 4 or found.dtype != np.uint8 or found.shape[1] not in (1, 3):
+        raise UserError(
+            f"images has shape {found.shape} and type {found.dtype}; give what decoders shall see, (N, C, H, W) in "
+            "uint8 with one or three channels, and let preprocess make the network's input of it."
+        )
+    return found
+
+
+def _column(name: str, values: _Values, n_images: int) -> np.ndarray:
+    found = values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if found.shape != (n_images,):
+        raise UserError(f"{name} has shape {found.shape}, and there are {n_images} images; give a value for each.")
+    return found.astype(bytes) if found.dtype.kind == "U" else found
+
+
+def _held_out(pixels: np.ndarray, trained_on: np.ndarray | Tensor | None) -> np.ndarray:
+    """Positions of the images that the networks were not trained on."""
+    if trained_on is None:
+        return np.arange(len(pixels))
+    seen = {digest.tobytes() for digest in image_digests(_images(trained_on))}
+    kept = np.array([k for k, digest in enumerate(image_digests(pixels)) if digest.tobytes() not in seen], dtype=int)
+    if not len(kept):
+        raise UserError("All images are among those of trained_on; give some that the networks were not trained on.")
+    if len(kept) < len(pixels):
+        logger.warning("%d images are among those of trained_on and are left out.", len(pixels) - len(kept))
+    return kept
+
+
+def _epochs(networks: Networks) -> list[int]:
+    for epoch in networks:
+        if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0:
+            raise UserError(f"networks names the epoch {epoch!r}; epochs are whole numbers from 0 on.")
+    if not networks:
+        raise UserError("networks is empty; give at least one, such as {0: network}.")
+    return sorted(networks)

@@ -1,0 +1,149 @@
+"""What torch networks make of images, recorded: as a plain forward pass gives it, and the networks as before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ib_analysis import record
+from ib_analysis.activations_file import contents_of
+from ib_analysis.artifacts import UserError
+
+IMAGES = torch.randint(0, 256, (30, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(30) % 3
+TAPS = {"early": "0", "late": "4"}
+
+
+def network(seed: int) -> nn.Sequential:
+    """Two taps, with layers that are different in training; in training mode, as it may come."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(), nn.Linear(256, 10)
+    ).train()
+
+
+def expected(net: nn.Sequential, preprocess=lambda images: images.float() / 255) -> dict[str, Tensor]:
+    """The taps by hand."""
+    net.eval()
+    with torch.no_grad():
+        early = net[0](preprocess(IMAGES))
+        return {"early": early, "late": net[1:](early)}
+
+
+def check(path: Path, epoch: int, wanted: dict[str, Tensor]) -> None:
+    with h5py.File(path) as file:
+        for layer, values in wanted.items():
+            np.testing.assert_allclose(file[f"epoch_{epoch:04d}/{layer}"][()], values.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_modules_and_functions_are_recorded_and_left_as_found(tmp_path: Path) -> None:
+    nets = {0: network(0), 10: network(1)}
+    before = {epoch: {name: value.clone() for name, value in net.state_dict().items()} for epoch, net in nets.items()}
+    path = record(
+        tmp_path / "mine.h5", IMAGES, LABELS, networks={0: nets[0], 10: lambda: nets[10]}, taps=TAPS, batch_size=7
+    )
+    assert contents_of(path).epochs == (0, 10)
+    assert list(contents_of(path).taps) == ["early", "late"]
+    for epoch, net in nets.items():
+        assert all(module.training for module in net.modules())
+        assert not any(module._forward_hooks for module in net.modules())
+        assert all(torch.equal(value, before[epoch][name]) for name, value in net.state_dict().items())
+        check(path, epoch, expected(net))
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["images"][()], IMAGES.numpy())
+        np.testing.assert_array_equal(file["labels"][()], LABELS.numpy())
+
+
+def test_files_of_weights_are_loaded_and_the_module_gets_its_own_back(tmp_path: Path) -> None:
+    nets = [network(seed) for seed in range(3)]
+    torch.save({"model": {f"module.{name}": value for name, value in nets[0].state_dict().items()}}, tmp_path / "0.pt")
+    save_file(nets[1].state_dict(), tmp_path / "1.safetensors")
+    own = {name: value.clone() for name, value in nets[2].state_dict().items()}
+    networks = {0: tmp_path / "0.pt", 1: str(tmp_path / "1.safetensors")}
+    path = record(tmp_path / "mine.h5", IMAGES, networks=networks, network=nets[2], taps=TAPS)
+    check(path, 0, expected(nets[0]))
+    check(path, 1, expected(nets[1]))
+    assert all(torch.equal(value, own[name]) for name, value in nets[2].state_dict().items())
+    assert not contents_of(path).has_labels
+
+
+def test_wrapped_networks_and_bfloat16(tmp_path: Path) -> None:
+    net = network(0)
+    wrapped = {0: nn.DataParallel(net), 1: torch.compile(net), 2: net.to(memory_format=torch.channels_last)}
+    path = record(tmp_path / "mine.h5", IMAGES, networks=wrapped, taps=TAPS, device="cpu")
+    for epoch in wrapped:
+        check(path, epoch, expected(net))
+    half = network(1).bfloat16()
+    path = record(
+        tmp_path / "half.h5", IMAGES, networks={0: half}, taps=TAPS, preprocess=lambda images: images.bfloat16() / 255
+    )
+    check(path, 0, {name: tap.float() for name, tap in expected(half, lambda x: x.bfloat16() / 255).items()})
+
+
+def test_images_that_a_network_was_trained_on_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    seen = torch.cat([IMAGES[3:5], IMAGES[20:21]])
+    net = network(0)
+    path = record(tmp_path / "mine.h5", IMAGES, LABELS, networks={0: net}, taps=TAPS, trained_on=seen)
+    assert "3 images are among those of trained_on and are left out." in caplog.text
+    kept = [k for k in range(30) if k not in (3, 4, 20)]
+    check(path, 0, {name: tap[kept] for name, tap in expected(net).items()})
+
+
+class RowsAndDict(nn.Module):
+    """An LSTM over rows, whose module gives a tuple, and a head that gives a dict."""
+
+    class Head(nn.Module):
+        def forward(self, last: Tensor) -> dict[str, Tensor]:
+            return {"mean": last, "square": last.square()}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.head = nn.LSTM(8, 6, batch_first=True), self.Head()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return self.head(self.rows(images[:, 0])[0][:, -1])
+
+
+def test_parts_of_outputs(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = RowsAndDict()
+    taps = {"steps": "rows[0]", "square": "head[square]"}
+    path = record(tmp_path / "mine.h5", IMAGES, networks={0: net}, taps=taps, axes={"steps": "BNC"})
+    with torch.no_grad():
+        steps = net.rows(IMAGES[:, 0].float() / 255)[0]
+    check(path, 0, {"steps": steps.transpose(1, 2)[..., None], "square": steps[:, -1].square()})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"taps": {"h": "convolution"}}, "no module 'convolution' to tap; the nearest names are"),
+        ({"networks": {}}, "networks is empty"),
+        ({"networks": {"last": network(0)}}, "names the epoch 'last'"),
+        ({"networks": {0: "nowhere.pt"}}, "pass the module that its weights belong to as network"),
+        ({"networks": {0: "nowhere.pt"}, "network": network(0)}, "nowhere.pt does not exist"),
+        ({"networks": {0: lambda: 3}}, "gives a int"),
+        ({"images": IMAGES.float()}, "images has shape (30, 1, 8, 8) and type float32"),
+        ({"labels": [1, 2]}, "labels has shape (2,), and there are 30 images"),
+        ({"trained_on": IMAGES}, "All images are among those of trained_on"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_leaves_no_file(tmp_path: Path, changes: dict, sentence: str) -> None:
+    given = {"images": IMAGES, "labels": LABELS, "networks": {0: network(0)}, "taps": TAPS, **changes}
+    with pytest.raises(UserError) as error:
+        record(tmp_path / "mine.h5", given.pop("images"), given.pop("labels"), **given)
+    assert sentence in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "0.pt")
+    net = network(0)
+    with pytest.raises(UserError, match=r"0\.pt are not those of the network: .*Missing key"):
+        record(tmp_path / "mine.h5", IMAGES, networks={0: tmp_path / "0.pt"}, network=net, taps=TAPS)
