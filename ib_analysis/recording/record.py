@@ -90,7 +90,7 @@ def record(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     prepare = preprocess or (lambda batch: batch.float() / (intensities - 1))
     with atomic_path(target) as temporary:
-        with h5py.File(temporary, "w", libver=("v108", "v108")) as file:
+        with h5py.File(temporary, "w", libver=("v108", "v108"), locking=False) as file:
             file.attrs.update({"version": VERSION, "written_by": "ib_analysis.record", "torch": versions()["torch"]})
             file.create_dataset("images", data=pixels[kept]).attrs["intensities"] = intensities
             for name, values in columns.items():
