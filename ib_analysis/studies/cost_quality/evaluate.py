@@ -6,19 +6,15 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.engines.choose import engine_for
 from ib_analysis.engines.local import Progress, Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.hdf5 import read_hdf5, write_hdf5
-from ib_analysis.records.encoders import course_of, new_encoder
-from ib_analysis.records.images import images_of
 from ib_analysis.studies.cost_quality.config import CostQualityConfig
 from ib_analysis.studies.cost_quality.plan import CostQuality, Network
-from ib_analysis.studies.judge import judge
-from ib_analysis.training import is_complete, load_encoder, train
+from ib_analysis.studies.trained import is_trained, trained_and_judged
 
 __all__ = ["read_evaluation", "run_missing"]
 
@@ -51,19 +47,8 @@ def read_evaluation(study: CostQuality, network: Network) -> dict[str, np.ndarra
 
 
 def _done(study: CostQuality, network: Network) -> bool:
-    if not _trained(study, network):
-        return False
-    return study.evaluation_artifact(network).status() == "complete"
-
-
-def _trained(study: CostQuality, network: Network) -> bool:
-    return is_complete(
-        study.encoder_folder(network),
-        [study.experiment.config.training.epochs],
-        recipe=study.recipe(network),
-        data_sha256=images_of(study.experiment).sha256,
-        seed=network.seed,
-    )
+    trained = is_trained(study.experiment, network.seed, study.encoder_folder(network), study.recipe(network))
+    return trained and study.evaluation_artifact(network).status() == "complete"
 
 
 def _units(study: CostQuality, networks: Sequence[Network]) -> list[Unit]:
@@ -79,23 +64,10 @@ def _train_and_judge(
     started = time.perf_counter()
     study = CostQuality(Experiment(config), settings)
     experiment, folder = study.experiment_of(network), study.encoder_folder(network)
-    data, encoder = images_of(experiment), new_encoder(experiment, network.run)
-    train(
-        encoder,
-        network.run.trained_for,
-        data,
-        experiment.config.training,
-        seed=network.seed,
-        folder=folder,
-        recipe=study.recipe(network),
-        course=course_of(experiment, network.run),
-        progress=progress,
-    )
-    load_encoder(folder, experiment.config.training.epochs, encoder)
-    encoder.to("cuda" if torch.cuda.is_available() else "cpu")
+    arrays = trained_and_judged(experiment, network.run, network.seed, folder, study.recipe(network), progress)
     artifact = study.evaluation_artifact(network)
     artifact.begin()
     with write_hdf5(artifact.path) as file:
-        for name, split in (("train", data.encoder), ("test", data.evaluation)):
-            file[f"{name}_correct"], file[f"{name}_loss_bits"] = judge(encoder, split)
+        for name, values in arrays.items():
+            file[name] = values
     artifact.finish(seconds=time.perf_counter() - started)
