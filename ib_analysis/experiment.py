@@ -17,13 +17,13 @@ from ib_analysis.activations import dataset_name
 from ib_analysis.activations_file import FileContents
 from ib_analysis.artifacts import UserError, settings_of
 from ib_analysis.encoders import Task as TrainedTask
+from ib_analysis.experiment_checks import check
 from ib_analysis.experiment_config import (
     ActivationsConfig,
     EstimationConfig,
     ExperimentConfig,
     SamplingConfig,
     Task,
-    check,
     contents_for,
     taps_of,
     with_activations_file,

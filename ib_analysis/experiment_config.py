@@ -1,16 +1,12 @@
-"""An experiment's config, composed of the packages' own, and what of it cannot work."""
+"""An experiment's config, composed of the packages' own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-import torch
-
-from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig, ReaderArchitecture
-from decoders.fitting.certificate import check_judgeable
+from decoders.config import Architecture, ReaderArchitecture
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.activations import Storage
 from ib_analysis.activations_file import FileContents, contents_of
@@ -20,10 +16,9 @@ from ib_analysis.brackets import BracketsConfig
 from ib_analysis.data import DataConfig, image_space
 from ib_analysis.encoders import EncoderConfig, check_tap_names, tap_names
 from ib_analysis.information.probe import ProbeConfig
-from ib_analysis.quantization import BINARY, QuantizationConfig, number_format
+from ib_analysis.quantization import QuantizationConfig
 from ib_analysis.spike_ins import SpikeInConfig
-from ib_analysis.spike_ins import check as check_spike_in
-from ib_analysis.training import TrainingConfig, checkpoint_epochs
+from ib_analysis.training import TrainingConfig
 
 __all__ = [
     "ActivationsConfig",
@@ -31,7 +26,6 @@ __all__ = [
     "ExperimentConfig",
     "SamplingConfig",
     "Task",
-    "check",
     "contents_for",
     "taps_of",
     "unused_with_activations_file",
@@ -251,60 +245,6 @@ def contents_for(config: ExperimentConfig) -> FileContents | None:
     return contents_of(Path(config.activations_file).expanduser().absolute())
 
 
-def check(config: ExperimentConfig) -> None:
-    if not config.name or any(character in config.name for character in "/\\\0") or config.name.startswith("."):
-        raise UserError(f"name is {config.name!r}; it names a folder: use letters, digits, '-' and '_'.")
-    if config.name == "bases":
-        raise UserError("name is 'bases', which is the folder of the data sets' bases; choose another.")
-    for field_name in ("tasks", "number_formats", "layers", "encoder_seeds", "decoder_seeds"):
-        values = getattr(config, field_name)
-        if (not values and field_name != "layers") or len(set(values)) != len(values):
-            raise UserError(f"{field_name} is {list(values)}; give at least one value, each once.")
-    for name in config.number_formats:
-        number_format(name)
-    if config.activations_file is None:
-        if "recorded" in config.tasks or config.data.source == "activations_file":
-            raise UserError(
-                "tasks is recorded, or data.source activations_file, but there is no file of activations; set "
-                "activations_file to its path."
-            )
-        _check_binary(config)
-    elif config.spike_in:
-        raise UserError(
-            "spike_in does not go with activations_file: spike-ins there have not been tried against a known truth; "
-            "leave it out."
-        )
-    known = taps_of(config)
-    for layer in config.layers:
-        if layer not in known:
-            raise UserError(
-                f"layers names {layer!r}, which this {'file' if config.activations_file else 'encoder'} does not have; "
-                f"choose from {', '.join(known)}."
-            )
-    for field_name in ("encoder_seeds", "decoder_seeds"):
-        if min(getattr(config, field_name)) < 0:
-            raise UserError(f"{field_name} is {list(getattr(config, field_name))}; seeds are whole numbers from 0 on.")
-    if config.threads < 1 or config.workers < 0:
-        raise UserError("threads must be at least 1 and workers at least 0 (0: one per core).")
-    if config.activations.group_size < 1:
-        raise UserError("activations.group_size must be at least 1.")
-    _check_encoder(config)
-    _check_reader(config)
-    _check_layer_steps(config, known)
-    _check_fitting(config)
-    _check_base(config)
-    _check_brackets(config)
-
-
-def _check_encoder(config: ExperimentConfig) -> None:
-    quantized = [name for name in config.number_formats if number_format(name).is_quantized]
-    if config.encoder.form == "one_convolution" and quantized:
-        raise UserError(
-            f"encoder.form one_convolution holds an identity among its weights, which the number format {quantized[0]} "
-            "would round with them; choose --encoder.form four_convolutions."
-        )
-
-
 def taps_of(config: ExperimentConfig) -> tuple[str, ...]:
     """Taps that the networks of all tasks have, from input to output.
 
@@ -322,128 +262,3 @@ def taps_of(config: ExperimentConfig) -> tuple[str, ...]:
         if task != "recorded"
     )
     return tuple(name for name in first if all(name in names for names in others))
-
-
-def _check_binary(config: ExperimentConfig) -> None:
-    """Refuse formats that the architecture does not have, and a teacher that is not there."""
-    is_binary = config.encoder.architecture == "binary"
-    for name in config.number_formats:
-        found = number_format(name)
-        if found.is_binary and not is_binary:
-            raise UserError(
-                f"number_formats has binary, which the architecture {config.encoder.architecture} does not have; "
-                "choose --encoder.architecture binary."
-            )
-        if is_binary and found.is_quantized and not found.is_binary:
-            raise UserError(
-                f"number_formats has {name}, which the architecture binary does not have; choose binary, or float32 "
-                "for its real-valued twin."
-            )
-    learns = config.binary_training.teacher == "twin" and BINARY in config.number_formats
-    if learns and "float32" not in config.number_formats:
-        raise UserError(
-            "binary_training.teacher is twin, but number_formats has no float32, whose runs are the teachers; add it."
-        )
-
-
-def _check_brackets(config: ExperimentConfig) -> None:
-    if not any(number_format(name).is_quantized for name in config.number_formats):
-        return  # there will be none
-    settings, group_size = config.brackets, config.activations.group_size
-    if settings.fitting.batch_size % group_size:
-        raise UserError(
-            f"brackets.fitting.batch_size ({settings.fitting.batch_size}) must be a multiple of activations.group_size "
-            f"({group_size}): a minibatch is made of whole groups."
-        )
-    known = checkpoint_epochs(config.training)
-    for epoch in () if isinstance(settings.epochs, str) else settings.epochs:
-        if epoch not in known:
-            raise UserError(
-                f"brackets.epochs names epoch {epoch}, which has no checkpoint; choose from "
-                f"{', '.join(map(str, known))}."
-            )
-
-
-def _check_layer_steps(config: ExperimentConfig, known: Sequence[str]) -> None:
-    measured = config.layers or known
-    for layer, steps in config.layer_steps.items():
-        if layer not in measured:
-            raise UserError(
-                f"layer_steps names {layer!r}, which is not among the layers; choose from {', '.join(measured)}."
-            )
-        if steps < 1:
-            raise UserError(f"layer_steps gives {layer} {steps} steps; give at least 1.")
-    if config.layer_steps and config.sharing == "shared":
-        raise UserError(
-            "layer_steps does not go with sharing: shared, where one decoder reads all layers; choose --sharing layer "
-            "or dedicated, or leave it out."
-        )
-
-
-def _check_fitting(config: ExperimentConfig) -> None:
-    fitting = config.fitting
-    if fitting.batch_size % config.activations.group_size:
-        raise UserError(
-            f"fitting.batch_size ({fitting.batch_size}) must be a multiple of activations.group_size "
-            f"({config.activations.group_size}): a minibatch is made of whole groups."
-        )
-    if fitting.null_share >= 1:
-        raise UserError("fitting.null_share is 1: no image would be fitted with its condition; choose less than 1.")
-    has_null = (
-        config.reader == "deep"
-        or fitting.null_share > 0
-        or config.unconditional_fit
-        or config.estimation.null_from is not None
-    )
-    if config.sharing == "shared" and not has_null:
-        raise UserError(
-            "fitting.null_share is 0, so that no unconditional model would be fitted and there is no L0; choose a "
-            "share above 0, --unconditional_fit true, --sharing dedicated, or an experiment for estimation.null_from."
-        )
-    _check_precision(fitting, "fitting")
-    for steps in (fitting.steps, *config.layer_steps.values()):
-        try:
-            check_judgeable(replace(fitting, steps=steps))
-        except ValueError as error:
-            raise UserError(str(error)) from error
-    _, height, width = image_space(config.data, recheck=False).image_shape
-    check_spike_in(config.spike_in, height, width)
-    if config.reader == "gated":
-        _check_network(config, config.decoder, "The decoder")
-
-
-def _check_base(config: ExperimentConfig) -> None:
-    if config.base not in ("shipped", "scratch"):
-        raise UserError(f"base is {config.base!r}; choose shipped or scratch.")
-    if config.base_seed < 0:
-        raise UserError(f"base_seed is {config.base_seed}; seeds are whole numbers from 0 on.")
-    _check_precision(config.base_fitting, "base_fitting")
-    _check_network(config, config.base_network, "The base (base_network)")
-
-
-def _check_precision(fitting: FittingConfig, name: str) -> None:
-    if fitting.precision == "bfloat16" and not torch.cuda.is_available():
-        raise UserError(f"{name}.precision is bfloat16, which needs a GPU, and there is none; use auto or float32.")
-
-
-def _check_network(config: ExperimentConfig, architecture: Architecture, what: str) -> None:
-    (channels, height, width), intensities, _ = image_space(config.data, recheck=False)
-    try:
-        PixelCNNPPConfig(ImageSpace(channels, height, width, intensities), architecture)
-    except ValueError as error:
-        raise UserError(f"{what} does not fit the images: {error}.") from error
-
-
-def _check_reader(config: ExperimentConfig) -> None:
-    if config.reader != "deep":
-        return
-    if config.spike_in:
-        raise UserError(
-            "spike_in does not go with reader: deep, since the base has not seen images with coins and could be no L0 "
-            "for them; choose --reader gated, or --spike_in 0."
-        )
-    if config.unconditional_fit:
-        raise UserError(
-            "unconditional_fit does not go with reader: deep, whose L0 is the base; leave it out, or choose --reader "
-            "gated."
-        )

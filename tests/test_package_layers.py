@@ -55,7 +55,8 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"artifacts", "hdf5", "information", "results"},
 }
 ALLOWED["recording"] = {"artifacts", "activations", "activations_file", "data", "decoders", "encoders"}
-ALLOWED["experiment"] = ALLOWED["experiment_config"] | {"experiment_config"}
+ALLOWED["experiment_checks"] = ALLOWED["experiment_config"] | {"experiment_config"}
+ALLOWED["experiment"] = ALLOWED["experiment_checks"] | {"experiment_checks"}
 ALLOWED["engines"] = {"artifacts", "experiment"}
 ALLOWED["fits"] = ALLOWED["experiment"] | {"experiment", "engines"}
 ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits", "bases"}
