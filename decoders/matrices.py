@@ -53,11 +53,11 @@ def matrices_of(module: nn.Module) -> dict[str, Matrix]:
 
 
 def unit_rows(rows: Tensor) -> Tensor:
-    """Rows divided by their norms; a row of zeros stays one.
+    """Rows, (..., m, n), divided by their norms; a row of zeros stays one.
 
     >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    norms = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     return rows / torch.where(norms > 0, norms, 1)

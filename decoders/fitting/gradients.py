@@ -12,10 +12,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, distributed
 
-from decoders.dropout import set_dropout_stream
+from decoders.dropout import Dropout, set_dropout_stream
 from decoders.fitting.batches import Minibatch, TrainingData, on_device, rows
 from decoders.fitting.flat_parameters import FlatParameters
 from decoders.fitting.micro_batches import with_fitting_micro_batch
+from decoders.fitting.recorded_step import RecordedStep
 
 if TYPE_CHECKING:
     from decoders import Decoder
@@ -76,10 +77,17 @@ class StepGradient:
         flat: its parameters.
         accelerator: which process this is, of how many, and its device.
         bfloat16: whether the forward passes use bfloat16 autocast.
+        recorded: whether steps on one GPU are recorded and replayed where all launch the same: those of unconditional
+            decoders without dropout.
     """
 
     def __init__(
-        self, decoder: Decoder, flat: FlatParameters, accelerator: Accelerator, bfloat16: bool = False
+        self,
+        decoder: Decoder,
+        flat: FlatParameters,
+        accelerator: Accelerator,
+        bfloat16: bool = False,
+        recorded: bool = True,
     ) -> None:
         self._decoder = decoder
         self._flat = flat
@@ -87,6 +95,10 @@ class StepGradient:
         self._bfloat16 = bfloat16
         self.micro_batch: int | None = None
         """Largest number of images that is computed at once; None as long as everything fitted."""
+        drops = any(isinstance(module, Dropout) and module.p > 0 for module in decoder.modules())
+        self.recorded: RecordedStep | None = None
+        if recorded and accelerator.device.type == "cuda" and accelerator.num_processes == 1 and not drops:
+            self.recorded = RecordedStep(self._unconditional)
 
     def start(self, draw: StepDraw) -> Tensor:
         """Leave the gradient of the whole minibatch in ``flat.gradient``; on a GPU only launch the work.
@@ -97,6 +109,11 @@ class StepGradient:
         Raises:
             torch.OutOfMemoryError: not even one image fits on the GPU.
         """
+        if self.recorded is not None and draw.minibatch.condition is None and self.micro_batch is None:
+            try:
+                return self.recorded(draw.minibatch.images.pin_memory())
+            except torch.OutOfMemoryError:
+                self.recorded = None  # in parts, below
         total, processes = len(draw.minibatch), self._accelerator.num_processes
         first, last = (total * (self._accelerator.process_index + i) // processes for i in (0, 1))
         size = min(max(last - first, 1), self.micro_batch or total)
@@ -106,6 +123,11 @@ class StepGradient:
         if processes > 1:
             distributed.all_reduce(self._flat.gradient)
             distributed.all_reduce(loss)
+        return torch.stack([loss, self._flat.gradient.norm().to(loss.dtype)])
+
+    def _unconditional(self, images: Tensor) -> Tensor:
+        draw = StepDraw(Minibatch(images), None, 0)
+        loss = self._accumulate(draw, 0, len(images), len(images))
         return torch.stack([loss, self._flat.gradient.norm().to(loss.dtype)])
 
     def _accumulate(self, draw: StepDraw, first: int, last: int, micro_batch: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +20,11 @@ __all__ = ["Optimiser"]
 
 @dataclass(frozen=True)
 class _Place:
-    """A matrix in the flat parameters: views of its weights, gradient and momentum, shaped as the parameter."""
+    """A matrix in the flat parameters: views of its weights and of where it goes, shaped as the parameter."""
 
     matrix: Matrix
     weights: Tensor
-    gradient: Tensor
-    momentum: Tensor
+    ahead: Tensor
 
 
 class Optimiser:
@@ -52,11 +52,12 @@ class Optimiser:
         self._adams = nn.Parameter(flat.weights.data[: flat.n_others])
         self._adams.grad = flat.gradient[: flat.n_others]
         self._adam = torch.optim.Adam([self._adams], betas=config.betas, fused=True)
-        by_shape: dict[tuple[int, ...], list[_Place]] = defaultdict(list)
+        self._ahead = torch.zeros_like(self.first_moment[flat.n_others :])
+        by_shape: dict[tuple[Any, ...], list[_Place]] = defaultdict(list)
         for place, shape, matrix in flat.matrices:
-            parts = (flat.weights.data, flat.gradient, self.first_moment)
-            views = _Place(matrix, *(part[place].view(shape) for part in parts))
-            by_shape[tuple(matrix.rows_of(views.weights).shape)].append(views)
+            behind = slice(place.start - flat.n_others, place.stop - flat.n_others)
+            views = _Place(matrix, flat.weights.data[place].view(shape), self._ahead[behind].view(shape))
+            by_shape[matrix.unit_rows, *matrix.rows_of(views.weights).shape].append(views)
         self._groups = list(by_shape.values())
         for group in self._groups:
             for one in group:
@@ -88,14 +89,17 @@ class Optimiser:
 
     @torch.no_grad()
     def _muon(self, rate: float) -> None:
-        momentum = self._config.matrix_momentum
+        # A few calls for all matrices, and a few for those of one shape: on a GPU the launches are what takes time.
+        momentum, n = self._config.matrix_momentum, self._flat.n_others
+        gradients, momenta = self._flat.gradient[n:], self.first_moment[n:]
+        momenta.lerp_(gradients, 1 - momentum)
+        torch.lerp(gradients, momenta, momentum, out=self._ahead)
         for group in self._groups:
-            for one in group:
-                one.momentum.lerp_(one.gradient, 1 - momentum)
-            ahead = torch.stack([one.matrix.rows_of(one.gradient.lerp(one.momentum, momentum)) for one in group])
+            ahead = torch.stack([one.matrix.rows_of(one.ahead) for one in group])
             outputs, inputs = ahead.shape[1:]
             turns = orthogonalised(ahead).mul_(-rate * math.sqrt(max(1.0, outputs / inputs)))
-            for one, turn in zip(group, turns, strict=True):
-                moved = one.matrix.rows_of(one.weights) + turn
-                moved = unit_rows(moved) if one.matrix.unit_rows else moved
-                one.weights.copy_(one.matrix.shaped_like(moved, one.weights))
+            moved = turns.add_(torch.stack([one.matrix.rows_of(one.weights) for one in group]))
+            if group[0].matrix.unit_rows:
+                moved = unit_rows(moved)
+            new = [one.matrix.shaped_like(rows, one.weights) for one, rows in zip(group, moved, strict=True)]
+            torch._foreach_copy_([one.weights for one in group], new)

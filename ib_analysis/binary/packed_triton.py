@@ -1,9 +1,9 @@
 """Convolutions of signs with signs on a GPU: the product of packed words as a Triton kernel, the rest in torch.
 
 Triton comes with torch where it has GPUs; nothing else of this package needs it. The kernel counts bits by adding
-neighbours, which Triton's interpreter understands (TRITON_INTERPRET=1) and the compiler makes the processor's own
-instruction of. It is tested in the interpreter and compiled in a test, and has not yet run on a GPU: nothing is said of
-its speed.
+neighbours, which Triton's interpreter understands (TRITON_INTERPRET=1) and the compiler (3.9; 3.6 not yet) makes the
+processor's own instruction of. It ran exactly on an H100; packing in torch makes it slower there than a convolution in
+float16.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def _count(x):
 
 
 @triton.jit
-def _products(rows, columns, out, n_rows, n_columns, n_words, n, block: tl.constexpr):  # type: ignore[no-untyped-def]
+def _products(  # type: ignore[no-untyped-def]
+    rows, columns, out, n_rows, n_columns, n, n_words: tl.constexpr, block: tl.constexpr
+):
     row = tl.program_id(0) * block + tl.arange(0, block)
     column = tl.program_id(1) * block + tl.arange(0, block)
     differing = tl.full((block, block), 0, tl.int32)
@@ -62,7 +64,7 @@ def products(rows: Tensor, columns: Tensor, n: int) -> Tensor:
     found = torch.empty(len(rows), columns.shape[1], dtype=torch.int32, device=rows.device)
     grid = (triton.cdiv(len(rows), _BLOCK), triton.cdiv(columns.shape[1], _BLOCK))
     if found.numel():
-        _products[grid](rows, columns, found, *found.shape, rows.shape[1], n, block=_BLOCK)
+        _products[grid](rows, columns, found, *found.shape, n, n_words=rows.shape[1], block=_BLOCK)
     return found
 
 

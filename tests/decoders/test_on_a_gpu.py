@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from decoders import Architecture, Condition, ImageSpace, Minibatch, PixelCNNPP, PixelCNNPPConfig, code_lengths_bits
 from decoders.config import Cell
 from decoders.fitting.fit import FittingConfig, fit
+from decoders.fitting.flat_parameters import FlatParameters
+from decoders.fitting.gradients import StepGradient, draw_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -83,6 +86,38 @@ def test_bfloat16_fits_as_well_as_float32(optimiser: str) -> None:
     assert found["bfloat16"] == pytest.approx(found["float32"], rel=0.02)
 
 
+class OnlyImages(Shades):
+    """The images alone, as a base sees them."""
+
+    def take(self, index: np.ndarray) -> Minibatch:
+        return Minibatch(self.images[index])
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("bfloat16", 2e-2), ("float32", 1e-3)])
+def test_recorded_steps_are_those_that_are_launched_one_by_one(precision: str, tolerance: float) -> None:
+    torch.manual_seed(0)
+    architecture = Architecture(blocks=1, filters=16, dropout=0.0)
+    network = PixelCNNPP(PixelCNNPPConfig(ImageSpace(1, 8, 8), architecture, ())).cuda()
+    flat = FlatParameters(network)
+    gradients = {
+        record: StepGradient(network, flat, Accelerator(), precision == "bfloat16", recorded=record)
+        for record in (True, False)
+    }
+    for step in range(8):
+        # Neither the same images nor the same weights as in the step that was recorded.
+        flat.weights.data.add_(torch.randn_like(flat.weights.data), alpha=1e-3)
+        found = {}
+        for record, gradient in gradients.items():
+            loss, norm = gradient.start(draw_step(OnlyImages(), 1, step, 0.0)).tolist()
+            found[record] = (loss, norm, flat.gradient.clone())
+        assert found[True][:2] == pytest.approx(found[False][:2], rel=tolerance)
+        assert float((found[True][2] - found[False][2]).norm()) < tolerance * found[False][1]
+    recorded = gradients[True].recorded
+    assert recorded is not None
+    assert recorded.is_recorded
+    assert recorded.given_up is None
+
+
 def test_auto_takes_bfloat16_where_the_gpu_has_it() -> None:
     network = decoder()
     seen = []
@@ -111,7 +146,8 @@ def test_a_minibatch_that_does_not_fit_is_computed_in_parts() -> None:
     assert outcome.returncode == 0, outcome.stderr[-2000:]
     micro_batch, parts, whole = outcome.stdout.split()[-3:]
     assert 0 < int(micro_batch) < 128
-    assert float(parts) == pytest.approx(float(whole), rel=5e-3)
+    # Other sizes, other kernels: twenty steps from a random start make of their rounding what a per cent is.
+    assert float(parts) == pytest.approx(float(whole), rel=2e-2)
 
 
 def test_the_command_uses_the_gpu(tiny: Path) -> None:
