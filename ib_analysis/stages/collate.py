@@ -23,7 +23,7 @@ from ib_analysis.tables.counted import COUNTED, write_counted
 from ib_analysis.tables.factors import factor_rows
 from ib_analysis.tables.information import information_rows
 from ib_analysis.tables.phases import write_phases
-from ib_analysis.tables.streams import STREAMS_TABLE, write_streams
+from ib_analysis.tables.streams import STREAM_VERDICT, STREAMS_TABLE, write_streams
 
 __all__ = ["collate"]
 
@@ -75,7 +75,8 @@ def collate(experiment: Experiment) -> None:
 def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
     """Hashes of the tables, None where one is missing: a table that was altered is written again."""
     names = [INFORMATION, PHASES, CERTIFICATES, BRACKETS]
-    names += [STREAMS_TABLE] if stream_pairs(experiment.layers) and images_of(experiment).has_labels else []
+    if stream_pairs(experiment.layers) and images_of(experiment).has_labels:
+        names += [STREAMS_TABLE, STREAM_VERDICT]
     names += [COUNTED] if counted_cells(experiment) else []
     names += [FACTORS] if images_of(experiment).factor_bits else []
     paths = {name: experiment.folder / name for name in names}

@@ -16,6 +16,7 @@ SOURCES = (
     "certificates.csv",
     "brackets.csv",
     "streams.csv",
+    "stream_verdict.csv",
     "code_lengths.h5",
     "samples.h5",
     "data.json",
@@ -43,6 +44,7 @@ def print_table(experiment: Experiment) -> None:
     from ib_analysis.information.brackets_table import BracketRow, brackets_text
     from ib_analysis.information.certificates_table import CertificateRow, certificates_line
     from ib_analysis.information.counted_table import CountedRow, counted_text
+    from ib_analysis.information.stream_verdict import StreamVerdictRow, stream_verdict_text
     from ib_analysis.information.streams_table import StreamRow, streams_text
     from ib_analysis.information.summary import summary
     from ib_analysis.information.table import read_table
@@ -60,6 +62,9 @@ def print_table(experiment: Experiment) -> None:
     streams = experiment.folder / "streams.csv"
     if streams.exists():
         print(f"\n{streams_text(read_table(streams, StreamRow))}")
+    verdict = experiment.folder / "stream_verdict.csv"
+    if verdict.exists():
+        print(stream_verdict_text(read_table(verdict, StreamVerdictRow)))
     counted = experiment.folder / "counted.csv"
     if counted.exists():
         print(f"\n{counted_text(read_table(counted, CountedRow))}")
