@@ -4,8 +4,8 @@ Between neighbouring checkpoints k and k + 1 of one network let
 
     f_k = rise of I(H;Y) = mean(cross-entropy_k - cross-entropy_(k+1)),    c_k = fall of I(X;H) = mean(L_(k+1) - L_k),
 
-mean differences over the same held-out images, in which L0 and H(Y) cancel. A step counts as a rise, or as a fall, where
-its difference is above its standard error times a quantile that holds for all steps of a kind at once (normal,
+mean differences over the same held-out images, in which L0 and H(Y) cancel. A step counts as a rise, or as a fall,
+where its difference is above its standard error times a quantile that holds for all steps of a kind at once (normal,
 Bonferroni); what does not count is taken as zero, since the positive parts of mere noise would add up. Fitting has then
 the course f_k / sum f over the steps, compression c_k / sum c, and their overlap is
 
@@ -126,8 +126,12 @@ def _overlap(means: np.ndarray, least: np.ndarray) -> np.ndarray:
 
 
 def _percentiles(estimate: float, draws: np.ndarray, least: float, most: float, confidence: float) -> Interval:
-    """A percentile interval, in which resamples whose overlap is not known may have been anything."""
+    """A percentile interval, in which resamples whose overlap is not known may have been anything.
+
+    It holds the estimate: at the end of its range, where courses are equal or share nothing, all resamples lie to one
+    side of it.
+    """
     tail = 100 * (1 - confidence) / 2
     low = np.percentile(np.where(np.isnan(draws), least, draws), tail)
     high = np.percentile(np.where(np.isnan(draws), most, draws), 100 - tail)
-    return Interval(estimate, float(low), float(high))
+    return Interval(estimate, float(np.fmin(low, estimate)), float(np.fmax(high, estimate)))

@@ -17,6 +17,7 @@ SOURCES = (
     "brackets.csv",
     "streams.csv",
     "stream_verdict.csv",
+    "counted.csv",
     "code_lengths.h5",
     "samples.h5",
     "data.json",
@@ -40,9 +41,10 @@ def draw(experiment: Experiment, page_only: bool = False) -> None:
 
 def print_table(experiment: Experiment) -> None:
     """I(X;H) and I(H;Y) per task and layer: first, peak and last, with intervals; then how far decoders converged,
-    brackets and streams where there are any."""
+    brackets, streams, counts and claims where there are any."""
     from ib_analysis.information.brackets_table import BracketRow, brackets_text
     from ib_analysis.information.certificates_table import CertificateRow, certificates_line
+    from ib_analysis.information.claims_table import ClaimRow, claims_text
     from ib_analysis.information.counted_table import CountedRow, counted_text
     from ib_analysis.information.stream_verdict import StreamVerdictRow, stream_verdict_text
     from ib_analysis.information.streams_table import StreamRow, streams_text
@@ -68,3 +70,6 @@ def print_table(experiment: Experiment) -> None:
     counted = experiment.folder / "counted.csv"
     if counted.exists():
         print(f"\n{counted_text(read_table(counted, CountedRow))}")
+    claims = experiment.folder / "claims.csv"
+    if claims.exists():
+        print(f"\n{claims_text(read_table(claims, ClaimRow))}")
