@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help install base train estimate-mi figures samples describe audit budget calibrate controls convergence \
-	cost-quality stream-ablation residual-blocks two-step test test-slow bench lint format clean
+	cost-quality stream-ablation residual-blocks two-step yardsticks test test-slow bench lint format clean
 
 help:
 	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
@@ -31,6 +31,7 @@ help:
 	@echo "make stream-ablation  accuracy of a ResNet in ResNet with one stream of one block at zero"
 	@echo "make residual-blocks  plain CNN, ResNet, ResNet Init and ResNet in ResNet of equal size"
 	@echo "make two-step     binary networks trained in one step and in two"
+	@echo "make yardsticks   published accuracies beside those of EXPERIMENT, and what keeps them from a comparison"
 	@echo "make test         the tests; make test-slow: the long ones; make lint"
 	@echo "make bench        the benchmarks; BENCH=sampler ARGS=...: one of them with options"
 	@echo "make clean        remove what EXPERIMENT has made"
@@ -46,7 +47,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 base train estimate-mi figures samples describe audit budget controls convergence cost-quality stream-ablation \
-residual-blocks two-step: $(INSTALLED)
+residual-blocks two-step yardsticks: $(INSTALLED)
 	@$(BIN)/ib $@ $(EXPERIMENT) $(ARGS)
 
 calibrate: $(INSTALLED)

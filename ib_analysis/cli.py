@@ -130,6 +130,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "residual_blocks",
     ),
     "two-step": ("Train binary networks in one step and in two, and compare their accuracies.", "two_step"),
+    "yardsticks": (
+        "Set published accuracies beside those of an experiment, and say what keeps them from being compared.",
+        "yardsticks",
+    ),
 }
 NEED_NETWORK = {
     "export": "writes the network's weights",
@@ -139,6 +143,7 @@ NEED_NETWORK = {
     "stream-ablation": "runs the network with a stream set to zero",
     "residual-blocks": "trains networks",
     "two-step": "trains networks",
+    "yardsticks": "judges the network",
 }
 """What a command does with a network that a file of activations (`activations_file`) does not give."""
 OF_STUDIES = ("figures", "describe")
