@@ -231,7 +231,7 @@ def _spans(epochs: Sequence[int], steps: np.ndarray) -> str:
     >>> _spans([0, 1, 4, 9], np.array([True, False, True]))
     '0-1;4-9'
     """
-    return ";".join(f"{epochs[k]}-{epochs[k + 1]}" for k in np.flatnonzero(steps))
+    return ";".join(f"{epochs[k]}-{epochs[k + 1]}" for k in np.flatnonzero(steps).tolist())
 
 
 def _within(interval: Interval, least: float) -> Interval:

@@ -43,7 +43,9 @@ def late_compression_rows(
     curves = [row for row in rows if row.encoder_seed is not None and row.verdict != NOT_JUDGED]
     if not curves:
         return []
-    found, parts, links = [], [], {}
+    found: list[ClaimRow] = []
+    parts: list[str] = []
+    links: dict[str, str] = {}
     for name in dict.fromkeys(row.number_format for row in curves):
         own = [row for row in curves if row.number_format == name]
         late = sum(row.verdict == COMPRESSES for row in own)

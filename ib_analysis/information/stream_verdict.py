@@ -154,14 +154,14 @@ def _row(
     assert label is not None
     verdict = _verdict(image, first, growth)
     n_encoders, n_decoders = (len({seeds[place] for seeds in runs}) for place in (0, 1))
-    interval = (
+    made_over = (
         f"t over {n_encoders} encoder and {n_decoders} decoder seeds, images in quadrature"
         if len(runs) > 1
         else "bootstrap over images"
     )
     return StreamVerdictRow(
         experiment, *of, block, n_encoders, n_decoders, len(next(iter(runs.values())).image), *epochs,
-        *_ends(image), *_ends(growth), *_ends(label), confidence, interval, verdict,
+        *_ends(image), *_ends(growth), *_ends(label), confidence, made_over, verdict,
         join_warnings(name for run in runs.values() for name in split_warnings(run.warnings)),
         f"{block}: {verdict}, residual minus transient {_told(image, 1)} bits about the image"
         + (f" ({_told(growth, 1)} since epoch {epochs[0]})" if growth is not None else "")
@@ -211,9 +211,15 @@ def _about_all(rows: Sequence[StreamVerdictRow]) -> StreamVerdictRow:
     return replace(
         first,
         block=ALL_BLOCKS,
-        **dict.fromkeys(
-            [f"{name}_bits{end}" for name in ("image", "image_growth", "label") for end in ("", "_low", "_high")]
-        ),
+        image_bits=None,
+        image_bits_low=None,
+        image_bits_high=None,
+        image_growth_bits=None,
+        image_growth_bits_low=None,
+        image_growth_bits_high=None,
+        label_bits=None,
+        label_bits_low=None,
+        label_bits_high=None,
         verdict=verdicts.pop() if len(verdicts) == 1 else "mixed",
         warnings=names,
         finding=f"Is the transient stream where information is discarded ({of}, epoch {first.last_epoch})? {answer} "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ib_analysis.experiment import Experiment, Run
+from ib_analysis.experiment import Experiment, Run, Task
 from ib_analysis.information.claims_table import ClaimCurve, ClaimRow, simultaneity_rows
 from ib_analysis.information.intervals import Bootstrap
 from ib_analysis.information.late_compression import late_compression_rows
@@ -23,7 +23,7 @@ from ib_analysis.training import binary_course, final_accuracy
 __all__ = ["CLAIMS", "has_claims", "write_claims"]
 
 CLAIMS = "claims.csv"
-_TASK = "classification"
+_TASK: Task = "classification"
 
 
 def has_claims(experiment: Experiment) -> bool:

@@ -57,8 +57,8 @@ def summary(rows: Sequence[BlockRow], differences: Sequence[BlockDifferenceRow])
             "evaluation images",
             *align(lines),
             "",
-            f"Pairs, {first.confidence:.0%} interval of each for itself: of {len(differences)} verdicts one may be "
-            "chance.",
+            f"Pairs; {first.confidence:.0%} is the level of each interval for itself, that all {len(differences)} hold "
+            "at once is less sure.",
             *(f"  {sentence(row)}." for row in differences),
         ]
     )

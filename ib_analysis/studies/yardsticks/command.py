@@ -92,7 +92,7 @@ def _rows(experiment: Experiment, settings: YardsticksConfig) -> list[YardstickR
         accuracies.setdefault(of_run.number_format, {})[of_run.encoder_seed] = found
     channels, height, width = data.image_shape
     setting = Setting(
-        data.name, height, width, channels, data.intensities, len(data.encoder), len(data.evaluation), epoch
+        config.data.source, height, width, channels, data.intensities, len(data.encoder), len(data.evaluation), epoch
     )
     return yardstick_rows(
         config.name, {name: _network(experiment, name) for name in accuracies}, setting, accuracies, PUBLISHED[config.encoder.architecture],
