@@ -36,7 +36,9 @@ def draw(folder: Path) -> Iterator[tuple[str, Figure]]:
         + ("; large: their means" if several else "")
         + f". Bars: {rows[0].confidence:.0%} intervals for new {'seeds and images' if several else 'images'}.",
         [
-            "Pairs, each interval for itself: " + "; ".join(sentence(row) for row in differences) + ".",
+            "Pairs, in percentage points, each interval for itself: "
+            + "; ".join(sentence(row) for row in differences)
+            + ".",
             "Images, epochs and sizes are this experiment's: no number is to be compared with published ones.",
         ],
         body_inches=3.0,

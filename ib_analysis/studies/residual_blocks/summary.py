@@ -31,7 +31,7 @@ def sentence(row: BlockDifferenceRow) -> str:
     """One comparison in words, in percentage points with its interval."""
     verdict = _VERDICTS[row.verdict].format(first=name_of(row.first), second=name_of(row.second))
     points, low, high = (100 * value for value in (row.difference, row.difference_low, row.difference_high))
-    return f"{verdict} ({row.first} minus {row.second} {points:+.2f} [{low:+.2f}, {high:+.2f}] percentage points)"
+    return f"{verdict} ({row.first} minus {row.second} {points:+.2f} [{low:+.2f}, {high:+.2f}])"
 
 
 def summary(rows: Sequence[BlockRow], differences: Sequence[BlockDifferenceRow]) -> str:
@@ -57,8 +57,8 @@ def summary(rows: Sequence[BlockRow], differences: Sequence[BlockDifferenceRow])
             "evaluation images",
             *align(lines),
             "",
-            f"Pairs; {first.confidence:.0%} is the level of each interval for itself, that all {len(differences)} hold "
-            "at once is less sure.",
+            f"Pairs, in percentage points; {first.confidence:.0%} is the level of each interval for itself, that all "
+            f"{len(differences)} hold at once is less sure.",
             *(f"  {sentence(row)}." for row in differences),
         ]
     )

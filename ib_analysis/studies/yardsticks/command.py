@@ -94,10 +94,9 @@ def _rows(experiment: Experiment, settings: YardsticksConfig) -> list[YardstickR
     setting = Setting(
         config.data.source, height, width, channels, data.intensities, len(data.encoder), len(data.evaluation), epoch
     )
-    return yardstick_rows(
-        config.name, {name: _network(experiment, name) for name in accuracies}, setting, accuracies, PUBLISHED[config.encoder.architecture],
-        settings.confidence,
-    )  # fmt: skip
+    networks = {name: _network(experiment, name) for name in accuracies}
+    published = PUBLISHED[config.encoder.architecture]
+    return yardstick_rows(config.name, networks, setting, accuracies, published, settings.confidence)
 
 
 def _network(experiment: Experiment, number_format: str) -> str:

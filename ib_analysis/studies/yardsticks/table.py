@@ -78,7 +78,8 @@ def yardstick_rows(
         mean = spread_over_seeds({(seed, 0): found for seed, found in by_seed.items()}, confidence).mean
         rows.append(
             YardstickRow(
-                experiment, OURS, networks[number_format], number_format, len(by_seed), mean.estimate, mean.low, mean.high,
+                experiment, OURS, networks[number_format], number_format, len(by_seed),
+                mean.estimate, mean.low, mean.high,
                 f"{setting.source}, {setting.size}", setting.n_training, setting.n_test, setting.epochs,
                 "reduced" if why else "full", ";".join(why), "", "",
             )
