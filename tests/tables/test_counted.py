@@ -54,7 +54,7 @@ def test_an_exact_decoder_reads_what_is_counted(units: int) -> None:
     assert found.entropy.low <= truth <= found.entropy.high
     assert lower.low <= truth <= lower.high
     assert usable == lower, "L0 of the true distribution is H(X) for every image"
-    assert agreement(found.entropy, found.saturated, usable, lower) == "agree"
+    assert agreement(found.entropy, found.saturated, usable, lower) == "compatible"
 
     # A decoder that is worse tells less, and never more than is there.
     worse = lower_bound(h_x_bits, lengths + 0.8, QUICK)
@@ -71,9 +71,9 @@ def test_a_bound_is_never_told_to_be_above_a_count_that_it_may_be_below(
     lower = Interval(estimate - gap, estimate - gap - width, estimate - gap + width)
     told = agreement(count, False, usable, lower)
     assert (told == "lower bound above the count") == (lower.low > count.high)
-    assert (told == "agree") == (usable.overlaps(count))
+    assert (told == "compatible") == (usable.overlaps(count))
     assert agreement(count, True, usable, lower) == "count saturated"
-    assert agreement(count, False, usable, None) in ("agree", "usable information above the count", "read in part")
+    assert agreement(count, False, usable, None) in ("compatible", "usable information above the count", "read in part")
 
 
 ROW = CountedRow(
