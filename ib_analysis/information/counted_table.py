@@ -16,7 +16,7 @@ SATURATED, BOUND_ABOVE, USABLE_ABOVE = (
     "lower bound above the count",
     "usable information above the count",
 )
-AGREE, IN_PART = "compatible", "read in part"
+COMPATIBLE, IN_PART = "compatible", "read in part"
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def agreement(counted: Interval, saturated: bool, usable: Interval, lower: Inter
         lower: H(X) - mean(L), where H(X) is known.
 
     Returns:
-        count saturated, lower bound above the count, usable information above the count, compatible (the intervals of count
-        and usable information overlap), or read in part.
+        count saturated, lower bound above the count, usable information above the count, compatible (the intervals of
+        count and usable information overlap), or read in part.
 
     >>> agreement(Interval(3.9, 3.8, 4.0), False, Interval(3.0, 2.8, 3.2), Interval(2.9, 2.7, 3.1))
     'read in part'
@@ -84,7 +84,7 @@ def agreement(counted: Interval, saturated: bool, usable: Interval, lower: Inter
         return BOUND_ABOVE
     if usable.low > counted.high:
         return USABLE_ABOVE
-    return AGREE if usable.overlaps(counted) else IN_PART
+    return COMPATIBLE if usable.overlaps(counted) else IN_PART
 
 
 def counted_text(rows: Sequence[CountedRow]) -> str:
