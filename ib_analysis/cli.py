@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import io
 import os
@@ -20,7 +21,7 @@ from ib_analysis.engines.failures import failures_explained
 from ib_analysis.engines.launch_variables import check_launch_variables
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.experiment_files import experiments_here, known_experiments
-from ib_analysis.parsing import one_line, parse
+from ib_analysis.parsing import keys_of, one_line, parse
 
 __all__ = ["main", "parse_config", "parse_experiment"]
 
@@ -126,6 +127,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "stream_ablation",
     ),
     "two-step": ("Train binary networks in one step and in two, and compare their accuracies.", "two_step"),
+    "search": (
+        "Search for architectures: of networks trained here (section search), or in a table, by several methods.",
+        "network_search",
+    ),
 }
 NEED_NETWORK = {
     "export": "writes the network's weights",
@@ -134,6 +139,7 @@ NEED_NETWORK = {
     "cost-quality": "trains networks",
     "stream-ablation": "runs the network with a stream set to zero",
     "two-step": "trains networks",
+    "search": "trains networks",
 }
 """What a command does with a network that a file of activations (`activations_file`) does not give."""
 OF_STUDIES = ("figures", "describe")
@@ -199,12 +205,12 @@ def _dispatch(words: list[str]) -> int:
         return _compare(rest)
     if command == "calibrate":
         return _calibrate(rest)
-    if command == "search":
+    if command == "search" and _names_table(rest):
         return _search(rest)
     if command in STUDIES:
         return _study(command, rest)
     if command not in COMMANDS:
-        known = ", ".join([*COMMANDS, *STUDIES, "calibrate", "search", "compare"])
+        known = ", ".join([*COMMANDS, *STUDIES, "calibrate", "compare"])
         raise UserError(f"there is no command {command!r}; choose from {known}.")
     about, function = COMMANDS[command]
     config, studies = parse(ExperimentConfig, command, about, rest, SECTIONS, STUDIES if command in OF_STUDIES else ())
@@ -219,7 +225,7 @@ def _dispatch(words: list[str]) -> int:
 def _overview() -> str:
     lines = ["usage: ib COMMAND EXPERIMENT [--field value ...]", ""]
     lines += [f"  {name:12s} {about}" for name, (about, _) in (*COMMANDS.items(), *STUDIES.items())]
-    lines += [f"  {'calibrate':12s} {CALIBRATE}", f"  {'search':12s} {SEARCH}"]
+    lines += [f"  {'calibrate':12s} {CALIBRATE}"]
     lines += [f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
     here = experiments_here()
     ships = ", ".join(name for name in known_experiments() if name not in here)
@@ -298,6 +304,17 @@ def _calibrate(words: list[str]) -> int:
     torch.set_num_threads(config.threads)
     calibrate(config)
     return 0
+
+
+def _names_table(words: list[str]) -> bool:
+    """Whether a file for `ib search` is of a table of architectures: it then has no field of an experiment."""
+    from ib_analysis.studies.architecture_search.config import ArchitectureSearchConfig
+
+    if not words or words[0].startswith("-"):
+        return False
+    of_table = {field.name for field in dataclasses.fields(ArchitectureSearchConfig)}
+    of_experiment = {field.name for field in dataclasses.fields(ExperimentConfig)} - of_table
+    return not keys_of(words[0]) & (of_experiment | {"search"})
 
 
 def _search(words: list[str]) -> int:

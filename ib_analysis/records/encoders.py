@@ -65,12 +65,15 @@ def new_encoder(experiment: Experiment, run: Run) -> TappedNetwork:
     return initial_encoder(experiment, run, space, len(data.encoder))
 
 
-def initial_encoder(experiment: Experiment, run: Run, space: Space, n_images: int) -> TappedNetwork:
+def initial_encoder(
+    experiment: Experiment, run: Run, space: Space, n_images: int, start: int | None = None
+) -> TappedNetwork:
     """The run's network at its initialisation, for images that need not be loaded.
 
     Arguments:
         space: of the images.
         n_images: how many train the encoder.
+        start: training steps before activations are quantized; None: as the length of the training has it.
 
     Raises:
         UserError: the quantization names a layer that does not exist, or would begin after the last training step; or
@@ -85,7 +88,7 @@ def initial_encoder(experiment: Experiment, run: Run, space: Space, n_images: in
         assert isinstance(network, BinaryNetwork)
         network.set_phase(first_phase(config.binary_training))
     elif chosen.is_quantized:
-        start = start_step(steps)
+        start = start_step(steps) if start is None else start
         if steps <= start:
             raise UserError(
                 f"Activations of {run.number_format} are quantized from training step {start + 1} on, and the training "
