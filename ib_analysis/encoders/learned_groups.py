@@ -75,7 +75,7 @@ class LearnedGroupConv2d(nn.Conv2d):
 
     def _load_from_state_dict(self, *arguments: object, **keywords: object) -> None:
         self._known_condensed = False  # what is loaded may be of an earlier step
-        super()._load_from_state_dict(*arguments, **keywords)  # type: ignore[arg-type]
+        super()._load_from_state_dict(*arguments, **keywords)
 
 
 class CondensedConv2d(nn.Module):

@@ -55,10 +55,8 @@ def extent(experiment: Experiment, settings: NetworkSearchConfig) -> str:
     """What the study adds to an experiment, in words."""
     search = NetworkSearch(experiment, settings)
     final = settings.final * len(settings.final_seeds)
-    return (
-        f"networks: at most {settings.budget * len(settings.methods) * len(settings.network_seeds)} of {len(search.space)} "
-        f"in the search, and {final} of its front"
-    )
+    searched = settings.budget * len(settings.methods) * len(settings.network_seeds)
+    return f"networks: at most {searched} of {len(search.space)} in the search, and {final} of its front"
 
 
 def run(experiment: Experiment, settings: NetworkSearchConfig) -> None:

@@ -40,10 +40,10 @@ class NetworkSearchConfig:
     `linear_cost`, `memory_bits`, `parameters`, `latency_ms` (measured here) and `energy_mj` (by a counter of this
     machine, else modelled, as the tables say)."""
     limits: dict[str, float] = field(default_factory=dict)
-    """Metric -> what it must not exceed. If no network keeps all limits, the nearest ones are returned, and it is said."""
+    """Metric -> what it must not exceed. If no network keeps all limits, the nearest ones are taken, and it is said."""
     references: dict[str, float] = field(default_factory=dict)
-    """Objective -> the value with loss 1; what is worse adds nothing to a hypervolume. By default the error of guessing,
-    and of costs those of the largest networks of the space."""
+    """Objective -> the value with loss 1; what is worse adds nothing to a hypervolume. By default the error of
+    guessing, and of costs those of the largest networks of the space."""
     methods: tuple[str, ...] = ("dpp_net", "tpe")
     """Methods, each with a budget of its own: dpp_net, tpe, nsga2, random, local_search. A network that several propose
     is trained once and counts for each."""
@@ -107,9 +107,9 @@ class NetworkSearchConfig:
             for value in values:
                 if name in lists and value not in lists[name]:
                     raise UserError(f"{_NAME}.{name} has {value!r}; choose from {', '.join(lists[name])}.")
-        for name, known in (("space", ("resnet", "dense")), ("device", ("cpu", "cuda"))):
-            if getattr(self, name) not in known:
-                raise UserError(f"{_NAME}.{name} is {getattr(self, name)!r}; choose {' or '.join(known)}.")
+        for name, either in (("space", ("resnet", "dense")), ("device", ("cpu", "cuda"))):
+            if getattr(self, name) not in either:
+                raise UserError(f"{_NAME}.{name} is {getattr(self, name)!r}; choose {' or '.join(either)}.")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UserError(f"{_NAME}.device is cuda, and there is no GPU; choose cpu.")
         if ERROR not in self.objectives or len(self.objectives) < 2:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
+from ib_analysis.encoders import CONVOLUTIONS, NORMALISATIONS
 from ib_analysis.experiment import ExperimentConfig
 from ib_analysis.search.space import Choice, Option, Space
 from ib_analysis.studies.network_search.config import NetworkSearchConfig
 
 __all__ = ["dense_config", "dense_growth", "dense_space", "largest_dense"]
 
+Name = TypeVar("Name", bound=str)
 NONE = "none"
 """The convolution of a layer that is not there: a cell that has not grown to its end."""
 
@@ -45,12 +48,13 @@ def dense_growth(settings: NetworkSearchConfig) -> tuple[tuple[str, ...], ...]:
 
 def largest_dense(settings: NetworkSearchConfig) -> list[dict[str, Option]]:
     """Cells of equal layers, one for each convolution, with all layers and the largest growth."""
-    return [
-        {"growth": max(settings.growths)}
-        | {f"convolution_{k}": name for k in range(1, settings.layers + 1)}
-        | {f"normalisation_{k}": settings.normalisations[0] for k in range(1, settings.layers + 1)}
-        for name in settings.convolutions
-    ]
+    found = []
+    for name in settings.convolutions:
+        values: dict[str, Option] = {"growth": max(settings.growths)}
+        for k in range(1, settings.layers + 1):
+            values |= {f"convolution_{k}": name, f"normalisation_{k}": settings.normalisations[0]}
+        found.append(values)
+    return found
 
 
 def dense_config(config: ExperimentConfig, values: Mapping[str, Option]) -> ExperimentConfig:
@@ -58,11 +62,16 @@ def dense_config(config: ExperimentConfig, values: Mapping[str, Option]) -> Expe
     places = [k for k in range(1, len(values)) if values.get(f"convolution_{k}", NONE) != NONE]
     dense = replace(
         config.encoder.dense,
-        normalisations=tuple(str(values[f"normalisation_{k}"]) for k in places),  # type: ignore[arg-type]
-        convolutions=tuple(str(values[f"convolution_{k}"]) for k in places),  # type: ignore[arg-type]
+        normalisations=tuple(_known(values[f"normalisation_{k}"], NORMALISATIONS) for k in places),
+        convolutions=tuple(_known(values[f"convolution_{k}"], CONVOLUTIONS) for k in places),
         growth=int(values["growth"]),
     )
     encoder = replace(
         config.encoder, architecture="dense", dense=dense, block="rir", form="four_convolutions", outer_shortcut=True
     )
     return replace(config, encoder=encoder, number_formats=("float32",))
+
+
+def _known(option: Option, names: Sequence[Name]) -> Name:
+    """An option as the name that it is."""
+    return next(name for name in names if name == option)

@@ -35,8 +35,8 @@ class TrainingEvaluator:
     """Trains networks with the ordinary training loop and judges them on held-out images.
 
     A training that was interrupted goes on from its last whole epoch. Each result is one small file,
-    ``networks/<network>_seed0_<hash>.json``, after which the checkpoints are removed: another search of the same networks,
-    by another method or in another process, reads it.
+    ``networks/<network>_seed0_<hash>.json``, after which the checkpoints are removed: another search of the same
+    networks, by another method or in another process, reads it.
 
     Arguments:
         search: the networks and their images.

@@ -109,15 +109,12 @@ def _notes(front: Sequence[FrontRow]) -> list[str]:
 def _bits(rows: Sequence[BitsRow], cost: str, confidence: float) -> Figure:
     networks = sorted({row.name: row.cost for row in rows}.items(), key=lambda item: item[1])
     layers = list(dict.fromkeys(row.layer for row in rows))
-    n_seeds = max(row.n_seeds for row in rows)
+    n_seeds, words = max(row.n_seeds for row in rows), {row.name: row.network for row in rows}
     figure, body = framed(
         "What the layers of the front keep",
         f"Usable information about the image, and about the label, of networks of the final front from the cheapest to "
         f"the dearest. Bars: {confidence:.0%} intervals for new {'seeds and images' if n_seeds > 1 else 'images'}.",
-        [
-            f"{name.rpartition('-')[2]}: {next(row.network for row in rows if row.name == name)}."
-            for name, _ in networks
-        ],
+        [f"{name.rpartition('-')[2]}: {words[name]}." for name, _ in networks],
         body_inches=5.6,
     )
     above, below = body.subplots(2, 1, sharex=True)

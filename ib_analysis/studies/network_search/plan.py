@@ -20,9 +20,11 @@ from ib_analysis.studies.network_search.spaces import SPACES, in_words
 
 __all__ = ["NetworkSearch", "held_out"]
 
-_DECIDING = ("space", "objectives", "limits", "references", "methods", "budget", "seed", "epochs", "network_seeds",
-          "validation_share", "kept", "final", "blocks", "depths", "widths", "binary_widths", "number_formats", "layers",
-          "normalisations", "convolutions", "growths", "device", "latency_batch", "latency_threads")  # fmt: skip
+_DECIDING = (
+    "space", "objectives", "limits", "references", "methods", "budget", "seed", "epochs", "network_seeds",
+    "validation_share", "kept", "final", "blocks", "depths", "widths", "binary_widths", "number_formats", "layers",
+    "normalisations", "convolutions", "growths", "device", "latency_batch", "latency_threads",
+)  # fmt: skip
 """Settings that decide what is found."""
 
 
@@ -74,7 +76,7 @@ class NetworkSearch:
         return "_".join(str(value) for value in self.space.values(architecture).values())
 
     def network(self, architecture: Architecture) -> ExperimentConfig:
-        """The experiment's config with this network, a classifier of one number format, as the final front trains it."""
+        """The experiment's config with this network, a classifier of one number format."""
         if architecture not in self._networks:
             config = self.experiment.config
             base = replace(
