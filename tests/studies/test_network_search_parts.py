@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from result_rows import row
 
+from ib_analysis.cli import parse_experiment
 from ib_analysis.data import DataConfig, image_space
 from ib_analysis.encoders import build_encoder, expect_steps, layer_works
 from ib_analysis.experiment import Experiment, ExperimentConfig
+from ib_analysis.information.table import InformationRow, write_table
 from ib_analysis.quantization import QuantizationConfig, number_format
 from ib_analysis.search.space import Space
 from ib_analysis.studies.network_search import NetworkSearchConfig
@@ -22,7 +25,10 @@ from ib_analysis.studies.network_search.costs import exact_costs
 from ib_analysis.studies.network_search.counters import RaplCounter, energy_counter
 from ib_analysis.studies.network_search.evaluator import TrainingEvaluator, problem_of
 from ib_analysis.studies.network_search.execution import execution_of, runnable
+from ib_analysis.studies.network_search.front import Member, experiment_path, member_config, write_experiments
 from ib_analysis.studies.network_search.plan import NetworkSearch
+from ib_analysis.studies.network_search.rows import FrontRow
+from ib_analysis.studies.network_search.table import bits_of
 from ib_analysis.studies.network_search.timing import joules_per_call, time_calls
 from ib_analysis.training import TrainingConfig
 
@@ -199,3 +205,50 @@ def test_formats_of_all_stages_are_real_formats() -> None:
         stages = dict(zip(("stage_1", "stage_2", "stage_3"), formats, strict=True))
         config = search.network(search.space.architecture({"block": "basic", "depth": 8, "width": 4, **stages}))
         assert number_format(config.number_formats[0]).is_quantized == (set(formats) != {"float32"})
+
+
+def test_experiments_of_the_front_are_read_as_they_were_written(tmp_path: Path) -> None:
+    layers = {"h4": 50, "h1_residual": 7}  # of which a binary network has none
+    search = make(folder=tmp_path, layer_steps=layers, sharing="layer", reader="deep", layers=("h1_residual", "h4"),
+                  encoder=replace(ExperimentConfig().encoder, architecture="rir"))  # fmt: skip
+    for number, values in enumerate(
+        [
+            {"block": "rir", "depth": 8, "width": 8, "stage_1": "w8a8", "stage_2": "float32", "stage_3": "w4a4"},
+            {"block": "basic", "depth": 8, "width": 4, "stage_1": "float32", "stage_2": "float32", "stage_3": "w4a4"},
+            {"block": "binary", "depth": 8, "binary_width": 4},
+        ]
+    ):
+        member = Member(f"parts-front{number}", search.space.architecture(values), ("tpe",))
+        write_experiments(search, [member])
+        read = parse_experiment("figures", [str(experiment_path(search, member))])
+        assert read == member_config(search, member)
+        assert read.layers == (("h1_residual", "h4"), ("h4",), ("h3",))[number]
+        assert read.encoder_seeds == (0, 1, 2)
+
+
+def test_bits_are_means_over_seeds_with_t_intervals(tmp_path: Path) -> None:
+    search = make(folder=tmp_path)
+    front = FrontRow(
+        **dict.fromkeys(("macs", "quadratic_cost", "linear_cost", "memory_bits", "parameters"), 7.0), latency_ms=None,
+        energy_mj=None, energy_source="", name="parts-front1", network="", found_by="", held_out_error=0.5, n_seeds=3,
+        n_images=9, test_accuracy=0.5, test_accuracy_low=0.4, test_accuracy_high=0.6, kernels="", latency_iqr_ms=None,
+        latency_flagged=None,
+    )  # fmt: skip
+    cells = [
+        row(encoder_seed=seed, epoch=epoch, layer=layer, i_xh_bits=bits, i_xh_bits_low=bits, i_xh_bits_high=bits)
+        for seed, bits in enumerate((4.0, 5.0, 6.0)) for epoch in (0, 20) for layer in ("h1", "h4")
+        for bits in (bits + 10 * (layer == "h1") + 100 * (epoch == 0),)
+    ]  # fmt: skip
+    folder = tmp_path / "parts-front1"
+    write_table(folder / "information.csv", InformationRow, cells)
+    (folder / "config.yaml").write_text("name: parts-front1")
+    (folder / "data.json").write_text("{}")
+    member = Member("parts-front1", (0,), ("tpe",))
+    found = {one.layer: one for one in bits_of(search, [member], [front])}
+    assert set(found) == {"h1", "h4"}
+    half = 4.302652730 / 3**0.5  # Student's t with two degrees of freedom, 97.5 %, and a standard deviation of 1
+    assert found["h4"].i_xh_bits == pytest.approx(5.0)
+    assert found["h1"].i_xh_bits_high == pytest.approx(15.0 + half)
+    assert found["h1"].i_hy_bits == pytest.approx(1.2)
+    assert (found["h1"].n_seeds, found["h1"].cost, found["h1"].test_accuracy) == (3, 7.0, 0.5)
+    assert bits_of(search, [Member("parts-front2", (0,), ())], [front]) == []  # not measured yet

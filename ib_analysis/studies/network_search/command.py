@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from ib_analysis.artifacts import UserError
@@ -33,11 +34,13 @@ def check(experiment: Experiment, settings: NetworkSearchConfig) -> None:
     """Refuse what cannot be run, before anything is trained; no image is loaded.
 
     Raises:
-        UserError: a kind of network that cannot be built, quantized in so few epochs, or measured on this machine; or a
+        UserError: a package is missing; a kind of network that cannot be built, quantized in so few epochs, or measured on this machine; or a
             search of this name with other settings has fixed its front already.
     """
     if experiment.config.activations_file is not None:
         raise UserError("a search trains networks, and with activations_file there are none; leave the file out.")
+    if any(find_spec(name) is None for name in ("optuna", "pymoo")):
+        raise UserError('a search needs optuna and pymoo: pip install "ib-analysis[search]".')
     search = NetworkSearch(experiment, settings)
     check_front(search)
     data = experiment.config.data

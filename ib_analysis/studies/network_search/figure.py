@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ib_analysis.information.table import read_filled_table, read_table
 from ib_analysis.plots.style import INK, LIGHT, WARNED, framed, layer_colour, layer_marker, warned_handle
@@ -89,6 +90,9 @@ def _searches(
         for row, place, error in zip(front, x, errors, strict=True):
             axes.annotate(row.name.rpartition("-front")[2], (place, error), (4, 3), textcoords="offset points", size=8)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(NAMES[cost] + (f" ({front[0].energy_source})" if cost == "energy_mj" else ""))
         axes.set_ylabel("error, %")
     for axes in grid:
@@ -96,6 +100,17 @@ def _searches(
     handles = [*grid[0].get_legend_handles_labels()[0], *grid[1].get_legend_handles_labels()[0]]
     body.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
+
+
+def _short(value: float) -> str:
+    """
+    >>> _short(2e7), _short(5000.0), _short(0.5)
+    ('20M', '5k', '0.5')
+    """
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.999 * size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
 
 
 def _notes(front: Sequence[FrontRow]) -> list[str]:
@@ -127,7 +142,7 @@ def _bits(rows: Sequence[BitsRow], cost: str, confidence: float) -> Figure:
     accuracy = {row.name: row.test_accuracy for row in rows}
     below.set_xticks(
         range(len(networks)),
-        [f"{name.rpartition('-')[2]}\n{100 * accuracy[name]:.1f} %\n{value:.3g}" for name, value in networks],
+        [f"{name.rpartition('-')[2]}\n{100 * accuracy[name]:.1f} %\n{_short(value)}" for name, value in networks],
     )
     below.set_xlabel(f"network, test accuracy, {NAMES[cost]}")
     above.set_ylabel("I(X;H), bits")
@@ -136,9 +151,12 @@ def _bits(rows: Sequence[BitsRow], cost: str, confidence: float) -> Figure:
         axes.grid(axis="y", color=LIGHT, linewidth=0.5)
         axes.set_xlim(-0.5, len(networks) - 0.5)
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    handles = above.get_legend_handles_labels()[0]
+    handles = [
+        Line2D([], [], color=layer_colour(k), marker=layer_marker(k), linestyle="none", markersize=5, label=layer)
+        for k, layer in enumerate(layers)
+    ]
     if any(row.warnings for row in rows):
-        handles.append(warned_handle())
+        handles.append(warned_handle())  # type: ignore[arg-type]
     body.legend(handles=handles, loc="outside lower center", ncols=5)
     return figure
 
@@ -157,5 +175,5 @@ def _points(
         axes.errorbar(
             x, values[:, 0], yerr=[values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]], color=colour,
             marker=layer_marker(k), markersize=5, markerfacecolor="white" if warned else colour, linestyle="none",
-            elinewidth=0.8, capsize=2, label=None if warned else label, gid=label,
+            elinewidth=0.8, capsize=2, gid=label,
         )  # fmt: skip

@@ -24,7 +24,7 @@ from ib_analysis.studies.network_search.plan import NetworkSearch
 from ib_analysis.studies.network_search.rows import BitsRow, FrontRow, MethodRow, SearchedRow
 from ib_analysis.studies.network_search.searching import Found
 
-__all__ = ["BITS", "FRONT", "METHODS", "SEARCHED", "Tables", "tabulate"]
+__all__ = ["BITS", "FRONT", "METHODS", "SEARCHED", "Tables", "bits_of", "tabulate"]
 
 SEARCHED, METHODS, FRONT, BITS = "searched.csv", "methods.csv", "network_front.csv", "front_bits.csv"
 
@@ -43,7 +43,7 @@ def tabulate(search: NetworkSearch, found: Sequence[Found], members: Sequence[Me
     """Write the tables and return their rows."""
     searched, methods = _searched(search, found)
     front = _front(search, found, members)
-    tables = Tables(searched, methods, front, _bits(search, members, front))
+    tables = Tables(searched, methods, front, bits_of(search, members, front))
     write_table(search.folder / SEARCHED, SearchedRow, tables.searched)
     write_table(search.folder / METHODS, MethodRow, tables.methods)
     write_table(search.folder / FRONT, FrontRow, tables.front)
@@ -131,10 +131,10 @@ def _accuracy(search: NetworkSearch, correct: np.ndarray) -> Interval:
     return spread_over_seeds({(seed, 0): run for seed, run in enumerate(runs)}, settings.confidence).mean
 
 
-def _bits(search: NetworkSearch, members: Sequence[Member], front: Sequence[FrontRow]) -> list[BitsRow]:
+def bits_of(search: NetworkSearch, members: Sequence[Member], front: Sequence[FrontRow]) -> list[BitsRow]:
+    """Every layer of those members whose experiments have been measured, after their last epoch."""
     root = Path(search.experiment.config.checkpoints)
-    cost = search.settings.objectives
-    first_cost = next(name for name in cost if name != ERROR)
+    first_cost = next(name for name in search.settings.objectives if name != ERROR)
     rows = []
     for member, of_front in zip(members, front, strict=True):
         if not (root / member.name / "information.csv").exists():
