@@ -234,11 +234,13 @@ def test_bits_are_means_over_seeds_with_t_intervals(tmp_path: Path) -> None:
         n_images=9, test_accuracy=0.5, test_accuracy_low=0.4, test_accuracy_high=0.6, kernels="", latency_iqr_ms=None,
         latency_flagged=None,
     )  # fmt: skip
-    cells = [
-        row(encoder_seed=seed, epoch=epoch, layer=layer, i_xh_bits=bits, i_xh_bits_low=bits, i_xh_bits_high=bits)
-        for seed, bits in enumerate((4.0, 5.0, 6.0)) for epoch in (0, 20) for layer in ("h1", "h4")
-        for bits in (bits + 10 * (layer == "h1") + 100 * (epoch == 0),)
-    ]  # fmt: skip
+    cells = []
+    for (seed, bits), epoch, layer in product(enumerate((4.0, 5.0, 6.0)), (0, 20), ("h1", "h4")):
+        (s, b, e, h) for s, b in enumerate((4.0, 5.0, 6.0)) for e in (0, 20) for h in ("h1", "h4")
+    ):
+        value = bits + 10 * (layer == "h1") + 100 * (epoch == 0)
+        ends = {"i_xh_bits": value, "i_xh_bits_low": value, "i_xh_bits_high": value}
+        cells.append(row(encoder_seed=seed, epoch=epoch, layer=layer, **ends))
     folder = tmp_path / "parts-front1"
     write_table(folder / "information.csv", InformationRow, cells)
     (folder / "config.yaml").write_text("name: parts-front1")

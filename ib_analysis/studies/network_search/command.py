@@ -34,8 +34,8 @@ def check(experiment: Experiment, settings: NetworkSearchConfig) -> None:
     """Refuse what cannot be run, before anything is trained; no image is loaded.
 
     Raises:
-        UserError: a package is missing; a kind of network that cannot be built, quantized in so few epochs, or measured on this machine; or a
-            search of this name with other settings has fixed its front already.
+        UserError: a package is missing; a kind of network cannot be built, quantized in so few epochs, or measured on
+            this machine; or a search of this name with other settings has fixed its front already.
     """
     if experiment.config.activations_file is not None:
         raise UserError("a search trains networks, and with activations_file there are none; leave the file out.")
