@@ -236,8 +236,6 @@ def test_bits_are_means_over_seeds_with_t_intervals(tmp_path: Path) -> None:
     )  # fmt: skip
     cells = []
     for (seed, bits), epoch, layer in product(enumerate((4.0, 5.0, 6.0)), (0, 20), ("h1", "h4")):
-        (s, b, e, h) for s, b in enumerate((4.0, 5.0, 6.0)) for e in (0, 20) for h in ("h1", "h4")
-    ):
         value = bits + 10 * (layer == "h1") + 100 * (epoch == 0)
         ends = {"i_xh_bits": value, "i_xh_bits_low": value, "i_xh_bits_high": value}
         cells.append(row(encoder_seed=seed, epoch=epoch, layer=layer, **ends))
