@@ -39,6 +39,8 @@ def check(experiment: Experiment, settings: NetworkSearchConfig) -> None:
     """
     if experiment.config.activations_file is not None:
         raise UserError("a search trains networks, and with activations_file there are none; leave the file out.")
+    if experiment.config.quantization.overrides:
+        raise UserError("a search says itself which layer has which number format; leave quantization.overrides out.")
     if any(find_spec(name) is None for name in ("optuna", "pymoo")):
         raise UserError('a search needs optuna and pymoo: pip install "ib-analysis[search]".')
     search = NetworkSearch(experiment, settings)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.binary import Phase
+from ib_analysis.binary.packed_means import is_compiled
+from ib_analysis.binary.packed_network import packed_network
 from ib_analysis.data import image_space
 from ib_analysis.encoders import BinaryNetwork, TappedNetwork, build_encoder, condense, layer_works
 from ib_analysis.experiment import Experiment, ExperimentConfig
@@ -79,12 +82,8 @@ def runnable(
         )
     network = _initial(config) if trained is None else trained.cpu().eval()
     if isinstance(network, BinaryNetwork):
-        try:
-            from ib_analysis.binary.packed_network import packed_network
-        except ImportError as error:
-            raise UserError('times of binary networks need numba: pip install "ib-analysis[binary]".') from error
-        from ib_analysis.binary import Phase
-
+        if not is_compiled():
+            raise UserError('times of binary networks need numba: pip install "ib-analysis[binary]".')
         return packed_network(network.set_phase(Phase.BINARY), threads)
     if quantized_layers(network):
         return on_integer_kernels(network)

@@ -82,8 +82,9 @@ class NetworkSearch:
             base = replace(
                 config,
                 tasks=("classification",),
-                layers=(),  # of another network
+                layers=(),  # those of the config may be of another kind of network
                 layer_steps={},
+                encoder=replace(config.encoder, block="rir", form="four_convolutions", outer_shortcut=True),
                 binary_training=replace(config.binary_training, teacher="none"),
             )
             self._networks[architecture] = self.kind.config(base, self.space.values(architecture))

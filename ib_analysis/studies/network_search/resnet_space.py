@@ -72,9 +72,6 @@ def resnet_config(config: ExperimentConfig, values: Mapping[str, Option]) -> Exp
         depth=depth,
         width=int(values["width"]),
         widths=(),
-        block="rir",
-        form="four_convolutions",
-        outer_shortcut=True,
     )
     config = replace(config, encoder=encoder)
     space = image_space(config.data, recheck=False)
