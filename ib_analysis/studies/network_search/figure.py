@@ -69,6 +69,7 @@ def _searches(
         )  # fmt: skip
     grid[0].set_xlabel("networks trained")
     grid[0].set_ylabel("hypervolume")
+    grid[0].set_ylim(bottom=0.0)
     grid[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes, cost in zip(grid[1:], costs, strict=True):
         for k, method in enumerate(methods):
