@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import io
 import os
@@ -20,7 +21,7 @@ from ib_analysis.engines.failures import failures_explained
 from ib_analysis.engines.launch_variables import check_launch_variables
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.experiment_files import experiments_here, known_experiments
-from ib_analysis.parsing import one_line, parse
+from ib_analysis.parsing import keys_of, one_line, parse
 
 __all__ = ["main", "parse_config", "parse_experiment"]
 
@@ -134,6 +135,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "Set published accuracies beside those of an experiment, and say what keeps them from being compared.",
         "yardsticks",
     ),
+    "search": (
+        "Search for architectures: of networks trained here (section search), or in a table, by several methods.",
+        "network_search",
+    ),
 }
 NEED_NETWORK = {
     "export": "writes the network's weights",
@@ -144,6 +149,7 @@ NEED_NETWORK = {
     "residual-blocks": "trains networks",
     "two-step": "trains networks",
     "yardsticks": "judges the network",
+    "search": "trains networks",
 }
 """What a command does with a network that a file of activations (`activations_file`) does not give."""
 OF_STUDIES = ("figures", "describe")
@@ -209,12 +215,12 @@ def _dispatch(words: list[str]) -> int:
         return _compare(rest)
     if command == "calibrate":
         return _calibrate(rest)
-    if command == "search":
+    if command == "search" and _names_table(rest):
         return _search(rest)
     if command in STUDIES:
         return _study(command, rest)
     if command not in COMMANDS:
-        known = ", ".join([*COMMANDS, *STUDIES, "calibrate", "search", "compare"])
+        known = ", ".join([*COMMANDS, *STUDIES, "calibrate", "compare"])
         raise UserError(f"there is no command {command!r}; choose from {known}.")
     about, function = COMMANDS[command]
     config, studies = parse(ExperimentConfig, command, about, rest, SECTIONS, STUDIES if command in OF_STUDIES else ())
@@ -229,7 +235,7 @@ def _dispatch(words: list[str]) -> int:
 def _overview() -> str:
     lines = ["usage: ib COMMAND EXPERIMENT [--field value ...]", ""]
     lines += [f"  {name:12s} {about}" for name, (about, _) in (*COMMANDS.items(), *STUDIES.items())]
-    lines += [f"  {'calibrate':12s} {CALIBRATE}", f"  {'search':12s} {SEARCH}"]
+    lines += [f"  {'calibrate':12s} {CALIBRATE}"]
     lines += [f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
     here = experiments_here()
     ships = ", ".join(name for name in known_experiments() if name not in here)
@@ -308,6 +314,17 @@ def _calibrate(words: list[str]) -> int:
     torch.set_num_threads(config.threads)
     calibrate(config)
     return 0
+
+
+def _names_table(words: list[str]) -> bool:
+    """Whether a file for `ib search` is of a table of architectures: it then has no field of an experiment."""
+    from ib_analysis.studies.architecture_search.config import ArchitectureSearchConfig
+
+    if not words or words[0].startswith("-"):
+        return False
+    of_table = {field.name for field in dataclasses.fields(ArchitectureSearchConfig)}
+    of_experiment = {field.name for field in dataclasses.fields(ExperimentConfig)} - of_table
+    return not keys_of(words[0]) & (of_experiment | {"search"})
 
 
 def _search(words: list[str]) -> int:

@@ -16,7 +16,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 from ib_analysis.artifacts import UserError
 from ib_analysis.experiment_files import experiment_file
 
-__all__ = ["one_line", "parse"]
+__all__ = ["keys_of", "one_line", "parse"]
 
 Config = TypeVar("Config")
 Sections = Mapping[str, Callable[[], type]]
@@ -98,6 +98,15 @@ def parse(
     except ValueError as error:
         raise UserError(_placed(str(error), kind, chosen)) from error
     return kind(**{name: values[name] for name in names}), settings
+
+
+def keys_of(name: str) -> set[str]:
+    """The fields and sections that an experiment's file has.
+
+    Raises:
+        UserError: no such file, or one that is no YAML.
+    """
+    return set(map(str, _read_yaml(experiment_file(name), {})))
 
 
 def one_line(text: str) -> str:

@@ -5,6 +5,8 @@ from ib_analysis.encoders.binary_network import BinaryAutoencoder, BinaryClassif
 from ib_analysis.encoders.build import build_encoder, tap_names
 from ib_analysis.encoders.config import EncoderConfig, Task
 from ib_analysis.encoders.cost import LayerWork, layer_works, multiply_accumulates
+from ib_analysis.encoders.dense import DenseClassifier
+from ib_analysis.encoders.dense_config import CONVOLUTIONS, NORMALISATIONS, DenseNetworkConfig
 from ib_analysis.encoders.equal_parameters import equal_parameters, parameter_count
 from ib_analysis.encoders.generalized_layer import STREAMS
 from ib_analysis.encoders.interface import (
@@ -14,16 +16,21 @@ from ib_analysis.encoders.interface import (
     decay_origins,
     tap_shapes,
 )
+from ib_analysis.encoders.learned_groups import condense, expect_steps
 from ib_analysis.encoders.named_taps import NamedTaps
 from ib_analysis.encoders.resnet import ResNetClassifier
 from ib_analysis.encoders.rir import RiRAutoencoder, RiRClassifier, stream_pairs, stream_tap
 
 __all__ = [
+    "CONVOLUTIONS",
+    "NORMALISATIONS",
     "STREAMS",
     "Autoencoder",
     "BinaryAutoencoder",
     "BinaryClassifier",
     "BinaryNetwork",
+    "DenseClassifier",
+    "DenseNetworkConfig",
     "EncoderConfig",
     "HasDecayOrigins",
     "LayerWork",
@@ -36,8 +43,10 @@ __all__ = [
     "Task",
     "build_encoder",
     "check_tap_names",
+    "condense",
     "decay_origins",
     "equal_parameters",
+    "expect_steps",
     "layer_works",
     "multiply_accumulates",
     "parameter_count",

@@ -11,6 +11,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.encoders.autoencoder import ResNetAutoencoder
 from ib_analysis.encoders.binary_network import BinaryAutoencoder, BinaryClassifier
 from ib_analysis.encoders.config import EncoderConfig, Task
+from ib_analysis.encoders.dense import DenseClassifier
 from ib_analysis.encoders.interface import TappedNetwork
 from ib_analysis.encoders.resnet import ResNetClassifier
 from ib_analysis.encoders.rir import RiRAutoencoder, RiRClassifier
@@ -34,6 +35,9 @@ BUILDERS: dict[tuple[str, Task], Builder] = {
         config, image_shape, intensities, seed
     ),
     ("binary", "classification"): lambda config, image_shape, intensities, n_classes, seed: BinaryClassifier(
+        config, image_shape, intensities, n_classes, seed
+    ),
+    ("dense", "classification"): lambda config, image_shape, intensities, n_classes, seed: DenseClassifier(
         config, image_shape, intensities, n_classes, seed
     ),
     ("binary", "autoencoding"): lambda config, image_shape, intensities, n_classes, seed: BinaryAutoencoder(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.binary import BinaryNetworkConfig
+from ib_analysis.encoders.dense_config import DenseNetworkConfig
 
 __all__ = ["BLOCKS", "Block", "EncoderConfig", "Form", "Shortcut", "Task"]
 
@@ -36,15 +37,17 @@ class EncoderConfig:
     (2, 3, 3)
     """
 
-    architecture: Literal["resnet", "rir", "binary"] = "resnet"
+    architecture: Literal["resnet", "rir", "binary", "dense"] = "resnet"
     """Family of the network: `resnet` is the CIFAR ResNet of He et al. 2016 (arXiv 1512.03385, sec. 4.2); `rir` are
     ResNet in ResNet and the networks that it is compared with (Targ et al. 2016, arXiv 1603.08029), see `block`;
-    `binary` is a fully binary CNN (number format `binary`) and its real-valued twin (number format `float32`)."""
+    `binary` is a fully binary CNN (number format `binary`) and its real-valued twin (number format `float32`); `dense`
+    has cells of chosen operations, densely connected (DPP-Net, arXiv 1806.08198), and is a classifier only."""
 
     depth: int = 20
     """Number of weighted layers: three stages of blocks of two convolutions each, the stem and the classifier. Of
     `resnet` 6n+2, n blocks in each stage (20 is the smallest network of He et al. 2016, table 6). Of `rir` any even
-    number from 8 on; blocks that three stages cannot share equally go to the later ones (18 has 2, 3 and 3)."""
+    number from 8 on; blocks that three stages cannot share equally go to the later ones (18 has 2, 3 and 3). Not of
+    `dense`, whose cells say how deep it is."""
 
     width: int = 16
     """Filters of the first stage; the second and third have two and four times as many (He et al.: 16). Two streams
@@ -64,6 +67,9 @@ class EncoderConfig:
 
     binary: BinaryNetworkConfig = field(default_factory=BinaryNetworkConfig)
     """What the architecture `binary` has beside these."""
+
+    dense: DenseNetworkConfig = field(default_factory=DenseNetworkConfig)
+    """What the architecture `dense` has beside `width`, the filters of its stem."""
 
     block: Block = "rir"
     """Of `rir`, what its blocks of two layers are: `plain` (a CNN without shortcuts), `resnet` (a shortcut around the

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ib_analysis.encoders.interface import evaluating
+from ib_analysis.encoders.learned_groups import kept_weights
 
 __all__ = ["LayerWork", "layer_works", "multiply_accumulates", "watching"]
 
@@ -34,8 +35,9 @@ def layer_works(network: nn.Module, image_shape: Sequence[int]) -> tuple[LayerWo
     """The work of every convolution and dense layer for one image, in the order in which they are called.
 
     A convolution costs (output pixels) x (output channels) x (input channels / groups) x (kernel area); a
-    dense layer costs inputs x outputs. Padding is counted as if it were multiplied, as is usual. A layer that is called
-    more than once is counted as often, its weights once.
+    dense layer costs inputs x outputs. Of a learned group convolution counts what it has in the end. Padding is
+    counted as if it were multiplied, as is usual. A layer that is called more than once is counted as often, its
+    weights once.
 
     Arguments:
         network: takes integer images (B, C, H, W); its mode is left as it was.
@@ -50,7 +52,7 @@ def layer_works(network: nn.Module, image_shape: Sequence[int]) -> tuple[LayerWo
     with watching(network, count):
         _pass_black_image(network, image_shape)
     return tuple(
-        LayerWork(name, count, network.get_submodule(name).weight.numel())  # type: ignore[operator]
+        LayerWork(name, count, kept_weights(network.get_submodule(name)))  # type: ignore[arg-type]
         for name, count in macs.items()
     )
 
@@ -81,8 +83,7 @@ def watching(network: nn.Module, see: Callable[[nn.Module, Tensor, Tensor], None
 
 def _macs(module: nn.Module, output: Tensor) -> int:
     if isinstance(module, nn.Conv2d):
-        pixels = math.prod(output.shape[2:])
-        return pixels * module.out_channels * module.in_channels // module.groups * math.prod(module.kernel_size)
+        return math.prod(output.shape[2:]) * kept_weights(module)
     assert isinstance(module, nn.Linear)
     return output.numel() // output.shape[0] * module.in_features
 

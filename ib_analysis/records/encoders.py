@@ -7,7 +7,14 @@ from typing import Any
 
 from ib_analysis.artifacts import Artifact, UserError
 from ib_analysis.data import DataConfig, Space, image_space
-from ib_analysis.encoders import BinaryNetwork, EncoderConfig, TappedNetwork, build_encoder, tap_shapes
+from ib_analysis.encoders import (
+    BinaryNetwork,
+    EncoderConfig,
+    TappedNetwork,
+    build_encoder,
+    expect_steps,
+    tap_shapes,
+)
 from ib_analysis.encoders import Task as TrainedTask
 from ib_analysis.experiment import Experiment, Run
 from ib_analysis.quantization import CodedTaps, number_format, quantize, start_step
@@ -58,12 +65,15 @@ def new_encoder(experiment: Experiment, run: Run) -> TappedNetwork:
     return initial_encoder(experiment, run, space, len(data.encoder))
 
 
-def initial_encoder(experiment: Experiment, run: Run, space: Space, n_images: int) -> TappedNetwork:
+def initial_encoder(
+    experiment: Experiment, run: Run, space: Space, n_images: int, start: int | None = None
+) -> TappedNetwork:
     """The run's network at its initialisation, for images that need not be loaded.
 
     Arguments:
         space: of the images.
         n_images: how many train the encoder.
+        start: training steps before activations are quantized; None: as the length of the training has it.
 
     Raises:
         UserError: the quantization names a layer that does not exist, or would begin after the last training step; or
@@ -72,12 +82,13 @@ def initial_encoder(experiment: Experiment, run: Run, space: Space, n_images: in
     config = experiment.config
     network = build_encoder(config.encoder, run.trained_for, *space, run.encoder_seed)
     chosen = number_format(run.number_format)
+    steps = config.training.epochs * -(-n_images // config.training.batch_size)
+    expect_steps(network, steps)
     if chosen.is_binary:
         assert isinstance(network, BinaryNetwork)
         network.set_phase(first_phase(config.binary_training))
     elif chosen.is_quantized:
-        steps = config.training.epochs * -(-n_images // config.training.batch_size)
-        start = start_step(steps)
+        start = start_step(steps) if start is None else start
         if steps <= start:
             raise UserError(
                 f"Activations of {run.number_format} are quantized from training step {start + 1} on, and the training "

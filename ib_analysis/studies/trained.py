@@ -14,16 +14,18 @@ import numpy as np
 import torch
 
 from ib_analysis.artifacts import Artifact
+from ib_analysis.data import ImageData, Space
+from ib_analysis.encoders import TappedNetwork
 from ib_analysis.engines.choose import engine_for
 from ib_analysis.engines.local import Progress, Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run
 from ib_analysis.records.arrays import load_arrays, save_arrays
-from ib_analysis.records.encoders import course_of, encoder_recipe, new_encoder
+from ib_analysis.records.encoders import course_of, encoder_recipe, initial_encoder
 from ib_analysis.records.images import images_of
 from ib_analysis.studies.judge import judge
 from ib_analysis.training import checkpoint_artifact, is_complete, load_encoder, train
 
-__all__ = ["StudyClassifier", "is_trained", "train_missing", "trained_and_judged"]
+__all__ = ["StudyClassifier", "is_trained", "train_missing", "trained", "trained_and_judged"]
 
 
 @dataclass(frozen=True)
@@ -144,29 +146,49 @@ def is_trained(experiment: Experiment, seed: int, folder: Path, recipe: dict[str
     return is_complete(folder, epochs, recipe=recipe, data_sha256=images_of(experiment).sha256, seed=seed)
 
 
-def trained_and_judged(
-    experiment: Experiment, run: Run, seed: int, folder: Path, recipe: dict[str, Any], progress: Progress
-) -> dict[str, np.ndarray]:
-    """Train a classifier, or go on where its training was interrupted, and judge its last checkpoint.
+def trained(
+    experiment: Experiment,
+    run: Run,
+    seed: int,
+    folder: Path,
+    recipe: dict[str, Any],
+    progress: Progress,
+    data: ImageData | None = None,
+) -> TappedNetwork:
+    """Train a network, or go on where its training was interrupted, and return it as its last checkpoint has it.
 
     Arguments:
-        experiment: whose images, network and training are used.
+        experiment: whose network and training are used.
         run: number format and task.
-        seed: of the network.
+        seed: of the order of images and of augmentation.
         folder: of its checkpoints.
         recipe: recorded with them.
         progress: told of every epoch.
+        data: what it is trained on; None: the experiment's images.
 
     Returns:
-        train_correct and test_correct (uint8, 0 or 1), train_loss_bits and test_loss_bits (float32), each (images,).
+        In evaluation mode, on the GPU if there is one.
     """
-    data, encoder, training = images_of(experiment), new_encoder(experiment, run), experiment.config.training
+    data = images_of(experiment) if data is None else data
+    space = Space(data.image_shape, data.intensities, len(data.class_names))
+    encoder, training = initial_encoder(experiment, run, space, len(data.encoder)), experiment.config.training
     train(
         encoder, run.trained_for, data, training, seed=seed, folder=folder, recipe=recipe,
         course=course_of(experiment, run), progress=progress,
     )  # fmt: skip
     load_encoder(folder, training.epochs, encoder)
-    encoder.to("cuda" if torch.cuda.is_available() else "cpu")
+    return encoder.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def trained_and_judged(
+    experiment: Experiment, run: Run, seed: int, folder: Path, recipe: dict[str, Any], progress: Progress
+) -> dict[str, np.ndarray]:
+    """Train a classifier of the experiment's images (see `trained`) and judge its last checkpoint.
+
+    Returns:
+        train_correct and test_correct (uint8, 0 or 1), train_loss_bits and test_loss_bits (float32), each (images,).
+    """
+    data, encoder = images_of(experiment), trained(experiment, run, seed, folder, recipe, progress)
     arrays = {}
     for name, split in (("train", data.encoder), ("test", data.evaluation)):
         arrays[f"{name}_correct"], arrays[f"{name}_loss_bits"] = judge(encoder, split)

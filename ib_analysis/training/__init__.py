@@ -8,7 +8,7 @@ from ib_analysis.training.course import Course, Step, ordinary_course
 from ib_analysis.training.devices import make_accelerator
 from ib_analysis.training.distillation import Distillation
 from ib_analysis.training.history import final_accuracy
-from ib_analysis.training.loop import train
+from ib_analysis.training.loop import TrainingDiverged, train
 
 __all__ = [
     "Batches",
@@ -16,6 +16,7 @@ __all__ = [
     "Distillation",
     "Step",
     "TrainingConfig",
+    "TrainingDiverged",
     "binary_course",
     "checkpoint_artifact",
     "checkpoint_epochs",

@@ -23,7 +23,12 @@ from ib_analysis.training.history import write_history
 from ib_analysis.training.objectives import Objective, objective_for
 from ib_analysis.training.small_batches import check_smallest_batch
 
-__all__ = ["train"]
+__all__ = ["TrainingDiverged", "train"]
+
+
+class TrainingDiverged(UserError):
+    """The loss became infinite or not a number."""
+
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -69,8 +74,8 @@ def train(
         The epochs that are kept.
 
     Raises:
-        UserError: the loss became infinite or not a number, a batch is too small for batch normalisation, another
-            config made the folder, or the disk is full.
+        TrainingDiverged: the loss became infinite or not a number.
+        UserError: a batch is too small for batch normalisation, another config made the folder, or the disk is full.
     """
     epochs = checkpoint_epochs(config)
     checkpoints = Checkpoints(folder, epochs, recipe=recipe, data_sha256=data.sha256, seed=seed)
@@ -280,7 +285,7 @@ class _Run:
         means = (sums / count).tolist()
         if not all(math.isfinite(mean) for mean in means):
             step = self.course.steps[self.step]
-            raise UserError(
+            raise TrainingDiverged(
                 f"Training in {self.folder} diverged in epoch {self.epoch + 1} (the loss is {means[0]}): lower "
                 f"{step.setting} (now {step.learning_rate}) or raise training.warmup_epochs, and give "
                 "the experiment another name."
