@@ -126,8 +126,8 @@ class ExperimentConfig:
     """`layer`: one decoder for all epochs of a layer of a run; `shared`: one for all layers and epochs of a run;
     `dedicated`: one per cell and, of `gated` ones, one unconditional (the protocol of Darlow & Storkey 2020)."""
     reader: Literal["gated", "deep"] = "deep"
-    """What reads the layers: `deep`, a deep network that adds to the base of the images what a layer tells, and the base
-    then is L0; `gated`, a PixelCNN++ per decoder, fitted from scratch, with the condition before every gate."""
+    """What reads the layers: `deep`, a deep network that adds to the base of the images what a layer tells, with the
+    base as L0; `gated`, a PixelCNN++ per decoder, fitted from scratch, with the condition before every gate."""
     reader_network: ReaderArchitecture = field(default_factory=ReaderArchitecture)
     """Size of a `deep` reader."""
     unconditional_fit: bool = False
