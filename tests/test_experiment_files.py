@@ -32,7 +32,8 @@ FULL = [
 READERS = [
     "--reader_network.width", "8", "--fitting.steps", "8", "--base_network.blocks", "1", "--base_network.filters", "4",
     "--base_fitting.steps", "20", "--base_fitting.batch_size", "32", "--base_fitting.warmup_steps", "1",
-    "--base_fitting.validate_every", "5", "--base_fitting.validation_images", "64",
+    "--base_fitting.validate_every", "5", "--base_fitting.validation_images", "64", "--fitting.validate_every", "4",
+    "--data.resolution", "16",
 ]  # fmt: skip
 RIR = [
     *READERS, "--layers", "[h1_residual, h1_transient, h4_residual, h4_transient]", "--encoder_seeds", "[0, 1]",
