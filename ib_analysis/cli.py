@@ -125,7 +125,15 @@ STUDIES: dict[str, tuple[str, str]] = {
         "Set one stream of one block of a ResNet in ResNet to zero, and say what accuracy is left.",
         "stream_ablation",
     ),
+    "residual-blocks": (
+        "Train plain CNN, ResNet, ResNet Init and ResNet in ResNet of equally many parameters, and compare them.",
+        "residual_blocks",
+    ),
     "two-step": ("Train binary networks in one step and in two, and compare their accuracies.", "two_step"),
+    "yardsticks": (
+        "Set published accuracies beside those of an experiment, and say what keeps them from being compared.",
+        "yardsticks",
+    ),
 }
 NEED_NETWORK = {
     "export": "writes the network's weights",
@@ -133,7 +141,9 @@ NEED_NETWORK = {
     "controls": "compares with untrained and altered networks",
     "cost-quality": "trains networks",
     "stream-ablation": "runs the network with a stream set to zero",
+    "residual-blocks": "trains networks",
     "two-step": "trains networks",
+    "yardsticks": "judges the network",
 }
 """What a command does with a network that a file of activations (`activations_file`) does not give."""
 OF_STUDIES = ("figures", "describe")

@@ -25,6 +25,7 @@ STUDIES = [
     "--cost-quality.depths", "[8]", "--cost-quality.widths", "[2, 4]", "--cost-quality.seeds", "[0]",
     "--cost-quality.number_formats", "[bfloat16, w8a8]",
 ]  # fmt: skip
+BLOCKS = ["--residual-blocks.seeds", "[0]"]
 FULL = [
     "--data.resolution", "16", "--brackets.density.blocks", "1", "--brackets.density.condition_filters", "4",
     "--brackets.fitting.batch_size", "64", "--brackets.fitting.warmup_steps", "1",
@@ -88,7 +89,7 @@ def test_the_large_experiments_run_at_a_tiny_size(
     shutil.copy(next(path for path in EXPERIMENTS if path.stem == name), tmp_path)
     words = [f"{name}.yaml", *TINY, *LARGE[name]]
     quantized = name.startswith("quantized")
-    assert main(["figures", *words, *(STUDIES if quantized else [])]) == 0
+    assert main(["figures", *words, *(STUDIES if quantized else BLOCKS if name == "rir" else [])]) == 0
     assert "I(X;H) in bits" in capsys.readouterr().out
     experiment = Experiment(parse_experiment("train", words))
     rows = read_table(Path("checkpoints") / name / "information.csv", InformationRow)
@@ -100,4 +101,4 @@ def test_the_large_experiments_run_at_a_tiny_size(
     assert ("certificates" in drawn) == (not experiment.config.fitting.halfway)
     if quantized:
         assert {"number_formats", "brackets", "cost_quality", "generalization_gap"} <= drawn
-    assert ("streams" in drawn) == (name == "rir")
+    assert ({"streams", "residual_blocks"} <= drawn) == (name == "rir")

@@ -9,7 +9,7 @@ import torch
 from accelerate import PartialState
 
 from ib_analysis.artifacts import UserError
-from ib_analysis.engines.launch_variables import check_launch_variables
+from ib_analysis.engines.launch_variables import check_gpus, check_launch_variables
 
 __all__ = ["SHARED_STAGES", "Launch"]
 
@@ -29,14 +29,15 @@ class Launch:
         is_main: whether this is the one that writes.
 
     Raises:
-        UserError: what the environment says of a launch cannot be (see `check_launch_variables`), or the others did not
-            come.
+        UserError: what the environment says of a launch cannot be (see `check_launch_variables`), there are more
+            processes than GPUs, or the others did not come.
     """
 
     def __init__(self) -> None:
         self.count = check_launch_variables()
         self._state: PartialState | None = None
         if self.count > 1:
+            check_gpus(torch.cuda.device_count() if torch.cuda.is_available() else 0)
             if not torch.distributed.is_initialized() and "TORCHELASTIC_RUN_ID" not in os.environ:
                 self._store = _meet(self.count)
             # The others wait for as long as the main process measures.

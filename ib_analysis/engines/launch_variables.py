@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from ib_analysis.artifacts import UserError
 
-__all__ = ["RENDEZVOUS", "check_launch_variables"]
+__all__ = ["RENDEZVOUS", "check_gpus", "check_launch_variables"]
 
 RENDEZVOUS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 _NUMBERS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_PORT")
@@ -58,6 +58,31 @@ def check_launch_variables(environment: Mapping[str, str] = os.environ) -> int:
                 f"torchrun or accelerate launch, or, if it is left over from another program, unset {name}."
             )
     return 1
+
+
+def check_gpus(gpus: int, environment: Mapping[str, str] = os.environ) -> None:
+    """See that every process that was launched on this machine has a GPU of its own.
+
+    Two on one would end with a message of NCCL's, and not be faster.
+
+    Arguments:
+        gpus: GPUs of this machine that may be used; with none, processes share the CPU.
+
+    Raises:
+        UserError: there are fewer GPUs than processes.
+    """
+    if not gpus or environment.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes", "on"):
+        return
+    name = next((name for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE") if environment.get(name)), None)
+    count = 1 if name is None else _number(name, environment[name])
+    rank = _number("LOCAL_RANK", environment.get("LOCAL_RANK") or "0")
+    # Without LOCAL_WORLD_SIZE the others may be on other machines.
+    if rank >= gpus or (name == "LOCAL_WORLD_SIZE" and count > gpus):
+        raise UserError(
+            f"{max(count, rank + 1)} processes were launched on a machine with {gpus} GPU{'s' * (gpus > 1)}, and each "
+            "needs one of its own; launch as many as there are GPUs (--nproc_per_node, --num_processes), or hide the "
+            "GPUs (CUDA_VISIBLE_DEVICES=) to share the CPU."
+        )
 
 
 def _number(name: str, value: str) -> int:

@@ -6,9 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ib_analysis.information.columns import CellColumns
+from ib_analysis.information.intervals import Interval
 from ib_analysis.information.plain_text import align
 
-__all__ = ["CountedRow", "counted_text"]
+__all__ = ["CountedRow", "agreement", "counted_text"]
+
+SATURATED, BOUND_ABOVE, USABLE_ABOVE = (
+    "count saturated",
+    "lower bound above the count",
+    "usable information above the count",
+)
+COMPATIBLE, IN_PART = "compatible", "read in part"
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,36 @@ class CountedRow(CellColumns):
     """Lower end of its interval."""
     i_xh_bits_high: float
     """Upper end of its interval."""
+    agreement: str = ""
+    """How the decoder's numbers stand to the count: see `agreement`."""
+
+
+def agreement(counted: Interval, saturated: bool, usable: Interval, lower: Interval | None) -> str:
+    """How a decoder's numbers stand to a count, from their intervals.
+
+    A lower bound cannot lie above the truth, and the upper end of the count allows for its bias: that would be a fault
+    or the luck of the images. Usable information is no bound, and may.
+
+    Arguments:
+        counted: whose upper end has the bias besides.
+        saturated: whether the count says more about the number of images than about the layer.
+        usable: mean(L0 - L).
+        lower: H(X) - mean(L), where H(X) is known.
+
+    Returns:
+        count saturated, lower bound above the count, usable information above the count, compatible (the intervals of
+        count and usable information overlap), or read in part.
+
+    >>> agreement(Interval(3.9, 3.8, 4.0), False, Interval(3.0, 2.8, 3.2), Interval(2.9, 2.7, 3.1))
+    'read in part'
+    """
+    if saturated:
+        return SATURATED
+    if lower is not None and lower.low > counted.high:
+        return BOUND_ABOVE
+    if usable.low > counted.high:
+        return USABLE_ABOVE
+    return COMPATIBLE if usable.overlaps(counted) else IN_PART
 
 
 def counted_text(rows: Sequence[CountedRow]) -> str:
@@ -56,7 +94,7 @@ def counted_text(rows: Sequence[CountedRow]) -> str:
     last = {(row.task, row.number_format, row.encoder_seed): row.epoch for row in sorted(rows, key=lambda r: r.epoch)}
     known = any(row.lower_bits is not None for row in rows)
     lines = [["task", "format", "layer", "code", "counted", "bias at most", "log2 N"]]
-    lines[0] += [*(["lower end"] if known else []), "usable"]
+    lines[0] += [*(["lower end"] if known else []), "usable", "count and decoder"]
     for row in rows:
         if row.epoch != last[row.task, row.number_format, row.encoder_seed]:
             continue
@@ -66,7 +104,7 @@ def counted_text(rows: Sequence[CountedRow]) -> str:
             [row.task, row.number_format, row.layer, f"{row.units} x {row.code_bits} bits",
              _interval(row.plug_in_bits, row.plug_in_bits_low, row.plug_in_bits_high) + mark, f"{row.bias_bits:.3f}",
              f"{row.log2_images_bits:.2f}", *lower,
-             _interval(row.i_xh_bits, row.i_xh_bits_low, row.i_xh_bits_high)]
+             _interval(row.i_xh_bits, row.i_xh_bits_low, row.i_xh_bits_high), row.agreement]
         )  # fmt: skip
     text = [
         "Layers of at most 12 bits at the last epoch: I(X;H) in bits, counted over the images at hand",

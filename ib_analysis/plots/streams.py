@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ib_analysis.information.stream_verdict import ALL_BLOCKS, StreamVerdictRow
 from ib_analysis.information.streams_table import StreamRow, last_rows
 from ib_analysis.information.table import InformationRow, read_table
 from ib_analysis.plots.curves import (
@@ -55,6 +56,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         "What the two streams of each block tell about the image and about the label while the network learns; "
         f"images: {saved.data.name}. Bands: 95 % bootstrap intervals over held-out images.",
         [
+            *_verdicts(saved),
             *(_sentence(row) for row in last_rows(rows)),
             *_meaning(rows),
             *seeds_note(cells, "hair lines", "bands"),
@@ -103,6 +105,14 @@ def _draw_line(
         axes.set_ylim(start - 0.04 * (end - start), end + 0.08 * (end - start))
         axes.grid(axis="y", color=LIGHT, linewidth=0.5)
     line[0].set_ylabel(_LABELS[quantity])
+
+
+def _verdicts(saved: SavedExperiment) -> list[str]:
+    """The sentences about all blocks; none of an experiment that was measured before there was one."""
+    path = saved.folder / "stream_verdict.csv"
+    if not path.exists():
+        return []
+    return [f"{row.finding}." for row in read_table(path, StreamVerdictRow) if row.block == ALL_BLOCKS]
 
 
 def _sentence(row: StreamRow) -> str:

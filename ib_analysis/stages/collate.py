@@ -19,11 +19,12 @@ from ib_analysis.records.images import images_of, measured_images
 from ib_analysis.records.probes import probe_artifact
 from ib_analysis.tables.brackets import BRACKETS, write_brackets
 from ib_analysis.tables.certificates import write_certificates
+from ib_analysis.tables.claims import CLAIMS, has_claims, write_claims
 from ib_analysis.tables.counted import COUNTED, write_counted
 from ib_analysis.tables.factors import factor_rows
 from ib_analysis.tables.information import information_rows
 from ib_analysis.tables.phases import write_phases
-from ib_analysis.tables.streams import STREAMS_TABLE, write_streams
+from ib_analysis.tables.streams import STREAM_VERDICT, STREAMS_TABLE, write_streams
 
 __all__ = ["collate"]
 
@@ -69,13 +70,16 @@ def collate(experiment: Experiment) -> None:
     write_brackets(experiment, rows, null.bits, bootstrap)
     write_streams(experiment, rows, bootstrap)
     write_counted(experiment, rows)
+    write_claims(experiment, rows, bootstrap)
     artifact.finish(tables=_table_hashes(experiment))
 
 
 def _table_hashes(experiment: Experiment) -> dict[str, str | None]:
     """Hashes of the tables, None where one is missing: a table that was altered is written again."""
     names = [INFORMATION, PHASES, CERTIFICATES, BRACKETS]
-    names += [STREAMS_TABLE] if stream_pairs(experiment.layers) and images_of(experiment).has_labels else []
+    if stream_pairs(experiment.layers) and images_of(experiment).has_labels:
+        names += [STREAMS_TABLE, STREAM_VERDICT]
+    names += [CLAIMS] if has_claims(experiment) else []
     names += [COUNTED] if counted_cells(experiment) else []
     names += [FACTORS] if images_of(experiment).factor_bits else []
     paths = {name: experiment.folder / name for name in names}

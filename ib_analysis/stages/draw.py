@@ -16,6 +16,8 @@ SOURCES = (
     "certificates.csv",
     "brackets.csv",
     "streams.csv",
+    "stream_verdict.csv",
+    "counted.csv",
     "code_lengths.h5",
     "samples.h5",
     "data.json",
@@ -39,10 +41,12 @@ def draw(experiment: Experiment, page_only: bool = False) -> None:
 
 def print_table(experiment: Experiment) -> None:
     """I(X;H) and I(H;Y) per task and layer: first, peak and last, with intervals; then how far decoders converged,
-    brackets and streams where there are any."""
+    brackets, streams, counts and claims where there are any."""
     from ib_analysis.information.brackets_table import BracketRow, brackets_text
     from ib_analysis.information.certificates_table import CertificateRow, certificates_line
+    from ib_analysis.information.claims_table import ClaimRow, claims_text
     from ib_analysis.information.counted_table import CountedRow, counted_text
+    from ib_analysis.information.stream_verdict import StreamVerdictRow, stream_verdict_text
     from ib_analysis.information.streams_table import StreamRow, streams_text
     from ib_analysis.information.summary import summary
     from ib_analysis.information.table import read_table
@@ -60,6 +64,12 @@ def print_table(experiment: Experiment) -> None:
     streams = experiment.folder / "streams.csv"
     if streams.exists():
         print(f"\n{streams_text(read_table(streams, StreamRow))}")
+    verdict = experiment.folder / "stream_verdict.csv"
+    if verdict.exists():
+        print(stream_verdict_text(read_table(verdict, StreamVerdictRow)))
     counted = experiment.folder / "counted.csv"
     if counted.exists():
         print(f"\n{counted_text(read_table(counted, CountedRow))}")
+    claims = experiment.folder / "claims.csv"
+    if claims.exists():
+        print(f"\n{claims_text(read_table(claims, ClaimRow))}")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from ib_analysis.brackets.plug_in import plug_in
 from ib_analysis.experiment import Experiment
-from ib_analysis.information.counted_table import CountedRow
+from ib_analysis.information.counted_table import CountedRow, agreement
+from ib_analysis.information.intervals import Interval
 from ib_analysis.information.table import InformationRow, write_table
 from ib_analysis.records.arrays import load_arrays
 from ib_analysis.records.counts import CountedCell, counted_cells
@@ -37,6 +38,12 @@ def write_counted(experiment: Experiment, rows: Sequence[InformationRow]) -> Non
 
 def _row(row: InformationRow, cell: CountedCell) -> CountedRow:
     counted = plug_in(load_arrays(cell.counts)["counts"], cell.units * cell.bits)
+    usable = Interval(row.i_xh_bits, row.i_xh_bits_low, row.i_xh_bits_high)
+    lower = None
+    if row.lower_bound_bits is not None:
+        assert row.lower_bound_bits_low is not None
+        assert row.lower_bound_bits_high is not None
+        lower = Interval(row.lower_bound_bits, row.lower_bound_bits_low, row.lower_bound_bits_high)
     return CountedRow(
         experiment=row.experiment,
         task=row.task,
@@ -61,4 +68,5 @@ def _row(row: InformationRow, cell: CountedCell) -> CountedRow:
         i_xh_bits=row.i_xh_bits,
         i_xh_bits_low=row.i_xh_bits_low,
         i_xh_bits_high=row.i_xh_bits_high,
+        agreement=agreement(counted.entropy, counted.saturated, usable, lower),
     )

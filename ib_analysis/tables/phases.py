@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ib_analysis.artifacts import UserError
@@ -11,25 +13,21 @@ from ib_analysis.information.intervals import Bootstrap
 from ib_analysis.information.phases_table import CurveKey, PhaseRow, phase_rows
 from ib_analysis.information.table import InformationRow, quantized_from, read_table, write_table
 
-__all__ = ["write_phases"]
+__all__ = ["code_length_curves", "write_phases"]
 
 
 def write_phases(experiment: Experiment) -> None:
     """Write ``phases.csv`` from ``code_lengths.h5`` and ``information.csv``; equal bytes every time.
 
-    A run whose activations are quantized from some checkpoint on is another network before it: its phases begin there.
-
     Raises:
         UserError: one of the two is missing or damaged, or the table cannot be written.
     """
     estimation = experiment.config.estimation
-    lengths, halfway = _code_lengths(experiment)
     measured = read_table(experiment.folder / "information.csv", InformationRow)
-    runs = {_run(key) for key in lengths}
-    start = {run: quantized_from(row for row in measured if _run(_key(row)) == run) for run in runs}
+    lengths, halfway = code_length_curves(experiment, measured)
     rows = phase_rows(
         experiment.config.name,
-        {key: {epoch: of[epoch] for epoch in of if epoch >= start[_run(key)]} for key, of in lengths.items()},
+        lengths,
         {(_key(row), row.epoch): row.warnings for row in measured},
         Bootstrap(estimation.confidence, estimation.resamples),
         halfway,
@@ -40,8 +38,25 @@ def write_phases(experiment: Experiment) -> None:
 _Curves = dict[CurveKey, dict[int, np.ndarray]]
 
 
+def code_length_curves(experiment: Experiment, measured: Sequence[InformationRow]) -> tuple[_Curves, _Curves]:
+    """L of all cells at the end of their decoders' fits, and at half of the steps where it was measured.
+
+    A run whose activations are quantized from some checkpoint on is another network before it: its curve begins there.
+
+    Arguments:
+        measured: rows of information.csv.
+
+    Raises:
+        UserError: ``code_lengths.h5`` is missing or damaged.
+    """
+    lengths, halfway = _code_lengths(experiment)
+    start = {run: quantized_from(row for row in measured if _run(_key(row)) == run) for run in map(_run, lengths)}
+    return {
+        key: {epoch: of[epoch] for epoch in of if epoch >= start[_run(key)]} for key, of in lengths.items()
+    }, halfway
+
+
 def _code_lengths(experiment: Experiment) -> tuple[_Curves, _Curves]:
-    """L of all cells at the end of their decoders' fits, and at half of the steps where it was measured."""
     path = experiment.folder / "code_lengths.h5"
     found: _Curves = {}
     halfway: _Curves = {}

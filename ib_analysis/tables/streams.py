@@ -1,36 +1,55 @@
-"""From code lengths and probes to `streams.csv`: the two streams of every block, compared image by image."""
+"""From code lengths and probes to `streams.csv` and `stream_verdict.csv`: the streams of blocks, image by image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ib_analysis.encoders import stream_pairs
 from ib_analysis.experiment import Experiment, Fit, Run, cell_name
 from ib_analysis.information.intervals import Bootstrap
+from ib_analysis.information.stream_verdict import BlockStreams, StreamVerdictRow, stream_verdicts
 from ib_analysis.information.streams_table import StreamBits, StreamRow, rows_over_seeds, stream_row
 from ib_analysis.information.table import InformationRow, write_table
+from ib_analysis.information.warnings import join_warnings, split_warnings
 from ib_analysis.records.arrays import load_arrays
 from ib_analysis.records.code_lengths import code_length_bits, halfway_code_length_bits
 from ib_analysis.records.images import images_of
 from ib_analysis.records.probes import best_kind, probe_artifact
 
-__all__ = ["STREAMS_TABLE", "write_streams"]
+__all__ = ["STREAMS_TABLE", "STREAM_VERDICT", "write_streams"]
 
-STREAMS_TABLE = "streams.csv"
+STREAMS_TABLE, STREAM_VERDICT = "streams.csv", "stream_verdict.csv"
+
+_Pair = tuple[StreamBits, StreamBits]
+_Measured = dict[tuple[Run, int], dict[tuple[int, str], _Pair]]
+"""(run, decoder seed) -> (epoch, block) -> its residual and its transient stream."""
 
 
 def write_streams(experiment: Experiment, rows: Sequence[InformationRow], bootstrap: Bootstrap) -> None:
-    """Write ``streams.csv`` where both streams of a block are measured, and remove one that is there without any.
+    """Write both tables where both streams of a block are measured, and remove those that are there without any.
 
     Arguments:
         rows: of information.csv.
         bootstrap: of the intervals.
     """
     pairs = stream_pairs(experiment.in_order) if images_of(experiment).has_labels else {}
-    path = experiment.folder / STREAMS_TABLE
     if not pairs:
-        path.unlink(missing_ok=True)
+        for name in (STREAMS_TABLE, STREAM_VERDICT):
+            (experiment.folder / name).unlink(missing_ok=True)
         return
+    measured = _measured(experiment, rows, pairs)
+    found: list[StreamRow] = []
+    for (run, decoder_seed), cells in measured.items():
+        of_run = (run.task, run.number_format, run.encoder_seed, decoder_seed)
+        for (epoch, block), pair in cells.items():
+            found.append(stream_row(experiment.config.name, of_run, epoch, (block, *pairs[block]), pair, bootstrap))
+    write_table(experiment.folder / STREAMS_TABLE, StreamRow, [*found, *rows_over_seeds(found, bootstrap.confidence)])
+    write_table(experiment.folder / STREAM_VERDICT, StreamVerdictRow, _verdicts(experiment, measured, bootstrap))
+
+
+def _measured(
+    experiment: Experiment, rows: Sequence[InformationRow], pairs: Mapping[str, tuple[str, str]]
+) -> _Measured:
     fits: dict[tuple[Run, int], dict[tuple[int, str], Fit]] = {}
     for fit in experiment.fits:
         if fit.run is not None:
@@ -39,19 +58,43 @@ def write_streams(experiment: Experiment, rows: Sequence[InformationRow], bootst
         (Run(row.task, row.number_format, row.encoder_seed), row.decoder_seed, row.epoch, row.layer): row  # type: ignore[arg-type]
         for row in rows
     }
-    found: list[StreamRow] = []
+    found: _Measured = {}
     for (run, decoder_seed), by_cell in fits.items():
+        of_run = found.setdefault((run, decoder_seed), {})
         for block, taps in pairs.items():
             for epoch in experiment.epochs:
                 residual, transient = (
                     _bits(experiment, by_cell[epoch, tap], (epoch, tap), cells[run, decoder_seed, epoch, tap])
                     for tap in taps
                 )
-                of_run = (run.task, run.number_format, run.encoder_seed, decoder_seed)
-                found.append(
-                    stream_row(experiment.config.name, of_run, epoch, (block, *taps), (residual, transient), bootstrap)
-                )
-    write_table(path, StreamRow, [*found, *rows_over_seeds(found, bootstrap.confidence)])
+                of_run[epoch, block] = (residual, transient)
+    return found
+
+
+def _verdicts(experiment: Experiment, measured: _Measured, bootstrap: Bootstrap) -> list[StreamVerdictRow]:
+    epochs = experiment.epochs[0], experiment.epochs[-1]
+    by_run: dict[tuple[str, str], dict[str, dict[tuple[int, int], BlockStreams]]] = {}
+    for (run, decoder_seed), cells in measured.items():
+        blocks = by_run.setdefault((run.task, run.number_format), {})
+        for block in dict.fromkeys(block for _, block in cells):
+            first = None if epochs[0] == epochs[1] else cells[epochs[0], block]
+            blocks.setdefault(block, {})[run.encoder_seed, decoder_seed] = _block(first, cells[epochs[1], block])
+    return [
+        row
+        for of, blocks in by_run.items()
+        for row in stream_verdicts(experiment.config.name, of, epochs, blocks, bootstrap)
+    ]
+
+
+def _block(first: _Pair | None, last: _Pair) -> BlockStreams:
+    residual, transient = last
+    cells = [*last, *(first or ())]
+    return BlockStreams(
+        transient.code_lengths - residual.code_lengths,
+        None if first is None else first[1].code_lengths - first[0].code_lengths,
+        transient.label_bits - residual.label_bits,
+        join_warnings(name for cell in cells for name in split_warnings(cell.warnings)),
+    )
 
 
 def _bits(experiment: Experiment, fit: Fit, cell: tuple[int, str], row: InformationRow) -> StreamBits:

@@ -7,6 +7,7 @@ from ib_analysis.training.config import TrainingConfig, checkpoint_epochs, learn
 from ib_analysis.training.course import Course, Step, ordinary_course
 from ib_analysis.training.devices import make_accelerator
 from ib_analysis.training.distillation import Distillation
+from ib_analysis.training.history import final_accuracy
 from ib_analysis.training.loop import train
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "binary_course",
     "checkpoint_artifact",
     "checkpoint_epochs",
+    "final_accuracy",
     "first_phase",
     "is_complete",
     "learning_rate",

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ib_analysis.artifacts import write_text
+from ib_analysis.artifacts import UserError, write_text
 
-__all__ = ["COLUMNS", "holds_history", "write_history"]
+__all__ = ["COLUMNS", "final_accuracy", "holds_history", "write_history"]
 
 COLUMNS = ("epoch", "split", "loss", "accuracy", "psnr_db")
 
@@ -35,6 +35,20 @@ def holds_history(path: Path, last_epoch: int) -> bool:
     lines = (_read(path) or b"").split(b"\n")
     header, last = ",".join(COLUMNS).encode(), f"{last_epoch},".encode()
     return len(lines) > 2 and lines[0] == header and lines[-2].startswith(last) and not lines[-1]
+
+
+def final_accuracy(path: Path) -> float | None:
+    """Accuracy on the held-out images after the last epoch, 0 to 1; None where the task has none.
+
+    Raises:
+        UserError: there is no such table, or it cannot be read.
+    """
+    try:
+        rows = [row for row in csv.DictReader(path.read_text().splitlines()) if row["split"] == "evaluation"]
+        last = max(rows, key=lambda row: int(row["epoch"]))
+        return float(last["accuracy"]) if last["accuracy"] else None
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); run `ib train` again.") from error
 
 
 def _read(path: Path) -> bytes | None:

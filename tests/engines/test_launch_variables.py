@@ -12,7 +12,7 @@ import torch
 from ib_analysis.artifacts import UserError
 from ib_analysis.cli import main
 from ib_analysis.engines import launch
-from ib_analysis.engines.launch_variables import check_launch_variables
+from ib_analysis.engines.launch_variables import check_gpus, check_launch_variables
 
 WHOLE = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", "MASTER_ADDR": "far", "MASTER_PORT": "29500"}
 
@@ -64,3 +64,18 @@ def test_nobody_waits_for_days_for_processes_that_do_not_come(monkeypatch: pytes
     with pytest.raises(UserError, match="the 4 processes did not meet at localhost"):
         launch.Launch()
     assert not torch.distributed.is_initialized()
+
+
+TWO = {**WHOLE, "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+
+
+def test_every_process_needs_a_gpu_of_its_own() -> None:
+    check_gpus(0, {**TWO, "LOCAL_WORLD_SIZE": "2"})  # on the CPU
+    check_gpus(2, {**TWO, "LOCAL_WORLD_SIZE": "2"})
+    check_gpus(1, {**TWO, "LOCAL_WORLD_SIZE": "1"})  # the other is on another machine
+    check_gpus(1, TWO)  # perhaps as well
+    check_gpus(1, {**TWO, "LOCAL_WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"})
+    check_gpus(1, {})
+    for one_too_many in ({**TWO, "LOCAL_WORLD_SIZE": "2"}, {**TWO, "LOCAL_RANK": "1"}):
+        with pytest.raises(UserError, match="2 processes were launched on a machine with 1 GPU, and each needs one"):
+            check_gpus(1, one_too_many)

@@ -20,7 +20,9 @@ from ib_analysis.encoders import BinaryNetwork
 from ib_analysis.encoders.binary_network import BinaryClassifier
 from ib_analysis.experiment import Experiment
 from ib_analysis.information.brackets_table import BracketRow
+from ib_analysis.information.claims_table import ClaimRow
 from ib_analysis.information.counted_table import CountedRow
+from ib_analysis.information.phases_table import PhaseRow
 from ib_analysis.information.table import InformationRow, read_table
 from ib_analysis.records.encoders import encoder_at
 from ib_analysis.records.images import images_of
@@ -88,6 +90,23 @@ def test_binary_runs_are_measured_as_codes_and_small_layers_counted(
             one.i_xh_bits for one in rows if (one.number_format, one.epoch, one.layer) == ("binary", row.epoch, "h4")
         )
     assert "counted over the images at hand" in out
+
+    # Claims about binary networks: numbers that the table of phases and the code lengths also give.
+    claims = rows_of(ClaimRow, "claims.csv")
+    overlaps = {(row.number_format, row.layer): row for row in claims if row.quantity == "overlap"}
+    assert set(overlaps) == {(name, layer) for name in ("binary", "float32") for layer in ("h3", "h4")}
+    lengths = {(row.number_format, row.epoch, row.layer): row.code_length_bits for row in rows}
+    for (name, layer), row in overlaps.items():
+        spans = [tuple(map(int, span.split("-"))) for span in row.image_falls.split(";") if span]
+        assert all(lengths[name, later, layer] > lengths[name, earlier, layer] for earlier, later in spans)
+    phases = [row for row in rows_of(PhaseRow, "phases.csv") if row.number_format == "binary"]
+    (share,) = (r for r in claims if (r.quantity, r.number_format) == ("compressing_share", "binary"))
+    assert share.value == np.mean([row.verdict == "compresses" for row in phases])
+    answers = [row.finding for row in claims if row.quantity == "answer"]
+    assert len(answers) == 2
+    assert all(f"{answer}." in out for answer in answers)
+    assert "weights of binary networks are real up to epoch 1" in answers[0]
+    assert "not testable, 1 encoder seed (4 are needed)" in answers[1]
 
     # Nothing is made twice.
     counts = Path("checkpoints/tiny/counts/classification_binary_seed0/epoch_0002_h4.npz")

@@ -15,6 +15,7 @@ from matplotlib.text import Text
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.data import image_space
 from ib_analysis.experiment import Experiment
+from ib_analysis.information.stream_verdict import ALL_BLOCKS, StreamVerdictRow
 from ib_analysis.information.streams_table import StreamRow, streams_text
 from ib_analysis.information.table import InformationRow, read_table
 from ib_analysis.plots.saved import SavedExperiment
@@ -121,6 +122,24 @@ def test_the_table_of_streams_is_made_of_paired_differences(measured: None) -> N
             assert half == pytest.approx(1.96 * spread, rel=0.5), "the interval is that of the paired differences"
     last = [row.finding for row in rows if row.epoch == 2]
     assert streams_text(rows).splitlines()[1:] == [f"  {finding}." for finding in last]
+
+
+def test_one_sentence_says_whether_the_transient_stream_discards(measured: None, capsys: pytest.CaptureFixture) -> None:
+    rows = read_table(Path("checkpoints/tiny/stream_verdict.csv"), StreamVerdictRow)
+    assert [(row.task, row.block) for row in rows] == [
+        (task, block) for task in ("classification", "autoencoding") for block in ("h1", "h4", ALL_BLOCKS)
+    ]
+    of_epoch = {(row.task, row.block, row.epoch): row for row in streams()}
+    for row in rows:
+        if row.block == ALL_BLOCKS:
+            continue
+        first, last = (of_epoch[row.task, row.block, epoch] for epoch in (0, 2))
+        assert row.image_bits == pytest.approx(last.i_xh_difference_bits, abs=1e-6)
+        assert row.label_bits == pytest.approx(last.i_hy_difference_bits, abs=1e-6)
+        growth = last.i_xh_difference_bits - first.i_xh_difference_bits
+        assert row.image_growth_bits == pytest.approx(growth, abs=1e-5)
+    assert main(["estimate-mi", "tiny.yaml", *RIR]) == 0
+    assert all(f"{row.finding}." in capsys.readouterr().out for row in rows[2:3])
 
 
 def test_a_second_run_does_nothing_and_a_changed_table_is_made_again(measured: None) -> None:

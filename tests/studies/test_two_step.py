@@ -96,7 +96,7 @@ def test_mistakes_are_one_sentence(
 
 def test_the_arms_differ_in_their_steps_alone(tiny: Path) -> None:
     study = TwoStep(Experiment(parse_experiment("train", ["tiny.yaml", *BINARY])), TwoStepConfig(seeds=(3,)))
-    one, two = (study.experiment_of(arm).config for arm in study.arms)
+    one, two = (study.network(arm).config for arm in study.arms)
     assert (one.binary_training.steps, two.binary_training.steps) == (1, 2)
     assert one.encoder == two.encoder
     assert one.training == two.training

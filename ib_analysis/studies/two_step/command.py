@@ -8,8 +8,8 @@ from pathlib import Path
 from ib_analysis.drawn import draw_unless_drawn, show_paths
 from ib_analysis.experiment import Experiment
 from ib_analysis.information.plain_text import align
+from ib_analysis.studies.trained import train_missing
 from ib_analysis.studies.two_step.config import TwoStepConfig
-from ib_analysis.studies.two_step.evaluate import run_missing
 from ib_analysis.studies.two_step.plan import TwoStep
 from ib_analysis.studies.two_step.table import DIFFERENCE, NETWORKS, TwoStepDifferenceRow, TwoStepRow, tabulate
 
@@ -48,7 +48,7 @@ def run(experiment: Experiment, settings: TwoStepConfig) -> None:
         UserError: a user's mistake; nothing computed is lost.
     """
     study = TwoStep(experiment, settings)
-    run_missing(study)
+    train_missing(experiment, study.folder, list(study.networks.values()))
     rows, difference = tabulate(study)
     paths = _draw(study)
     print(summary(rows, difference))

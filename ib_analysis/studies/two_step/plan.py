@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ib_analysis.artifacts import Artifact, UserError
-from ib_analysis.experiment import Experiment, Run
+from ib_analysis.experiment import Experiment
 from ib_analysis.quantization import BINARY
-from ib_analysis.records.encoders import encoder_recipe
-from ib_analysis.records.images import images_of
+from ib_analysis.studies.trained import StudyClassifier
 from ib_analysis.studies.two_step.config import TwoStepConfig
-from ib_analysis.training import checkpoint_artifact
 
 __all__ = ["Arm", "TwoStep"]
 
@@ -32,11 +29,6 @@ class Arm:
     @property
     def key(self) -> str:
         return f"steps{self.steps}_seed{self.seed}"
-
-    @property
-    def run(self) -> Run:
-        """Task, format and seed, as the stages know them."""
-        return Run("classification", BINARY, self.seed)
 
 
 class TwoStep:
@@ -64,49 +56,23 @@ class TwoStep:
 
     @property
     def arms(self) -> list[Arm]:
-        """All networks."""
+        """All networks by what is chosen about them."""
         both: tuple[Literal[1, 2], ...] = (1, 2)
         return [Arm(steps, seed) for seed in self.settings.seeds for steps in both]
 
-    def experiment_of(self, arm: Arm) -> Experiment:
-        """The experiment with one run of the arm, of which the last epoch alone is kept."""
-        config = self.experiment.config
-        return Experiment(
-            dataclasses.replace(
-                config,
-                tasks=("classification",),
-                number_formats=(BINARY,),
-                encoder_seeds=(arm.seed,),
-                layers=(),
-                binary_training=dataclasses.replace(config.binary_training, steps=arm.steps, teacher="none"),
-                training=dataclasses.replace(config.training, checkpoints=()),
-            )
-        )
+    def network(self, arm: Arm) -> StudyClassifier:
+        """One of them, and where it lies."""
+        binary = dataclasses.replace(self.experiment.config.binary_training, steps=arm.steps, teacher="none")
+        return StudyClassifier.of(self.experiment.config, "two_step", arm.key, BINARY, arm.seed, binary_training=binary)
 
-    def encoder_folder(self, arm: Arm) -> Path:
-        return self.folder / "encoders" / arm.key
-
-    def recipe(self, arm: Arm) -> dict[str, Any]:
-        """Everything chosen by the user that the weights depend on."""
-        return encoder_recipe(self.experiment_of(arm), arm.run)
-
-    def evaluation_artifact(self, arm: Arm) -> Artifact:
-        """The record of correctness and loss of every image."""
-        sha256 = images_of(self.experiment).sha256
-        encoder = checkpoint_artifact(
-            self.encoder_folder(arm),
-            self.experiment.config.training.epochs,
-            recipe=self.recipe(arm),
-            data_sha256=sha256,
-            seed=arm.seed,
-        )
-        path = self.folder / "evaluations" / f"{arm.key}.npz"
-        inputs = {"encoder": encoder.identity, "data": sha256}
-        return Artifact(path, "two_step_evaluation", self.recipe(arm), inputs, arm.seed, "evaluation")
+    @property
+    def networks(self) -> dict[Arm, StudyClassifier]:
+        """All networks."""
+        return {arm: self.network(arm) for arm in self.arms}
 
     def table_artifact(self, name: str) -> Artifact:
         """The record of a table; with other settings it is made again, which costs nothing."""
-        inputs = {arm.key: self.evaluation_artifact(arm).identity for arm in self.arms}
+        inputs = {arm.key: network.evaluation.identity for arm, network in self.networks.items()}
         inputs |= {name: str(value) for name, value in dataclasses.asdict(self.settings).items()}
         return Artifact(
             self.folder / name, "two_step_table", self.experiment.section("name"), inputs, algorithm="tables"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ib_analysis.information.intervals import Interval, paired_bootstrap_interval
-from ib_analysis.information.seed_spread import spread_over_seeds
 from ib_analysis.information.table import read_table, write_table
-from ib_analysis.records.arrays import load_arrays
+from ib_analysis.studies.paired_accuracy import paired_difference, verdict_of
 from ib_analysis.studies.two_step.plan import Arm, TwoStep
 
 __all__ = ["DIFFERENCE", "NETWORKS", "TwoStepDifferenceRow", "TwoStepRow", "tabulate"]
 
 NETWORKS, DIFFERENCE = "two_step.csv", "two_step_difference.csv"
+_BOTH: tuple[Literal[1, 2], ...] = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def tabulate(study: TwoStep) -> tuple[list[TwoStepRow], TwoStepDifferenceRow]:
     """
     networks, difference = study.table_artifact(NETWORKS), study.table_artifact(DIFFERENCE)
     if any(artifact.status() != "complete" for artifact in (networks, difference)):
-        found = {arm: load_arrays(study.evaluation_artifact(arm)) for arm in study.arms}
+        found = {arm: network.arrays() for arm, network in study.networks.items()}
         networks.begin()
         difference.begin()
         write_table(networks.path, TwoStepRow, [_row(study, arm, arrays) for arm, arrays in found.items()])
@@ -110,23 +111,18 @@ def _row(study: TwoStep, arm: Arm, arrays: dict[str, np.ndarray]) -> TwoStepRow:
 
 
 def _difference(study: TwoStep, found: dict[Arm, dict[str, np.ndarray]]) -> TwoStepDifferenceRow:
-    seeds = study.settings.seeds
-    by_image = {
-        seed: found[Arm(2, seed)]["test_correct"].astype(float) - found[Arm(1, seed)]["test_correct"] for seed in seeds
-    }
-    spread = spread_over_seeds(
-        {(seed, 0): _interval(study, values) for seed, values in by_image.items()}, study.settings.confidence
-    )
-    verdict = "better" if spread.mean.low > 0 else "worse" if spread.mean.high < 0 else "undecided"
+    settings = study.settings
+    one, two = ({seed: found[Arm(steps, seed)]["test_correct"] for seed in settings.seeds} for steps in _BOTH)
+    spread = paired_difference(two, one, settings.confidence, settings.resamples)
     return TwoStepDifferenceRow(
         experiment=study.experiment.config.name,
-        n_seeds=len(seeds),
-        n_images=len(by_image[seeds[0]]),
-        confidence=study.settings.confidence,
+        n_seeds=len(settings.seeds),
+        n_images=len(one[settings.seeds[0]]),
+        confidence=settings.confidence,
         difference=spread.mean.estimate,
         difference_low=spread.mean.low,
         difference_high=spread.mean.high,
         lowest=spread.lowest,
         highest=spread.highest,
-        verdict=verdict if len(seeds) > 1 else "one_seed",
+        verdict=verdict_of(spread, len(settings.seeds)),
     )

@@ -151,7 +151,7 @@ def test_two_processes_fit_like_one(tmp_path: Path) -> None:
         [*command, str(HERE / "fit_reader_in_processes.py"), str(tmp_path)],
         check=True,
         timeout=240,
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
     )
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     try:
