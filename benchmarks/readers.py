@@ -222,7 +222,7 @@ class Bench:
             fourier_features=pixels.fourier_features,
             log_scale_min=pixels.log_scale_min,
         )
-        fitting = replace(gated.fitting, null_share=0.0, halfway=False)
+        fitting = replace(gated.fitting, halfway=False)
         self.experiments = {
             "gated": Experiment(replace(config, reader="gated", decoder=decoder, fitting=fitting)),
             "deep": Experiment(config),
@@ -260,7 +260,8 @@ class Bench:
                 return _fitted(
                     decoder,
                     Timed(feed_for(experiment, wanted).guarded(), images),
-                    schedule(experiment.fitting, steps, validations),
+                    # L0 is the base's for both: no image needs to be seen under the null condition.
+                    schedule(replace(experiment.fitting, null_share=0.0), steps, validations),
                 )
 
             timed, _ = fitted(REHEARSAL, 1, held_out[:1])

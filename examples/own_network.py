@@ -6,6 +6,9 @@ sees scikit-learn's 8x8 digits as they are. Replace `own_network`, `TAPS` and `p
     python examples/own_network.py                  # about a minute on one core
     python examples/own_network.py --pixels 64      # a smaller input, in half the time
 
+It shows every part, with the simplest decoder: one PixelCNN++ that is fitted from scratch to all layers. Experiments of
+`ib` read layers by default with a reader each on a base of the images (`decoders.Reader`), which finds more.
+
 Read the numbers with care: a few hundred images and steps make a decoder that still learns, and the null code length
 comes from the same decoder. See docs/method.md for what usable information is and what it is not.
 """

@@ -150,7 +150,7 @@ def _check_fitting(config: ExperimentConfig) -> None:
         or config.unconditional_fit
         or config.estimation.null_from is not None
     )
-    if config.sharing == "shared" and not has_null:
+    if config.sharing != "dedicated" and not has_null:
         raise UserError(
             "fitting.null_share is 0, so that no unconditional model would be fitted and there is no L0; choose a "
             "share above 0, --unconditional_fit true, --sharing dedicated, or an experiment for estimation.null_from."

@@ -122,12 +122,12 @@ class ExperimentConfig:
     """One encoder per task and seed."""
     decoder_seeds: tuple[int, ...] = (0,)
     """Every decoder is fitted once per seed."""
-    sharing: Literal["shared", "layer", "dedicated"] = "shared"
-    """`shared`: one decoder for all layers and epochs of a run; `layer`: one for all epochs of a layer of a run;
-    `dedicated`: one per cell and one unconditional (the protocol of Darlow & Storkey 2020)."""
-    reader: Literal["gated", "deep"] = "gated"
-    """What reads the layers: `gated`, a PixelCNN++ per decoder, with the condition before every gate; `deep`, a deep
-    network that adds to the base of the images what a layer tells. The base then is L0."""
+    sharing: Literal["shared", "layer", "dedicated"] = "layer"
+    """`layer`: one decoder for all epochs of a layer of a run; `shared`: one for all layers and epochs of a run;
+    `dedicated`: one per cell and, of `gated` ones, one unconditional (the protocol of Darlow & Storkey 2020)."""
+    reader: Literal["gated", "deep"] = "deep"
+    """What reads the layers: `deep`, a deep network that adds to the base of the images what a layer tells, with the
+    base as L0; `gated`, a PixelCNN++ per decoder, fitted from scratch, with the condition before every gate."""
     reader_network: ReaderArchitecture = field(default_factory=ReaderArchitecture)
     """Size of a `deep` reader."""
     unconditional_fit: bool = False
@@ -147,23 +147,41 @@ class ExperimentConfig:
     activations: ActivationsConfig = field(default_factory=ActivationsConfig)
     """Dump or recompute."""
     decoder: Architecture = field(default_factory=Architecture)
-    """Size and output distribution of the PixelCNN++ decoders."""
-    fitting: FittingConfig = field(default_factory=FittingConfig)
-    """How decoders are fitted."""
+    """Size and output distribution of `gated` decoders; by default those of PixelCNN++ at full size, for GPUs."""
+    fitting: FittingConfig = field(
+        default_factory=lambda: FittingConfig(
+            steps=3500,
+            batch_size=32,
+            optimiser="muon",
+            learning_rate=3e-3,
+            matrix_learning_rate=0.01,
+            betas=(0.9, 0.99),
+            lr_decay_per_step=1.0,
+            warmup_steps=50,
+            cooldown_share=0.8,
+            halfway=True,
+            averaging=0.998,
+            gradient_clip=1.0,
+            validate_every=500,
+            validation_images=256,
+        )
+    )
+    """How decoders are fitted; by default as suits `deep` readers on two cores."""
     layer_steps: dict[str, int] = field(default_factory=dict)
     """Layer -> steps of its fits, where they need more or fewer than `fitting.steps`: a pooled layer tells few bits,
-    which take long to find, and an early one many that are found soon. Not with `shared` decoders, which read all."""
+    which take long to find (twice the steps are a good start), and an early one many that are found soon. Not with
+    `shared` decoders, which read all."""
     base: Literal["shipped", "scratch"] = "shipped"
     """The unconditional model of the images: `shipped` takes one of this recipe that is part of the package, if there
     is one; else, and with `scratch`, it is fitted once and kept in `bases` under `checkpoints` for all experiments on
     the same images."""
     base_network: Architecture = field(
-        default_factory=lambda: Architecture(blocks=2, filters=32, dropout=0.0, log_scale_min=-9.0)
+        default_factory=lambda: Architecture(blocks=1, filters=24, dropout=0.0, log_scale_min=-9.0)
     )
-    """Size and output distribution of the base."""
+    """Size and output distribution of the base; by default one that two cores can fit, as that of cifar10-16."""
     base_fitting: FittingConfig = field(
         default_factory=lambda: FittingConfig(
-            steps=20000,
+            steps=5000,
             batch_size=32,
             optimiser="muon",
             learning_rate=3e-3,
@@ -173,8 +191,9 @@ class ExperimentConfig:
             cooldown_share=1.0,
             averaging=0.998,
             gradient_clip=1.0,
-            validate_every=1000,
+            validate_every=250,
             validation_images=1024,
+            save_every=250,
         )
     )
     """How the base is fitted."""

@@ -17,8 +17,13 @@ TINY = """
     encoder: {depth: 8, width: 4}
     training: {epochs: 2, batch_size: 32, checkpoints: [0, 2]}
     activations: {group_size: 8}
+    reader: gated
+    sharing: shared
     decoder: {blocks: 1, filters: 4, output: categorical, dropout: 0.2, condition_filters: 4}
-    fitting: {steps: 12, batch_size: 16, learning_rate: 0.003, validate_every: 3, validation_images: 16, save_every: 3}
+    fitting:
+      {steps: 12, batch_size: 16, learning_rate: 0.003, validate_every: 3, validation_images: 16, save_every: 3,
+       optimiser: adam, matrix_learning_rate: 0.02, betas: [0.95, 0.9995], lr_decay_per_step: 0.999995, warmup_steps: 0,
+       cooldown_share: 0.0, averaging: 0.9995, gradient_clip: null, halfway: false}
     base_network: {blocks: 1, filters: 4, output: categorical}
     base_fitting: {steps: 12, batch_size: 16, warmup_steps: 2, validate_every: 3, validation_images: 20, save_every: 3}
     probe: {epochs: 2, hidden_units: 8}
@@ -35,6 +40,14 @@ TINY = """
 def tiny_text() -> str:
     """The config of `tiny`, for folders that several tests share."""
     return textwrap.dedent(TINY)
+
+
+@pytest.fixture(scope="session")
+def deep_text(tiny_text: str) -> str:
+    """The same with readers on a base, one per layer, fitted like the decoders of `tiny`."""
+    decoders = "reader: gated\nsharing: shared\n"
+    assert decoders in tiny_text
+    return tiny_text.replace(decoders, "reader: deep\nsharing: layer\nreader_network: {width: 8}\n")
 
 
 @pytest.fixture

@@ -30,14 +30,20 @@ FULL = [
     "--data.resolution", "16", "--brackets.density.blocks", "1", "--brackets.density.condition_filters", "4",
     "--brackets.fitting.batch_size", "64", "--brackets.fitting.warmup_steps", "1",
 ]  # fmt: skip
+READERS = [
+    "--reader_network.width", "8", "--fitting.steps", "8", "--base_network.blocks", "1", "--base_network.filters", "4",
+    "--base_fitting.steps", "20", "--base_fitting.batch_size", "32", "--base_fitting.warmup_steps", "1",
+    "--base_fitting.validate_every", "5", "--base_fitting.validation_images", "64", "--fitting.validate_every", "4",
+    "--data.resolution", "16",
+]  # fmt: skip
 RIR = [
-    "--layers", "[h1_residual, h1_transient, h4_residual, h4_transient]", "--encoder_seeds", "[0, 1]",
-    "--reader_network.width", "8", "--base_network.filters", "4", "--base_fitting.steps", "20", "--fitting.steps", "8",
-    "--base_fitting.validate_every", "5", "--base_fitting.validation_images", "64", "--base_fitting.warmup_steps", "1",
+    *READERS, "--layers", "[h1_residual, h1_transient, h4_residual, h4_transient]", "--encoder_seeds", "[0, 1]",
+    "--layer_steps", "{h4_residual: 12, h4_transient: 12}",
 ]  # fmt: skip
 LARGE: dict[str, list[str]] = {
-    "cifar10": [],
-    "cifar10-small": [],
+    "cifar10": READERS,
+    "cifar10-small": [*READERS, "--layer_steps", "{h4: 12}"],
+    "cifar10-small-gated": [],
     "quantized": QUANTIZED,
     "quantized-full": [*QUANTIZED, *FULL],
     "rir": RIR,
@@ -63,7 +69,8 @@ def test_every_file_is_an_experiment_that_can_work(path: Path) -> None:
     assert experiment.epochs[-1] == experiment.config.training.epochs
 
 
-SLOW = ("quantized-full", "rir")  # takes the way of `quantized`, with more networks; has tests of its own
+# They take the ways of `quantized`, with more networks, and of `cifar10`; the last one has tests of its own.
+SLOW = ("quantized-full", "cifar10-small", "rir")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in LARGE])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError
+from ib_analysis.cli import parse_experiment
 from ib_analysis.encoders import build as networks
 from ib_analysis.encoders import build_encoder, tap_names
 from ib_analysis.encoders.interface import TappedNetwork
-from ib_analysis.experiment import Experiment, ExperimentConfig
+from ib_analysis.experiment import BASE, Experiment, ExperimentConfig
 from ib_analysis.records.activations import activations_config
 
 
@@ -52,12 +54,33 @@ def test_a_layer_is_named_once() -> None:
 
 
 def test_a_layer_may_have_steps_of_its_own() -> None:
-    config = ExperimentConfig(sharing="layer", layer_steps={"h4": 30000})
+    config = ExperimentConfig(layer_steps={"h4": 7000})
     experiment, plain = Experiment(config), Experiment(replace(config, layer_steps={}))
-    steps = {fit.cells[0][1]: experiment.fitting_for(fit).steps for fit in experiment.fits}
-    assert steps == {"h1": 10000, "h2": 10000, "h3": 10000, "h4": 30000}
+    steps = {fit.cells[0][1]: experiment.fitting_for(fit).steps for fit in experiment.fits if fit.key != BASE}
+    assert steps == {"h1": 3500, "h2": 3500, "h3": 3500, "h4": 7000}
     assert experiment.fitting_of(("h3", "h4")) == plain.fitting  # no one number
-    assert {plain.fitting_for(fit).steps for fit in plain.fits} == {10000}
+    assert {plain.fitting_for(fit).steps for fit in plain.fits} == {3500}
+
+
+def test_a_config_that_says_nothing_has_readers_with_the_schedule_of_cifar10_16() -> None:
+    """Whoever measures data of their own names them and no more; the schedule is one that was tried on real images."""
+    config = ExperimentConfig()
+    assert (config.reader, config.sharing, config.fitting.halfway) == ("deep", "layer", True)
+    tried = parse_experiment("train", [str(Path(__file__).parents[1] / "experiments" / "cifar10-16.yaml")])
+    for name in ("reader_network", "fitting", "base_network", "base_fitting"):
+        assert getattr(config, name) == getattr(tried, name)
+    fits = Experiment(config).fits
+    assert [fit.key for fit in fits if fit.run is None] == [BASE]
+    assert all({layer for _, layer in fit.cells} == {fit.key.split("/")[1]} for fit in fits if fit.run is not None)
+    for part in ("base_fitting", "fitting"):  # what only shortens it is still a schedule that can be judged
+        Experiment(replace(config, **{part: replace(getattr(config, part), steps=3000)}))
+
+
+def test_gated_decoders_of_layers_need_a_null_condition_too() -> None:
+    config = ExperimentConfig(reader="gated")
+    Experiment(config)
+    with pytest.raises(UserError, match="there is no L0"):
+        Experiment(replace(config, fitting=replace(config.fitting, null_share=0.0)))
 
 
 @pytest.mark.parametrize(
@@ -71,4 +94,4 @@ def test_a_layer_may_have_steps_of_its_own() -> None:
 )
 def test_steps_of_layers_that_cannot_work(settings: dict, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        Experiment(ExperimentConfig(**{"sharing": "layer", **settings}))
+        Experiment(ExperimentConfig(**settings))

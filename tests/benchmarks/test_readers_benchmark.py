@@ -35,18 +35,11 @@ def _load() -> ModuleType:
 
 bench = _load()
 
-DEEP = """
-reader: deep
-sharing: layer
-reader_network: {width: 8}
-tasks: [classification]
-"""
-
 
 @pytest.fixture
-def deep(tiny: Path) -> Path:
+def deep(tiny: Path, deep_text: str) -> Path:
     """The tiny experiment with readers, untrained, in the current folder."""
-    tiny.write_text(tiny.read_text() + DEEP)
+    tiny.write_text(deep_text + "tasks: [classification]\n")
     return tiny
 
 

@@ -29,11 +29,6 @@ from ib_analysis.stages.fit import fit_seed
 from ib_analysis.studies.audit.config import AuditConfig
 from ib_analysis.studies.audit.plan import Plan, check
 
-DEEP = """
-reader: deep
-sharing: layer
-reader_network: {width: 8}
-"""
 SMALL = ["--tasks", "[classification]", "--layers", "[h3,h4]"]
 ONE = ["--tasks", "[classification]", "--layers", "[h4]"]
 
@@ -44,10 +39,10 @@ def rows(name: str, table: str = "information.csv") -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, tiny_text: str) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, deep_text: str) -> Path:
     """With a finished experiment ``deep``, whose base all others of this file share."""
     found = tmp_path_factory.mktemp("readers")
-    (found / "deep.yaml").write_text(tiny_text + DEEP)
+    (found / "deep.yaml").write_text(deep_text)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(found)
         assert main(["estimate-mi", "deep.yaml", *SMALL]) == 0

@@ -85,7 +85,8 @@ def test_a_scaled_schedule_keeps_its_shape(factor: float) -> None:
 
 def experiment(**changes) -> Experiment:
     fitting = FittingConfig(steps=800, validate_every=40)
-    known = {"decoder": Architecture(blocks=1, filters=16, output="categorical"), "fitting": fitting}
+    decoder = Architecture(blocks=1, filters=16, output="categorical")
+    known = {"reader": "gated", "sharing": "shared", "decoder": decoder, "fitting": fitting}
     return Experiment(ExperimentConfig(**{**known, **changes}))
 
 

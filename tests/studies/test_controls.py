@@ -38,8 +38,13 @@ data: {factors: {n_encoder: 64, n_decoder: 80, n_evaluation: 24}}
 encoder: {depth: 8, width: 4}
 training: {epochs: 2, batch_size: 32, checkpoints: [0, 2]}
 activations: {group_size: 8}
+reader: gated
+sharing: shared
 decoder: {blocks: 1, filters: 4, output: categorical, dropout: 0.2, condition_filters: 4}
-fitting: {steps: 12, batch_size: 16, learning_rate: 0.003, validate_every: 3, validation_images: 16, save_every: 3}
+fitting:
+  {steps: 12, batch_size: 16, learning_rate: 0.003, validate_every: 3, validation_images: 16, save_every: 3,
+   optimiser: adam, matrix_learning_rate: 0.02, betas: [0.95, 0.9995], lr_decay_per_step: 0.999995, warmup_steps: 0,
+   cooldown_share: 0.0, averaging: 0.9995, gradient_clip: null, halfway: false}
 probe: {epochs: 2, hidden_units: 8}
 estimation: {resamples: 200}
 workers: 1

@@ -22,11 +22,6 @@ from ib_analysis.studies.convergence.plan import longer_fits, study_of
 from ib_analysis.studies.convergence.rows import ConvergencePhaseRow, ConvergenceRow
 from ib_analysis.studies.schedules import stretched
 
-DEEP = """
-reader: deep
-sharing: layer
-reader_network: {width: 8}
-"""
 OPTIONS = [
     "--tasks", "[classification]", "--layers", "[h3, h4]", "--fitting.halfway", "true", "--fitting.cooldown_share",
     "0.5",
@@ -35,10 +30,10 @@ STUDY = Path("checkpoints/deep/studies/convergence")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, tiny_text: str) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, deep_text: str) -> Path:
     """With a finished experiment ``deep``, whose fits end twice."""
     found = tmp_path_factory.mktemp("convergence")
-    (found / "deep.yaml").write_text(tiny_text + DEEP)
+    (found / "deep.yaml").write_text(deep_text)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(found)
         assert main(["estimate-mi", "deep.yaml", *OPTIONS]) == 0

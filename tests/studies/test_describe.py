@@ -29,6 +29,8 @@ CONFIG = ExperimentConfig(
     encoder=EncoderConfig(depth=8, width=4),
     training=TrainingConfig(epochs=2, batch_size=8, checkpoints=(0, 1)),
     activations=ActivationsConfig(group_size=4),
+    reader="gated",
+    sharing="shared",
     decoder=Architecture(blocks=1, filters=4, output="categorical", condition_filters=4),
     fitting=FittingConfig(steps=10, batch_size=8, validate_every=4, validation_images=16),
     base_network=Architecture(blocks=1, filters=4, output="categorical"),

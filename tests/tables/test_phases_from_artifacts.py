@@ -25,6 +25,7 @@ def measured(folder: Path, sharing: str = "shared", codes_from: int | None = Non
             tasks=("classification",),
             layers=("h1", "h3"),
             encoder_seeds=(0, 1),
+            reader="gated",
             sharing=sharing,
             training=TrainingConfig(epochs=2, checkpoints=(0, 1)),
             estimation=EstimationConfig(resamples=199),
