@@ -122,9 +122,12 @@ class ExperimentConfig:
     """One encoder per task and seed."""
     decoder_seeds: tuple[int, ...] = (0,)
     """Every decoder is fitted once per seed."""
-    sharing: Literal["shared", "layer", "dedicated"] = "shared"
+    sharing: Literal["shared", "layer", "across_runs", "dedicated"] = "shared"
     """`shared`: one decoder for all layers and epochs of a run; `layer`: one for all epochs of a layer of a run;
-    `dedicated`: one per cell and one unconditional (the protocol of Darlow & Storkey 2020)."""
+    `across_runs`: one for all epochs of a layer in all runs (tasks, number formats, encoder seeds) in which the layer
+    has the same shape, at about the cost of one of `layer`; `deep` readers only, and further runs need another name,
+    as they make it another reader; `dedicated`: one per cell and one unconditional (the protocol of Darlow & Storkey
+    2020)."""
     reader: Literal["gated", "deep"] = "gated"
     """What reads the layers: `gated`, a PixelCNN++ per decoder, with the condition before every gate; `deep`, a deep
     network that adds to the base of the images what a layer tells. The base then is L0."""
