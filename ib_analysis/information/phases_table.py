@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.phases import Phases, phases_over_images
 from ib_analysis.information.seeds import phases_over_seeds, seed_interval_method
 from ib_analysis.information.variance import VarianceSplit, variance_split
-from ib_analysis.information.warnings import join_warnings, split_warnings
+from ib_analysis.information.warnings import INFORMATION_STILL_MOVING, join_warnings, split_warnings
 
-__all__ = ["COMPRESSES", "NOT_FOUND", "NOT_JUDGED", "CurveKey", "PhaseRow", "finding", "phase_rows"]
+__all__ = ["COMPRESSES", "NOT_FOUND", "NOT_JUDGED", "CurveKey", "Phase", "PhaseRow", "finding", "phase_rows"]
+
+Phase = Literal["fitting_gain", "compression_loss"]
 
 COMPRESSES, NOT_FOUND, NOT_JUDGED = "compresses", "no compression found", "not judged"
 """The verdicts. The second is no proof of the opposite: the upper end of the loss says what is not excluded."""
@@ -86,7 +88,7 @@ class PhaseRow:
     interval: str
     """What intervals are made over, and how."""
     warnings: str
-    """Names of warnings of the first, the peak and the last cell, and of the phases, joined by semicolons."""
+    """Names of all warnings of gain and loss, joined by semicolons."""
     finding: str
     """The finding in words."""
     gain_change_bits: float | None = None
@@ -94,6 +96,18 @@ class PhaseRow:
     steps; empty where they ended once. It may have either sign, and widens the interval to both sides by its size."""
     loss_change_bits: float | None = None
     """The same of compression_loss_bits."""
+    gain_warnings: str = ""
+    """Names of warnings of the first and the peak cell, and of the gain, joined by semicolons. Where the gain's change
+    is measured, that the information of a cell still moves is none of them: whether the difference does is known."""
+    loss_warnings: str = ""
+    """The same of the peak and the last cell, and of the loss and the verdict on it."""
+
+    def doubts(self, phase: Phase) -> str:
+        """Names of warnings of one of the two; of tables from before they were told apart, of both together."""
+        told_apart = self.gain_warnings or self.loss_warnings
+        if not told_apart:
+            return self.warnings
+        return self.gain_warnings if phase == "fitting_gain" else self.loss_warnings
 
 
 @dataclass(frozen=True)
@@ -186,16 +200,25 @@ class _Twice:
         }
 
     @property
-    def warnings(self) -> list[str]:
+    def gain_warnings(self) -> list[str]:
+        """What the change says against the gain."""
         if self.halfway is None or not self.end.finite:  # the latter is warned of already
             return []
-        pairs = [
-            (self.end.fitting_gain, self.halfway.fitting_gain),
-            (self.end.compression_loss, self.halfway.compression_loss),
-        ]
-        moved = any(moved_beyond(*pair) for pair in pairs)
+        return ["gain_still_moving"] * moved_beyond(self.end.fitting_gain, self.halfway.fitting_gain)
+
+    @property
+    def loss_warnings(self) -> list[str]:
+        """What the change says against the loss, and the verdict on it."""
+        if self.halfway is None or not self.end.finite:
+            return []
         flipped = _verdict(self.end) != _verdict(self.halfway)
-        return ["phase_still_moving"] * moved + ["verdict_depends_on_budget"] * flipped
+        moved = moved_beyond(self.end.compression_loss, self.halfway.compression_loss)
+        return ["loss_still_moving"] * moved + ["verdict_depends_on_budget"] * flipped
+
+    def of_cells(self, warnings: Iterable[str]) -> list[str]:
+        """Which warnings of cells are warnings of a difference between them."""
+        found = [name for cell in warnings for name in split_warnings(cell)]
+        return [name for name in found if self.halfway is None or name != INFORMATION_STILL_MOVING]
 
 
 def _verdict(found: Phases) -> str:
@@ -235,9 +258,12 @@ def _row(
     peak = lengths[:, :, found.peak]
     with np.errstate(invalid="ignore"):  # infinite code lengths: the row says that it is not judged
         gain, loss = variance_split(lengths[:, :, 0] - peak), variance_split(lengths[:, :, -1] - peak)
-    used = {epochs[0], epochs[found.peak], epochs[-1]}
-    cells = [warnings.get((key, epoch), "") for key in keys for epoch in used]
-    names = join_warnings([*(name for cell in cells for name in split_warnings(cell)), *twice.warnings])
+
+    def of_cells(*used: int) -> list[str]:
+        return twice.of_cells(warnings.get((key, epoch), "") for key in keys for epoch in used)
+
+    of_gain = join_warnings([*of_cells(epochs[0], epochs[found.peak]), *twice.gain_warnings])
+    of_loss = join_warnings([*of_cells(epochs[found.peak], epochs[-1]), *twice.loss_warnings])
     subject = ", ".join(_subject(first, n_encoders, n_decoders, several))
     return PhaseRow(
         experiment=experiment,
@@ -260,9 +286,11 @@ def _row(
         p_value=found.p_value,
         verdict=_verdict(found),
         interval=seed_interval_method(n_encoders, n_decoders) if over_seeds else "bootstrap over images",
-        warnings=names,
-        finding=finding(subject, found, epochs, split_warnings(names)),
+        warnings=join_warnings([*split_warnings(of_gain), *split_warnings(of_loss)]),
+        finding=finding(subject, found, epochs, split_warnings(of_loss)),
         **twice.columns,
+        gain_warnings=of_gain,
+        loss_warnings=of_loss,
     )
 
 
@@ -288,7 +316,10 @@ def _subject(key: CurveKey, n_encoders: int, n_decoders: int, several: bool) -> 
 
 
 def finding(subject: str, found: Phases, epochs: Sequence[int], warnings: Iterable[str] = ()) -> str:
-    """What was found, as a sentence.
+    """What was found of the loss, as a sentence.
+
+    Arguments:
+        warnings: of the loss.
 
     >>> gain, loss = Interval(30.0, 28.0, 33.0), Interval(21.34, 18.0, 24.9)
     >>> finding("h3, classification", Phases(1, 1, 1, gain, loss, 0.001), [0, 10, 20])

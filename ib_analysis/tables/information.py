@@ -20,6 +20,7 @@ from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.shannon import holds_all, upper_bound_bits
 from ib_analysis.information.table import InformationRow
 from ib_analysis.information.warnings import (
+    INFORMATION_STILL_MOVING,
     common_null_warnings,
     conditions_clipped,
     information_above_upper_bound,
@@ -131,7 +132,7 @@ def _information_row(
                 *fitted,
                 *_clipping(experiment, fit, cell),
                 *(["activations_lose_precision"] if kept.loses else []),
-                *(["information_still_moving"] if moving else []),
+                *([INFORMATION_STILL_MOVING] if moving else []),
             ],
             estimates,
             label,
