@@ -29,15 +29,19 @@ FULL = [
     "--data.resolution", "16", "--brackets.density.blocks", "1", "--brackets.density.condition_filters", "4",
     "--brackets.fitting.batch_size", "64", "--brackets.fitting.warmup_steps", "1",
 ]  # fmt: skip
-RIR = [
-    "--layers", "[h1_residual, h1_transient, h4_residual, h4_transient]", "--encoder_seeds", "[0, 1]",
+READERS = [
     "--reader_network.width", "8", "--base_network.filters", "4", "--base_fitting.steps", "20", "--fitting.steps", "8",
     "--base_fitting.validate_every", "5", "--base_fitting.validation_images", "64", "--base_fitting.warmup_steps", "1",
+    "--layer_steps", "{h4: 9}",
+]  # fmt: skip
+RIR = [
+    *READERS, "--layers", "[h1_residual, h1_transient, h4_residual, h4_transient]", "--encoder_seeds", "[0, 1]",
+    "--layer_steps", "{h4_residual: 9, h4_transient: 9}",
 ]  # fmt: skip
 LARGE: dict[str, list[str]] = {
     "cifar10": [],
     "cifar10-small": [],
-    "quantized": QUANTIZED,
+    "quantized": [*QUANTIZED, *READERS, "--brackets.epochs", "last"],
     "quantized-full": [*QUANTIZED, *FULL],
     "rir": RIR,
 }
