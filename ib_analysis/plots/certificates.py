@@ -66,7 +66,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
             certificates_line(rows),
             "Dashed: the power law fitted to the steady phase, continued beyond its end, where the learning rate "
             "begins to cool down (shaded); the cool-down's own fall is no part of it. Marks on the right edge: the "
-            "expected end of an endless fit, which is the kept weights' code length less the bits still to gain.",
+            "end of an endless fit by that law, which is the kept weights' code length less the bits still to gain.",
         ],
         body_inches=1.75 * len(panels) + lower_inches,
     )
