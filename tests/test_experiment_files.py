@@ -32,11 +32,11 @@ FULL = [
 READERS = [
     "--reader_network.width", "8", "--base_network.filters", "4", "--base_fitting.steps", "20", "--fitting.steps", "8",
     "--base_fitting.validate_every", "5", "--base_fitting.validation_images", "64", "--base_fitting.warmup_steps", "1",
-    "--layer_steps", "{h4: 9}",
+    "--layer_steps", "{h4: 10}",
 ]  # fmt: skip
 RIR = [
     *READERS, "--layers", "[h1_residual, h1_transient, h4_residual, h4_transient]", "--encoder_seeds", "[0, 1]",
-    "--layer_steps", "{h4_residual: 9, h4_transient: 9}",
+    "--layer_steps", "{h4_residual: 10, h4_transient: 10}",
 ]  # fmt: skip
 LARGE: dict[str, list[str]] = {
     "cifar10": [],

@@ -11,16 +11,14 @@ import numpy as np
 from ib_analysis.information.change import moved_beyond
 from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.phases import Phases, phases_over_images
+from ib_analysis.information.phases_in_words import finding, verdict
 from ib_analysis.information.seeds import phases_over_seeds, seed_interval_method
 from ib_analysis.information.variance import VarianceSplit, variance_split
 from ib_analysis.information.warnings import INFORMATION_STILL_MOVING, join_warnings, split_warnings
 
-__all__ = ["COMPRESSES", "NOT_FOUND", "NOT_JUDGED", "CurveKey", "Phase", "PhaseRow", "finding", "phase_rows"]
+__all__ = ["CurveKey", "Phase", "PhaseRow", "phase_rows"]
 
 Phase = Literal["fitting_gain", "compression_loss"]
-
-COMPRESSES, NOT_FOUND, NOT_JUDGED = "compresses", "no compression found", "not judged"
-"""The verdicts. The second is no proof of the opposite: the upper end of the loss says what is not excluded."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +209,7 @@ class _Twice:
         """What the change says against the loss, and the verdict on it."""
         if self.halfway is None or not self.end.finite:
             return []
-        flipped = _verdict(self.end) != _verdict(self.halfway)
+        flipped = verdict(self.end) != verdict(self.halfway)
         moved = moved_beyond(self.end.compression_loss, self.halfway.compression_loss)
         return ["loss_still_moving"] * moved + ["verdict_depends_on_budget"] * flipped
 
@@ -219,10 +217,6 @@ class _Twice:
         """Which warnings of cells are warnings of a difference between them."""
         found = [name for cell in warnings for name in split_warnings(cell)]
         return [name for name in found if self.halfway is None or name != INFORMATION_STILL_MOVING]
-
-
-def _verdict(found: Phases) -> str:
-    return (COMPRESSES if found.compresses else NOT_FOUND) if found.finite else NOT_JUDGED
 
 
 def _grid(
@@ -284,7 +278,7 @@ def _row(
         **_columns("fitting_gain", found.fitting_gain, gain),
         **_columns("compression_loss", found.compression_loss, loss),
         p_value=found.p_value,
-        verdict=_verdict(found),
+        verdict=verdict(found),
         interval=seed_interval_method(n_encoders, n_decoders) if over_seeds else "bootstrap over images",
         warnings=join_warnings([*split_warnings(of_gain), *split_warnings(of_loss)]),
         finding=finding(subject, found, epochs, split_warnings(of_loss)),
@@ -313,51 +307,3 @@ def _subject(key: CurveKey, n_encoders: int, n_decoders: int, several: bool) -> 
     elif several:
         words.append(f"seeds {key.encoder_seed}/{key.decoder_seed}")
     return words
-
-
-def finding(subject: str, found: Phases, epochs: Sequence[int], warnings: Iterable[str] = ()) -> str:
-    """What was found of the loss, as a sentence.
-
-    Arguments:
-        warnings: of the loss.
-
-    >>> gain, loss = Interval(30.0, 28.0, 33.0), Interval(21.34, 18.0, 24.9)
-    >>> finding("h3, classification", Phases(1, 1, 1, gain, loss, 0.001), [0, 10, 20])
-    'h3, classification: compresses by 21.3 bits [18.0, 24.9], peak at epoch 10'
-    >>> flat = Phases(2, 1, 2, gain, Interval(0.0, 0.0, 0.62), 0.4)
-    >>> finding("h3, autoencoding", flat, [0, 10, 20])
-    'h3, autoencoding: no compression found, peak at the end (epoch 20), at most 0.62 bits lost'
-    """
-    loss, epoch = found.compression_loss, epochs[found.peak]
-    if not found.finite:
-        text = f"{NOT_JUDGED}, code lengths that are not finite"
-    elif found.compresses:
-        text = f"{COMPRESSES} by {_bits(loss)}, peak at epoch {epoch}"
-        if found.peak == 0:
-            text += " (the start)"
-    elif found.peak == len(epochs) - 1:
-        text = f"{NOT_FOUND}, peak at the end (epoch {epoch})"
-        if loss.high > 0:
-            text += f", at most {_number(loss.high, _decimals(loss))} bits lost"
-    else:
-        text = f"{NOT_FOUND}, {_bits(loss)} below the peak at epoch {epoch} (p = {found.p_value:.2g})"
-    named = ", ".join(name.replace("_", " ") for name in warnings)
-    return f"{subject}: {text}" + (f" [warning: {named}]" if named else "")
-
-
-def _bits(interval: Interval) -> str:
-    decimals = _decimals(interval)
-    low, high = _number(interval.low, decimals), _number(interval.high, decimals)
-    return f"{_number(interval.estimate, decimals)} bits [{low}, {high}]"
-
-
-def _number(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}"
-
-
-def _decimals(interval: Interval) -> int:
-    """One decimal; more for numbers below 1, and where a lower end above zero would be printed as zero."""
-    most = 2 if max(interval.estimate, interval.high) < 1 else 1
-    while interval.low > 0 and most < 6 and float(_number(interval.low, most)) == 0:
-        most += 1
-    return most

@@ -12,15 +12,8 @@ import pytest
 from ib_analysis.artifacts import UserError
 from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.phases import Phases, phases_over_images
-from ib_analysis.information.phases_table import (
-    COMPRESSES,
-    NOT_FOUND,
-    NOT_JUDGED,
-    CurveKey,
-    PhaseRow,
-    finding,
-    phase_rows,
-)
+from ib_analysis.information.phases_in_words import COMPRESSES, NOT_FOUND, NOT_JUDGED, finding
+from ib_analysis.information.phases_table import CurveKey, PhaseRow, phase_rows
 from ib_analysis.information.seeds import phases_over_seeds
 from ib_analysis.information.table import read_table, write_table
 
