@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from decoders.config import Cell
 
-__all__ = ["LARGEST", "CellReadings", "Condition", "Conditions", "LayerReading"]
+__all__ = ["LARGEST", "CellReadings", "Condition", "Conditions", "LayerReading", "weights_of_readings"]
 
 LARGEST = 10.0
 """Standardised activations are clipped to +-10 standard deviations of the training images, as those that probes see.
@@ -57,6 +57,8 @@ Conditions = Tensor | Condition | Sequence[Condition] | None
 
 _PER_CELL = ("cell_scale", "cell_shift", "adapters")
 """Parameters of a reading that have a row per cell."""
+_STANDARDISATION = ("mean", "inverse_deviation")
+"""Buffers of a reading that have a row per cell."""
 _ENTRIES = "entries."
 """Of the names of modules that a reading has one of per cell."""
 
@@ -107,6 +109,59 @@ class LayerReading(nn.Module):
         raise TypeError(f"{type(self).__name__} does not say how it reads")
 
 
+def _by_layer(cells: Sequence[Cell]) -> dict[str, list[str]]:
+    """Layer -> the names of its cells."""
+    layers: dict[str, list[str]] = {}
+    for cell in cells:
+        layers.setdefault(cell.layer, []).append(cell.name)
+    return layers
+
+
+def _places_of(layers: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, int]]:
+    """Cell -> number of its layer, and its own within the layer.
+
+    Parameter names may not contain dots, layer names may: modules are numbered.
+    """
+    return {name: (layer, index) for layer, names in enumerate(layers.values()) for index, name in enumerate(names)}
+
+
+def weights_of_readings(weights: Mapping[str, Tensor], cells: Sequence[Cell], kept: Sequence[str]) -> dict[str, Tensor]:
+    """Of the state dict of `CellReadings` of some cells that of one of fewer.
+
+    Arguments:
+        cells: all that it is of, in its order.
+        kept: names of those of the other, in its order.
+
+    Raises:
+        ValueError: an unknown cell, or one twice.
+    """
+    known = {cell.name: cell for cell in cells}
+    if len(set(kept)) != len(kept) or not set(kept) <= set(known):
+        raise ValueError(f"{list(kept)} are not cells of this decoder, each once; it knows {', '.join(known)}")
+    before, now = _places_of(_by_layer(cells)), _places_of(_by_layer([known[name] for name in kept]))
+    layers = {before[name][0]: now[name][0] for name in kept}
+    found = {}
+    for key, value in weights.items():
+        module, _, rest = key.partition(".")
+        number, _, name = rest.partition(".")
+        if module != "projections":
+            found[key] = value
+            continue
+        if int(number) not in layers:
+            continue
+        numbers = [(before[one][1], now[one][1]) for one in kept if before[one][0] == int(number)]
+        place = f"projections.{layers[int(number)]}."
+        if name in (*_PER_CELL, *_STANDARDISATION):
+            rows = sorted(numbers, key=lambda pair: pair[1])
+            found[place + name] = value[[old for old, _ in rows]]
+        elif name.startswith(_ENTRIES):
+            index, _, inner = name.removeprefix(_ENTRIES).partition(".")
+            found |= {f"{place}{_ENTRIES}{new}.{inner}": value for old, new in numbers if old == int(index)}
+        else:
+            found[place + name] = value
+    return found
+
+
 class CellReadings(nn.Module):
     """The cells that a decoder knows, and what reads their layers.
 
@@ -118,13 +173,8 @@ class CellReadings(nn.Module):
     def __init__(self, cells: Sequence[Cell], make: Callable[[tuple[int, ...], int], LayerReading]) -> None:
         super().__init__()
         self.cells = {cell.name: cell for cell in cells}
-        layers: dict[str, list[str]] = {}
-        for cell in cells:
-            layers.setdefault(cell.layer, []).append(cell.name)
-        # Parameter names may not contain dots, layer names may: modules are numbered.
-        self._places = {
-            name: (layer, index) for layer, names in enumerate(layers.values()) for index, name in enumerate(names)
-        }
+        layers = _by_layer(cells)
+        self._places = _places_of(layers)
         self.projections = nn.ModuleList(make(self.cells[names[0]].shape, len(names)) for names in layers.values())
 
     def standardise(self, cell: str, mean: Tensor, std: Tensor) -> None:

@@ -81,12 +81,15 @@ class Fit:
 
     Arguments:
         cells: (epoch, layer) of every cell that the decoder is conditioned on.
+        joint: whether it is only a part of the decoder that is fitted, which reads the same cells of other runs too
+            (`ib_analysis.records.joint`). The part is measured and sampled from like any decoder.
     """
 
     key: str
     run: Run | None
     decoder_seed: int
     cells: tuple[tuple[int, str], ...]
+    joint: bool = False
 
 
 def cell_name(epoch: int, layer: str) -> str:
@@ -165,7 +168,7 @@ class Experiment:
 
     @cached_property
     def fits(self) -> tuple[Fit, ...]:
-        """Every decoder that is fitted."""
+        """Every decoder that is fitted; of one that reads several runs, a part for each of them."""
         found: list[Fit] = []
         if self.has_base:
             found.append(Fit(BASE, None, self.config.base_seed, ()))
@@ -177,9 +180,11 @@ class Experiment:
                 if self.config.sharing == "shared":
                     found.append(Fit(key, run, seed, self.cells))
                     continue
-                if self.config.sharing == "layer":
+                if self.config.sharing in ("layer", "across_runs"):
+                    joint = self.config.sharing == "across_runs"
                     for layer in self.layers:
-                        found.append(Fit(f"{key}/{layer}", run, seed, tuple((e, layer) for e in self.epochs)))
+                        cells = tuple((epoch, layer) for epoch in self.epochs)
+                        found.append(Fit(f"{key}/{layer}", run, seed, cells, joint))
                     continue
                 for cell in self.cells:
                     found.append(Fit(f"{key}/{cell_name(*cell).replace('/', '_')}", run, seed, (cell,)))
@@ -226,8 +231,8 @@ class Experiment:
     def activations_path(self, run: Run) -> Path:
         return self.folder / "activations" / f"{run.key}.h5"
 
-    def decoder_folder(self, fit: Fit) -> Path:
-        return self.folder / "decoders" / fit.key
+    def decoder_folder(self, key: str) -> Path:
+        return self.folder / "decoders" / key
 
     def section(self, *names: str) -> dict[str, Any]:
         """The named parts of the config, for the recipe of an artifact."""

@@ -130,8 +130,8 @@ def _check_layer_steps(config: ExperimentConfig, known: Sequence[str]) -> None:
             raise UserError(f"layer_steps gives {layer} {steps} steps; give at least 1.")
     if config.layer_steps and config.sharing == "shared":
         raise UserError(
-            "layer_steps does not go with sharing: shared, where one decoder reads all layers; choose --sharing layer "
-            "or dedicated, or leave it out."
+            "layer_steps does not go with sharing: shared, where one decoder reads all layers; choose --sharing layer, "
+            "across_runs or dedicated, or leave it out."
         )
 
 
@@ -191,6 +191,11 @@ def _check_network(config: ExperimentConfig, architecture: Architecture, what: s
 
 def _check_reader(config: ExperimentConfig) -> None:
     if config.reader != "deep":
+        if config.sharing == "across_runs":
+            raise UserError(
+                "sharing: across_runs goes with reader: deep only, whose L0 no run has a part in; choose --reader "
+                "deep, or --sharing layer."
+            )
         return
     if config.spike_in:
         raise UserError(

@@ -122,9 +122,12 @@ class ExperimentConfig:
     """One encoder per task and seed."""
     decoder_seeds: tuple[int, ...] = (0,)
     """Every decoder is fitted once per seed."""
-    sharing: Literal["shared", "layer", "dedicated"] = "layer"
-    """`layer`: one decoder for all epochs of a layer of a run; `shared`: one for all layers and epochs of a run;
-    `dedicated`: one per cell and, of `gated` ones, one unconditional (the protocol of Darlow & Storkey 2020)."""
+    sharing: Literal["shared", "layer", "across_runs", "dedicated"] = "layer"
+    """`layer`: one decoder for all epochs of a layer of a run; `across_runs`: one for all epochs of a layer in all runs
+    (tasks, number formats, encoder seeds) in which the layer has the same shape, at about the cost of one of `layer`;
+    `deep` readers only, and further runs need another name, as they make it another reader; `shared`: one for all
+    layers and epochs of a run; `dedicated`: one per cell and, of `gated` ones, one unconditional (the protocol of
+    Darlow & Storkey 2020)."""
     reader: Literal["gated", "deep"] = "deep"
     """What reads the layers: `deep`, a deep network that adds to the base of the images what a layer tells, with the
     base as L0; `gated`, a PixelCNN++ per decoder, fitted from scratch, with the condition before every gate."""

@@ -44,7 +44,7 @@ LARGE: dict[str, list[str]] = {
     "cifar10": READERS,
     "cifar10-small": [*READERS, "--layer_steps", "{h4: 12}"],
     "cifar10-small-gated": [],
-    "quantized": QUANTIZED,
+    "quantized": [*QUANTIZED, *READERS, "--layer_steps", "{h4: 12}", "--brackets.epochs", "last"],
     "quantized-full": [*QUANTIZED, *FULL],
     "rir": RIR,
 }

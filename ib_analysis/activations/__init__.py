@@ -3,6 +3,7 @@
 from ib_analysis.activations.dump import activations_artifact, dump_activations
 from ib_analysis.activations.filed import FiledActivations
 from ib_analysis.activations.groups import Groups, Part, groups_of
+from ib_analysis.activations.joined import JoinedActivations, joined_layer
 from ib_analysis.activations.numbers import Numbers, to_float16
 from ib_analysis.activations.source import Activations, RecomputedActivations, UnkeptActivations, bytes_per_image
 from ib_analysis.activations.store import StoredActivations, dataset_name, verify
@@ -12,6 +13,7 @@ __all__ = [
     "Activations",
     "FiledActivations",
     "Groups",
+    "JoinedActivations",
     "Numbers",
     "Part",
     "RecomputedActivations",
@@ -23,6 +25,7 @@ __all__ = [
     "dataset_name",
     "dump_activations",
     "groups_of",
+    "joined_layer",
     "to_float16",
     "verify",
 ]

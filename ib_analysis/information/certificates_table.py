@@ -71,7 +71,7 @@ def certificates_line(rows: Sequence[CertificateRow]) -> str:
     null = next((row for row in rows if row.serves_as_l0 == "yes"), None)
     if null is not None:
         text += f"; the common L0: {_gain(null)}"
-    return text + " (certificates.csv)."
+    return text + " (certificates.csv). Extrapolated from the fits' own curves, not tested by longer ones."
 
 
 def _gain(row: CertificateRow) -> str:

@@ -17,7 +17,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from ib_analysis.information.claims_table import ALL, FLOAT, LATE_COMPRESSION, UNTESTED, ClaimRow
-from ib_analysis.information.phases_table import COMPRESSES, NOT_JUDGED, PhaseRow
+from ib_analysis.information.phases_in_words import COMPRESSES, NOT_JUDGED
+from ib_analysis.information.phases_table import PhaseRow
 from ib_analysis.information.warnings import join_warnings, split_warnings
 
 __all__ = ["FEWEST_SEEDS", "late_compression_rows", "mean_rank_correlation", "rank_correlation"]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ib_analysis.information.change import moved_beyond
 from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.phases import Phases, phases_over_images
+from ib_analysis.information.phases_in_words import finding, verdict
 from ib_analysis.information.seeds import phases_over_seeds, seed_interval_method
 from ib_analysis.information.variance import VarianceSplit, variance_split
-from ib_analysis.information.warnings import join_warnings, split_warnings
+from ib_analysis.information.warnings import INFORMATION_STILL_MOVING, join_warnings, split_warnings
 
-__all__ = ["COMPRESSES", "NOT_FOUND", "NOT_JUDGED", "CurveKey", "PhaseRow", "finding", "phase_rows"]
+__all__ = ["CurveKey", "Phase", "PhaseRow", "phase_rows"]
 
-COMPRESSES, NOT_FOUND, NOT_JUDGED = "compresses", "no compression found", "not judged"
-"""The verdicts. The second is no proof of the opposite: the upper end of the loss says what is not excluded."""
+Phase = Literal["fitting_gain", "compression_loss"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class PhaseRow:
     interval: str
     """What intervals are made over, and how."""
     warnings: str
-    """Names of warnings of the first, the peak and the last cell, and of the phases, joined by semicolons."""
+    """Names of all warnings of gain and loss, joined by semicolons."""
     finding: str
     """The finding in words."""
     gain_change_bits: float | None = None
@@ -94,6 +94,18 @@ class PhaseRow:
     steps; empty where they ended once. It may have either sign, and widens the interval to both sides by its size."""
     loss_change_bits: float | None = None
     """The same of compression_loss_bits."""
+    gain_warnings: str = ""
+    """Names of warnings of the first and the peak cell, and of the gain, joined by semicolons. Where the gain's change
+    is measured, that the information of a cell still moves is none of them: whether the difference does is known."""
+    loss_warnings: str = ""
+    """The same of the peak and the last cell, and of the loss and the verdict on it."""
+
+    def doubts(self, phase: Phase) -> str:
+        """Names of warnings of one of the two; of tables from before they were told apart, of both together."""
+        told_apart = self.gain_warnings or self.loss_warnings
+        if not told_apart:
+            return self.warnings
+        return self.gain_warnings if phase == "fitting_gain" else self.loss_warnings
 
 
 @dataclass(frozen=True)
@@ -186,20 +198,25 @@ class _Twice:
         }
 
     @property
-    def warnings(self) -> list[str]:
+    def gain_warnings(self) -> list[str]:
+        """What the change says against the gain."""
         if self.halfway is None or not self.end.finite:  # the latter is warned of already
             return []
-        pairs = [
-            (self.end.fitting_gain, self.halfway.fitting_gain),
-            (self.end.compression_loss, self.halfway.compression_loss),
-        ]
-        moved = any(moved_beyond(*pair) for pair in pairs)
-        flipped = _verdict(self.end) != _verdict(self.halfway)
-        return ["phase_still_moving"] * moved + ["verdict_depends_on_budget"] * flipped
+        return ["gain_still_moving"] * moved_beyond(self.end.fitting_gain, self.halfway.fitting_gain)
 
+    @property
+    def loss_warnings(self) -> list[str]:
+        """What the change says against the loss, and the verdict on it."""
+        if self.halfway is None or not self.end.finite:
+            return []
+        flipped = verdict(self.end) != verdict(self.halfway)
+        moved = moved_beyond(self.end.compression_loss, self.halfway.compression_loss)
+        return ["loss_still_moving"] * moved + ["verdict_depends_on_budget"] * flipped
 
-def _verdict(found: Phases) -> str:
-    return (COMPRESSES if found.compresses else NOT_FOUND) if found.finite else NOT_JUDGED
+    def of_cells(self, warnings: Iterable[str]) -> list[str]:
+        """Which warnings of cells are warnings of a difference between them."""
+        found = [name for cell in warnings for name in split_warnings(cell)]
+        return [name for name in found if self.halfway is None or name != INFORMATION_STILL_MOVING]
 
 
 def _grid(
@@ -235,9 +252,12 @@ def _row(
     peak = lengths[:, :, found.peak]
     with np.errstate(invalid="ignore"):  # infinite code lengths: the row says that it is not judged
         gain, loss = variance_split(lengths[:, :, 0] - peak), variance_split(lengths[:, :, -1] - peak)
-    used = {epochs[0], epochs[found.peak], epochs[-1]}
-    cells = [warnings.get((key, epoch), "") for key in keys for epoch in used]
-    names = join_warnings([*(name for cell in cells for name in split_warnings(cell)), *twice.warnings])
+
+    def of_cells(*used: int) -> list[str]:
+        return twice.of_cells(warnings.get((key, epoch), "") for key in keys for epoch in used)
+
+    of_gain = join_warnings([*of_cells(epochs[0], epochs[found.peak]), *twice.gain_warnings])
+    of_loss = join_warnings([*of_cells(epochs[found.peak], epochs[-1]), *twice.loss_warnings])
     subject = ", ".join(_subject(first, n_encoders, n_decoders, several))
     return PhaseRow(
         experiment=experiment,
@@ -258,11 +278,13 @@ def _row(
         **_columns("fitting_gain", found.fitting_gain, gain),
         **_columns("compression_loss", found.compression_loss, loss),
         p_value=found.p_value,
-        verdict=_verdict(found),
+        verdict=verdict(found),
         interval=seed_interval_method(n_encoders, n_decoders) if over_seeds else "bootstrap over images",
-        warnings=names,
-        finding=finding(subject, found, epochs, split_warnings(names)),
+        warnings=join_warnings([*split_warnings(of_gain), *split_warnings(of_loss)]),
+        finding=finding(subject, found, epochs, split_warnings(of_loss)),
         **twice.columns,
+        gain_warnings=of_gain,
+        loss_warnings=of_loss,
     )
 
 
@@ -285,48 +307,3 @@ def _subject(key: CurveKey, n_encoders: int, n_decoders: int, several: bool) -> 
     elif several:
         words.append(f"seeds {key.encoder_seed}/{key.decoder_seed}")
     return words
-
-
-def finding(subject: str, found: Phases, epochs: Sequence[int], warnings: Iterable[str] = ()) -> str:
-    """What was found, as a sentence.
-
-    >>> gain, loss = Interval(30.0, 28.0, 33.0), Interval(21.34, 18.0, 24.9)
-    >>> finding("h3, classification", Phases(1, 1, 1, gain, loss, 0.001), [0, 10, 20])
-    'h3, classification: compresses by 21.3 bits [18.0, 24.9], peak at epoch 10'
-    >>> flat = Phases(2, 1, 2, gain, Interval(0.0, 0.0, 0.62), 0.4)
-    >>> finding("h3, autoencoding", flat, [0, 10, 20])
-    'h3, autoencoding: no compression found, peak at the end (epoch 20), at most 0.62 bits lost'
-    """
-    loss, epoch = found.compression_loss, epochs[found.peak]
-    if not found.finite:
-        text = f"{NOT_JUDGED}, code lengths that are not finite"
-    elif found.compresses:
-        text = f"{COMPRESSES} by {_bits(loss)}, peak at epoch {epoch}"
-        if found.peak == 0:
-            text += " (the start)"
-    elif found.peak == len(epochs) - 1:
-        text = f"{NOT_FOUND}, peak at the end (epoch {epoch})"
-        if loss.high > 0:
-            text += f", at most {_number(loss.high, _decimals(loss))} bits lost"
-    else:
-        text = f"{NOT_FOUND}, {_bits(loss)} below the peak at epoch {epoch} (p = {found.p_value:.2g})"
-    named = ", ".join(name.replace("_", " ") for name in warnings)
-    return f"{subject}: {text}" + (f" [warning: {named}]" if named else "")
-
-
-def _bits(interval: Interval) -> str:
-    decimals = _decimals(interval)
-    low, high = _number(interval.low, decimals), _number(interval.high, decimals)
-    return f"{_number(interval.estimate, decimals)} bits [{low}, {high}]"
-
-
-def _number(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}"
-
-
-def _decimals(interval: Interval) -> int:
-    """One decimal; more for numbers below 1, and where a lower end above zero would be printed as zero."""
-    most = 2 if max(interval.estimate, interval.high) < 1 else 1
-    while interval.low > 0 and most < 6 and float(_number(interval.low, most)) == 0:
-        most += 1
-    return most

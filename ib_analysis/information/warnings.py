@@ -12,6 +12,7 @@ from ib_analysis.information.intervals import Bootstrap, Interval
 
 __all__ = [
     "EXPLANATIONS",
+    "INFORMATION_STILL_MOVING",
     "NOTE_EXPLANATIONS",
     "common_null_warnings",
     "conditions_clipped",
@@ -24,6 +25,8 @@ __all__ = [
 
 WORTH_MENTION = 1e-3
 """Share of clipped values above which a cell comes with a warning."""
+
+INFORMATION_STILL_MOVING = "information_still_moving"
 
 EXPLANATIONS: dict[str, str] = {
     "validation_code_length_still_falling": (
@@ -39,7 +42,7 @@ EXPLANATIONS: dict[str, str] = {
         "The decoder's validation code length rose for a while, and was lowest only after its learning rate began to "
         "cool down: more images would shorten the code, so that the information may be understated."
     ),
-    "information_still_moving": (
+    INFORMATION_STILL_MOVING: (
         "From half of the decoder's steps to all of them the information moved by more than half the width of its "
         "interval and more than 10 %: a longer fit would change it further (see information_change_bits)."
     ),
@@ -48,9 +51,13 @@ EXPLANATIONS: dict[str, str] = {
         "width of its interval and more than 10 %: longer fits would change it further (see "
         "i_xh_difference_change_bits)."
     ),
-    "phase_still_moving": (
-        "From half of the decoders' steps to all of them the fitting gain or the compression loss moved beyond its "
-        "interval: longer fits would change it further (see gain_change_bits and loss_change_bits)."
+    "gain_still_moving": (
+        "From half of the decoders' steps to all of them the fitting gain moved beyond its interval: longer fits would "
+        "change it further (see gain_change_bits)."
+    ),
+    "loss_still_moving": (
+        "From half of the decoders' steps to all of them the compression loss moved beyond its interval: longer fits "
+        "would change it further (see loss_change_bits)."
     ),
     "verdict_depends_on_budget": (
         "At half of the decoders' steps the verdict on compression was another one: longer fits may change it again."

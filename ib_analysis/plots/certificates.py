@@ -66,7 +66,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
             certificates_line(rows),
             "Dashed: the power law fitted to the steady phase, continued beyond its end, where the learning rate "
             "begins to cool down (shaded); the cool-down's own fall is no part of it. Marks on the right edge: the "
-            "expected end of an endless fit, which is the kept weights' code length less the bits still to gain.",
+            "end of an endless fit by that law, which is the kept weights' code length less the bits still to gain.",
         ],
         body_inches=1.75 * len(panels) + lower_inches,
     )
@@ -119,12 +119,17 @@ def _draw_curves(
 
 def _at_steady_start(row: CertificateRow, curve: dict[str, np.ndarray]) -> float:
     """How far a curve lies above its end where the steady phase begins; 0 where that is not a number."""
-    values = curve[_column(row)][curve["step"] >= row.steady_start] - row.reached_bits
+    values = curve[_column(row, curve)][curve["step"] >= row.steady_start] - row.reached_bits
     return float(values[0]) if len(values) and math.isfinite(values[0]) else 0.0
 
 
-def _column(row: CertificateRow) -> str:
-    return "validation_null_bits" if row.epoch is None else f"epoch_{row.epoch:04d}/{row.layer}"
+def _column(row: CertificateRow, curve: dict[str, np.ndarray]) -> str:
+    """A row's column of its decoder's curve; in those of decoders of several runs names tell the run."""
+    if row.epoch is None:
+        return "validation_null_bits"
+    alone = f"epoch_{row.epoch:04d}/{row.layer}"
+    of_run = f"epoch_{row.epoch:04d}/{row.task}_{row.number_format}_seed{row.encoder_seed}/{row.layer}"
+    return alone if alone in curve else of_run
 
 
 def _belongs(row: CertificateRow, panel: Panel) -> bool:
@@ -134,7 +139,7 @@ def _belongs(row: CertificateRow, panel: Panel) -> bool:
 
 def _draw_curve(axes: Axes, row: CertificateRow, curve: dict[str, np.ndarray], colour: str) -> None:
     steps = curve["step"]
-    axes.plot(steps, curve[_column(row)] - row.reached_bits, color=colour, linewidth=1.1, zorder=3, gid="curve")
+    axes.plot(steps, curve[_column(row, curve)] - row.reached_bits, color=colour, linewidth=1.1, zorder=3, gid="curve")
     if row.steady_end < steps[-1] and not axes.patches:
         axes.axvspan(row.steady_end, steps[-1], color=LIGHT, alpha=0.6, linewidth=0, zorder=0, gid="cooldown")
     if row.bits_to_gain is None or row.steady_asymptote_bits is None or row.exponent is None:

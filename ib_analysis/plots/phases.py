@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
-from ib_analysis.information.phases_table import PhaseRow
+from ib_analysis.information.phases_table import Phase, PhaseRow
 from ib_analysis.information.table import read_table
 from ib_analysis.information.warnings import split_warnings
 from ib_analysis.plots.codes import FLOATING_POINT
@@ -105,12 +105,12 @@ def _peak_range(row: PhaseRow) -> str:
     return f"\n({row.peak_epoch_low}–{row.peak_epoch_high})"
 
 
-def _draw_bar(axes: Axes, place: int, row: PhaseRow, colour: str, sign: int, name: str) -> None:
-    """A bar with its interval; grey and hollow if a cell that it is made of has a warning."""
+def _draw_bar(axes: Axes, place: int, row: PhaseRow, colour: str, sign: int, name: Phase) -> None:
+    """A bar with its interval; grey and hollow if it comes with a warning, whatever is said of the other bar."""
     value, low, high = (getattr(row, f"{name}_bits{end}") for end in ("", "_low", "_high"))
     if not np.isfinite([value, low, high]).all():
         return
-    warned = bool(row.warnings)
+    warned = bool(row.doubts(name))
     below, above = max(0.0, value - low), max(0.0, high - value)  # never below zero but for the table's rounding
     axes.bar(
         [place], [sign * value], width=WIDTH, zorder=2, linewidth=1.0,
@@ -135,7 +135,13 @@ def _level(line: Sequence[Axes], summaries: Sequence[PhaseRow], runs: Sequence[P
 
 def _sentence(row: PhaseRow) -> str:
     """The finding without its warnings: the figure shows them in grey, the notes name them once."""
-    return row.finding.split(" [warning:")[0] + (" (grey: with a warning)." if row.warnings else ".")
+    finding = row.finding.split(" [warning:")[0]
+    gain, loss = row.doubts("fitting_gain"), row.doubts("compression_loss")
+    if gain and loss:
+        return f"{finding} (grey: with a warning)."
+    if gain or loss:
+        return f"{finding} (the {'gain' if gain else 'loss'} is grey: with a warning)."
+    return f"{finding}."
 
 
 def _notes(rows: Sequence[PhaseRow]) -> list[str]:
@@ -155,8 +161,8 @@ def _notes(rows: Sequence[PhaseRow]) -> list[str]:
     if warned:
         names = sorted({name for row in warned for name in split_warnings(row.warnings)})
         notes.append(
-            f"Grey, hollow: the first, peak or last cell comes with a warning ({', '.join(names).replace('_', ' ')}); "
-            "not to be relied on."
+            f"Grey, hollow: the gain or the loss, or a cell at an end of it, comes with a warning "
+            f"({', '.join(names).replace('_', ' ')}); not to be relied on."
         )
     return notes
 

@@ -1,4 +1,4 @@
-"""Fit decoders: one per run (shared), or one per cell and one unconditional (dedicated)."""
+"""Fit decoders: one per run (shared), per layer, per cell, or per layer of several runs, and unconditional ones."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from ib_analysis.artifacts import UserError, load_tensors, sha256_of_plain
 from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import BASE, Experiment, ExperimentConfig, Fit
 from ib_analysis.fits.artifact import fit_artifact
-from ib_analysis.records.decoders import decoder_artifact, feed_for, new_decoder, start_path
+from ib_analysis.records.decoders import decoder_artifact, feed_of_fit, new_decoder_of_fit, start_path
+from ib_analysis.records.joint import decoder_key
 
 __all__ = ["fit_seed", "fit_units"]
 
 
 def fit_units(experiment: Experiment) -> list[Unit]:
     """One unit per decoder that is not complete; the longest first, so that no worker waits for another at the end."""
-    missing = [
-        fit for fit in experiment.fits if fit.key != BASE and decoder_artifact(experiment, fit).status() != "complete"
-    ]
-    missing.sort(key=lambda fit: -experiment.fitting_for(fit).steps)
-    return [Unit(fit.key, _fit, (experiment.config, fit)) for fit in missing]
+    # Of a decoder that reads several runs any part stands for the whole.
+    fits = {decoder_key(experiment, fit): fit for fit in experiment.fits if fit.key != BASE}
+    missing = {key: fit for key, fit in fits.items() if decoder_artifact(experiment, fit).status() != "complete"}
+    longest_first = sorted(missing.items(), key=lambda item: -experiment.fitting_for(item[1]).steps)
+    return [Unit(key, _fit, (experiment.config, fit)) for key, fit in longest_first]
 
 
 def _fit(config: ExperimentConfig, unit: Fit, progress: Progress) -> None:
     experiment = Experiment(config)
     fit_artifact(
         decoder_artifact(experiment, unit),
-        lambda: new_decoder(experiment, unit),
-        feed_for(experiment, unit),
+        lambda: new_decoder_of_fit(experiment, unit),
+        feed_of_fit(experiment, unit),
         experiment.fitting_for(unit),
         fit_seed(experiment, unit),
         progress,

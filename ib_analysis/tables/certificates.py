@@ -11,11 +11,12 @@ from typing import Any
 from decoders.fitting.certificate import Certificate, certify
 from decoders.fitting.schedule import FittingConfig, cooldown_start
 from ib_analysis.artifacts import Artifact, UserError
-from ib_analysis.experiment import BASE, Experiment, Fit, cell_name
+from ib_analysis.experiment import BASE, Experiment, Fit
 from ib_analysis.information.certificates_table import CertificateRow
 from ib_analysis.information.table import write_table
 from ib_analysis.information.warnings import join_warnings
 from ib_analysis.records.decoders import decoder_artifact, halfway_sha256
+from ib_analysis.records.joint import decoder_key, name_in_decoder
 
 __all__ = ["NULL_CONDITION", "certificates_of", "write_certificates"]
 
@@ -76,7 +77,7 @@ def write_certificates(experiment: Experiment, null_source: str) -> None:
 def _rows(experiment: Experiment, fit: Fit, null_source: str) -> list[CertificateRow]:
     artifact: Artifact = decoder_artifact(experiment, fit)
     found = certificates_of(artifact.path, experiment.config.estimation.confidence)
-    rows = [_row(experiment, fit, cell, found[cell_name(*cell)], "no") for cell in fit.cells]
+    rows = [_row(experiment, fit, cell, found[name_in_decoder(fit, cell)], "no") for cell in fit.cells]
     if fit.run is None or experiment.fitting.null_share > 0:  # else its null condition was never fitted
         serves = "yes" if fit.key == null_source else "no"
         rows.append(_row(experiment, fit, None, found[NULL_CONDITION], serves))
@@ -92,7 +93,7 @@ def _row(
         number_format=fit.run.number_format if fit.run else "",
         encoder_seed=fit.run.encoder_seed if fit.run else None,
         decoder_seed=fit.decoder_seed,
-        decoder=fit.key,
+        decoder=decoder_key(experiment, fit),
         epoch=cell[0] if cell else None,
         layer=cell[1] if cell else NULL_CONDITION,
         serves_as_l0=serves,

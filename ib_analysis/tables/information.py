@@ -20,6 +20,7 @@ from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.shannon import holds_all, upper_bound_bits
 from ib_analysis.information.table import InformationRow
 from ib_analysis.information.warnings import (
+    INFORMATION_STILL_MOVING,
     common_null_warnings,
     conditions_clipped,
     information_above_upper_bound,
@@ -39,6 +40,7 @@ from ib_analysis.records.common_null import CommonNull
 from ib_analysis.records.decoders import decoder_artifact, readings_of
 from ib_analysis.records.encoders import encoder_identities, layer_shapes
 from ib_analysis.records.images import measured_images
+from ib_analysis.records.joint import joint_reader, name_in_decoder
 from ib_analysis.records.numbers import KeptNumbers, numbers_of
 from ib_analysis.records.probes import distinct_share, probe_artifact
 from ib_analysis.tables.label_columns import label_columns
@@ -130,7 +132,7 @@ def _information_row(
                 *fitted,
                 *_clipping(experiment, fit, cell),
                 *(["activations_lose_precision"] if kept.loses else []),
-                *(["information_still_moving"] if moving else []),
+                *([INFORMATION_STILL_MOVING] if moving else []),
             ],
             estimates,
             label,
@@ -159,7 +161,7 @@ def _of_fits(
     experiment: Experiment, fit: Fit, cell: tuple[int, str], null: CommonNull, change_is_measured: bool
 ) -> list[str]:
     """Warnings of the decoder's fit and of that of the common L0, without those that are notes."""
-    own = decoder_artifact(experiment, fit).record["cell_warnings"][cell_name(*cell)]
+    own = decoder_artifact(experiment, fit).record["cell_warnings"][name_in_decoder(fit, cell)]
     return [
         *weighty(own, change_is_measured),
         *spike_in_warnings(experiment, fit, cell, change_is_measured),
@@ -205,4 +207,5 @@ def _seconds(experiment: Experiment, fit: Fit, cell: tuple[int, str], fitting: f
     names = [reading.name for reading in readings_of(experiment, fit) if reading.cell == cell]
     measured = sum(float(code_length_artifact(experiment, fit, name).record["seconds"]) for name in names)
     probed = probe_artifact(experiment, fit.run, cell).record["seconds"]
-    return fitting / len(fit.cells) + measured + float(probed)
+    read = joint_reader(experiment, fit).cells if fit.joint else fit.cells
+    return fitting / len(read) + measured + float(probed)

@@ -10,7 +10,7 @@ from decoder_builders import CELLS, build, conditions
 from reader_builders import fitted_reader
 
 from decoders import Cell, ImageSpace, PixelCNNPP, Reader
-from decoders.transfer import take_weights
+from decoders.transfer import take_weights, weights_of_cells
 
 IMAGE = ImageSpace(1, 4, 4, 4)
 
@@ -116,3 +116,37 @@ def test_readers_take_no_weights_of_other_networks() -> None:
     for one, other in ((reader, wider), (reader, several()), (several(), reader)):
         with pytest.raises(ValueError, match="same architecture"):
             take_weights(one, other)
+
+
+@pytest.mark.parametrize("kept", [[0], [1], [2, 0], [1, 2], list(range(len(CELLS)))], ids=str)
+@pytest.mark.parametrize("kind", ["gated", "reader"])
+def test_a_decoder_of_some_cells_is_cut_out_of_one_of_more(kept: list[int], kind: str) -> None:
+    """Its cells may have other names; each keeps its code lengths, whichever others are left out."""
+    source: PixelCNNPP | Reader = (
+        several(cell_adapters=True) if kind == "gated" else fitted_reader(IMAGE, "categorical")
+    )
+    for index, cell in enumerate(CELLS):
+        source.standardise(cell.name, *statistics(cell, index))
+    renamed = tuple(replace(CELLS[index], name=f"cell{index}") for index in kept)
+    weights = weights_of_cells(source.state_dict(), CELLS, [CELLS[index].name for index in kept])
+    part: PixelCNNPP | Reader
+    if kind == "gated":
+        part = build(IMAGE, "categorical", renamed, seed=2, cell_adapters=True)
+    else:
+        assert isinstance(source, Reader)
+        part = Reader(source.base, source.config.reader, renamed).double().eval()
+    part.load_state_dict(weights)
+    images = torch.randint(4, (2, 1, 4, 4))
+    with torch.no_grad():
+        for index, cell in zip(kept, renamed, strict=True):
+            (condition,) = conditions((CELLS[index],))
+            told = source(condition).log_prob(images)
+            torch.testing.assert_close(part(replace(condition, cell=cell.name)).log_prob(images), told)
+            assert not torch.allclose(told, source().log_prob(images))
+        torch.testing.assert_close(part().log_prob(images), source().log_prob(images))
+
+
+@pytest.mark.parametrize("kept", [["nothing"], [CELLS[0].name, CELLS[0].name]])
+def test_cells_that_are_not_there_or_twice_are_refused(kept: list[str]) -> None:
+    with pytest.raises(ValueError, match="are not cells of this decoder, each once"):
+        weights_of_cells(several().state_dict(), CELLS, kept)

@@ -12,15 +12,8 @@ import pytest
 from ib_analysis.artifacts import UserError
 from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.phases import Phases, phases_over_images
-from ib_analysis.information.phases_table import (
-    COMPRESSES,
-    NOT_FOUND,
-    NOT_JUDGED,
-    CurveKey,
-    PhaseRow,
-    finding,
-    phase_rows,
-)
+from ib_analysis.information.phases_in_words import COMPRESSES, NOT_FOUND, NOT_JUDGED, finding
+from ib_analysis.information.phases_table import CurveKey, PhaseRow, phase_rows
 from ib_analysis.information.seeds import phases_over_seeds
 from ib_analysis.information.table import read_table, write_table
 
@@ -136,7 +129,7 @@ def test_warnings_of_the_cells_that_the_numbers_are_made_of() -> None:
     warnings = {(key, 0): "nan_recovered", (key, 5): "not_finite", (key, 10): "own_null_much_worse_than_common"}
     (row,) = phase_rows("toy", lengths, warnings, QUICK)
     assert row.warnings == "nan_recovered;own_null_much_worse_than_common"  # epoch 5 is neither end nor peak
-    assert row.finding.endswith("peak at epoch 10 [warning: nan recovered, own null much worse than common]")
+    assert row.finding.endswith("peak at epoch 10 [warning: own null much worse than common]")  # epoch 0 is the gain's
 
 
 def test_a_single_checkpoint_has_no_phases() -> None:
@@ -209,19 +202,56 @@ def test_changes_of_all_epochs_alike_cancel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shifts", "names"),
+    ("shifts", "of_gain", "of_loss"),
     [
-        ((0.0, 0.0, 2.0, 0.0), "phase_still_moving"),  # gain 30 and loss 4 were 2 less
-        ((0.0, 0.0, -2.0, 0.0), "phase_still_moving"),
-        ((0.0, 1.0, 6.0, 0.0), "phase_still_moving;verdict_depends_on_budget"),  # the peak was at the end
+        ((0.0, 0.0, 2.0, 0.0), "gain_still_moving", "loss_still_moving"),  # gain 30 and loss 4 were 2 less
+        ((0.0, 0.0, -2.0, 0.0), "gain_still_moving", "loss_still_moving"),
+        ((2.0, 0.0, 0.0, 0.0), "gain_still_moving", ""),  # only the start was lower
+        ((0.0, 0.0, 0.0, 2.0), "", "loss_still_moving"),  # only the end was lower
+        ((0.0, 1.0, 6.0, 0.0), "gain_still_moving", "loss_still_moving;verdict_depends_on_budget"),  # the peak, the end
+        ((7.0, 7.0, 7.0, 7.0), "", ""),
     ],
 )
-def test_a_phase_that_moves_beyond_its_interval_or_flips_comes_with_a_warning(shifts, names) -> None:
+def test_gain_and_loss_that_move_beyond_their_intervals_come_with_warnings_of_their_own(
+    shifts, of_gain, of_loss
+) -> None:
     lengths = measured(("h1",), tasks=("classification",))
     (row,) = phase_rows("toy", lengths, bootstrap=QUICK, halfway=halfway_of(lengths, shifts))
     assert row.verdict == COMPRESSES
-    assert row.warnings == names
-    assert row.finding.endswith(f"[warning: {names.replace('_', ' ').replace(';', ', ')}]")
+    assert (row.gain_warnings, row.loss_warnings) == (of_gain, of_loss)
+    assert (row.doubts("fitting_gain"), row.doubts("compression_loss")) == (of_gain, of_loss)
+    assert row.warnings == ";".join(name for name in (of_gain, of_loss) if name)
+    # The finding is about the loss.
+    named = f" [warning: {of_loss.replace('_', ' ').replace(';', ', ')}]" if of_loss else ""
+    assert row.finding.endswith(f"peak at epoch 10{named}")
+
+
+@pytest.mark.parametrize(
+    ("epoch", "gain", "loss"), [(0, True, False), (5, False, False), (10, True, True), (20, False, True)]
+)
+def test_a_cells_warning_touches_the_differences_that_it_is_an_end_of(epoch, gain, loss) -> None:
+    lengths = measured(("h1",), tasks=("classification",))
+    (key,) = lengths
+    for halfway in (None, halfway_of(lengths, (0.0,) * 4)):
+        (row,) = phase_rows("toy", lengths, {(key, epoch): "nan_recovered"}, QUICK, halfway)
+        assert (row.gain_warnings == "nan_recovered", row.loss_warnings == "nan_recovered") == (gain, loss)
+        assert (row.warnings == "nan_recovered") == (gain or loss)
+
+
+def test_a_level_that_still_moves_says_nothing_against_a_difference_whose_change_is_known() -> None:
+    lengths = measured(("h1",), tasks=("classification",))
+    (key,) = lengths
+    moving = {(key, epoch): "information_still_moving" for epoch in EPOCHS}
+    (row,) = phase_rows("toy", lengths, moving, QUICK, halfway_of(lengths, (7.0,) * 4))
+    assert (row.gain_warnings, row.loss_warnings, row.warnings) == ("", "", "")
+    (row,) = phase_rows("toy", lengths, moving, QUICK)  # nobody knows
+    assert row.gain_warnings == row.loss_warnings == row.warnings == "information_still_moving"
+
+
+def test_a_table_from_before_they_were_told_apart_is_in_doubt_as_a_whole() -> None:
+    (row,) = phase_rows("toy", measured(("h1",), tasks=("classification",)), bootstrap=QUICK)
+    before = dataclasses.replace(row, warnings="phase_still_moving")
+    assert before.doubts("fitting_gain") == before.doubts("compression_loss") == "phase_still_moving"
 
 
 def test_a_verdict_may_flip_within_the_interval() -> None:

@@ -38,9 +38,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write_phases(
-    folder: Path, seeds: tuple[int, ...] = (0,), warned: str = "", bad: str = "", number_format: str = "float32"
+    folder: Path,
+    seeds: tuple[int, ...] = (0,),
+    warned: str = "",
+    bad: str = "",
+    number_format: str = "float32",
+    at: int = 20,
 ) -> list[PhaseRow]:
-    """A table of two tasks and three layers; of one layer a warning, or code lengths that are not finite."""
+    """A table of two tasks and three layers; of one layer a warning at an epoch, or lengths that are not finite."""
     rng = np.random.default_rng(0)
     lengths, warnings = {}, {}
     for task, mean in (("classification", (-20.0, 0.0, -6.0)), ("autoencoding", (-20.0, -9.0, 0.0))):
@@ -52,7 +57,7 @@ def write_phases(
                     for epoch, bits in zip(EPOCHS, mean, strict=True)
                 }
                 if layer == warned:
-                    warnings[key, 20] = "validation_code_length_still_falling"
+                    warnings[key, at] = "validation_code_length_still_falling"
                 if layer == bad:
                     lengths[key][20] = np.full(40, math.inf)
     rows = phase_rows("toy", lengths, warnings, Bootstrap(n_resamples=199))
@@ -125,17 +130,31 @@ def test_the_findings_stand_below_in_words(folder: Path) -> None:
     assert "warning" not in text
 
 
-def test_cells_with_a_warning_are_grey_and_hollow(folder: Path) -> None:
-    write_phases(folder, warned="h2")
+# In classification the peak of h2 is at epoch 5, in autoencoding at the end.
+@pytest.mark.parametrize(
+    ("at", "gains", "losses", "sentences"),
+    [
+        (0, 2, 0, {"(the gain is grey: with a warning)"}),
+        (5, 1, 1, {"(grey: with a warning)"}),
+        (20, 1, 2, {"(grey: with a warning)", "(the loss is grey: with a warning)"}),
+    ],
+)
+def test_bars_with_a_warning_are_grey_and_hollow_and_no_others(
+    folder: Path, at: int, gains: int, losses: int, sentences: set[str]
+) -> None:
+    write_phases(folder, warned="h2", at=at)
     figure = drawn(folder)
     grey = bars(figure, "warned")
-    assert len(grey) == 4  # gain and loss in two panels
+    assert len(grey) == gains + losses
     for bar in grey:
         assert to_hex(bar.get_edgecolor()) == WARNED
         assert to_hex(bar.get_facecolor()) == "#ffffff"
-    assert len(bars(figure, "fitting_gain")) == 4
-    assert "validation code length still falling" in words(figure)
-    assert "(grey: with a warning)" in words(figure)
+    assert len(bars(figure, "fitting_gain")) == 6 - gains
+    assert len(bars(figure, "compression_loss")) == 6 - losses
+    text = words(figure)
+    assert "validation code length still falling" in text
+    found = {"(grey: with a warning)", "(the gain is grey: with a warning)", "(the loss is grey: with a warning)"}
+    assert {sentence for sentence in found if sentence in text} == sentences
 
 
 def test_several_seeds_show_the_mean_curve_and_every_run(folder: Path) -> None:

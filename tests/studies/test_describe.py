@@ -180,6 +180,17 @@ def test_passes_of_readers_are_counted_without_the_base() -> None:
     assert recomputed.encoded == 4 * (3 * 24 + 3 * 24 + 3 * 3 * 8 + 3 * 12) + 6 * 44
 
 
+def test_a_reader_of_several_runs_is_fitted_once_and_validated_and_measured_under_all_of_them() -> None:
+    formats = {"number_formats": ("float32", "bfloat16"), "encoder_seeds": (0, 1)}
+    one = count_passes(deep(sharing="layer"), split_sizes(CONFIG.data))
+    four = count_passes(deep(sharing="across_runs", **formats), split_sizes(CONFIG.data))
+    apart = count_passes(deep(sharing="layer", **formats), split_sizes(CONFIG.data))
+    assert four.fitted == one.fitted == apart.fitted / 4
+    assert four.validated == apart.validated == 4 * one.validated
+    assert four.measured == apart.measured
+    assert (four.trained, four.tested, four.encoded) == (apart.trained, apart.tested, apart.encoded)
+
+
 def test_passes_of_readers_whose_fits_end_twice() -> None:
     # 20 steps, and 4 of a cool-down after step 6 that ends at 10: 24 steps and 5 validations.
     fitting = replace(CONFIG.fitting, steps=20, validate_every=5, cooldown_share=0.4, halfway=True)

@@ -75,6 +75,14 @@ def test_both_ends_are_measured_on_the_same_images(tiny: Path) -> None:
         assert row.gain_change_bits == pytest.approx(row.fitting_gain_bits - before.fitting_gain_bits, abs=1e-6)
         assert row.loss_change_bits == pytest.approx(row.compression_loss_bits - before.compression_loss_bits, abs=1e-6)
         assert ("verdict_depends_on_budget" in split_warnings(row.warnings)) == (row.verdict != before.verdict)
+        for name, low, high, change, names in (
+            ("gain_still_moving", row.fitting_gain_bits_low, row.fitting_gain_bits_high,
+             row.fitting_gain_bits - (row.gain_change_bits or 0), row.gain_warnings),
+            ("loss_still_moving", row.compression_loss_bits_low, row.compression_loss_bits_high,
+             row.compression_loss_bits - (row.loss_change_bits or 0), row.loss_warnings),
+        ):  # fmt: skip
+            assert (name in split_warnings(names)) == (not low <= change <= high)
+            assert set(split_warnings(names)) <= set(split_warnings(row.warnings))
 
     certificates = read_table(twice / "certificates.csv", CertificateRow)
     assert not certificates  # the change is measured; no law has to predict it

@@ -52,6 +52,11 @@ def longer_fits(experiment: Experiment, settings: ConvergenceConfig) -> tuple[Lo
             f"{config.name}'s fits end once, so that no change is measured that a longer fit could be held against; "
             "set fitting.halfway to true (--fitting.halfway true --name ANOTHER)."
         )
+    if config.sharing == "across_runs":
+        raise UserError(
+            f"{config.name}'s readers read several runs each, and the study fits longer ones of single runs only; use "
+            "an experiment with --sharing layer."
+        )
     if config.start_from is not None:
         raise UserError(
             f"{config.name}'s fits start from those of {config.start_from}, and have had its steps already; use an "

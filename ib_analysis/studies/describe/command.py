@@ -19,6 +19,7 @@ from ib_analysis.quantization import format_cost, number_format, plan
 from ib_analysis.records.bases import BASES
 from ib_analysis.records.decoders import network_of
 from ib_analysis.records.encoders import initial_encoder
+from ib_analysis.records.joint import decoder_key
 from ib_analysis.studies.describe.base_cost import FLOAT16_BYTES, BaseCost, base_cost
 from ib_analysis.studies.describe.binary_products import binary_lines
 from ib_analysis.studies.describe.decoder_cost import decoder_flops, seconds_of, time_decoder, untrained
@@ -82,7 +83,7 @@ def cost(experiment: Experiment) -> Cost:
     shapes = {layer: found[layer] for layer in experiment.in_order}
     decoder = _decoder_cost(experiment, space, shapes, device)
     macs, flops = multiply_accumulates(encoder, space.image_shape), round(decoder.flops)
-    n_fits = sum(fit.key != BASE for fit in experiment.fits)
+    n_fits = len({decoder_key(experiment, fit) for fit in experiment.fits if fit.key != BASE})
 
     side_by_side = min(experiment.workers, n_fits) if device.type == "cpu" else 1
     n_images = sizes["decoder"] + sizes["evaluation"]
@@ -264,7 +265,7 @@ def _decoder_cost(
             chosen.append((fit, [name for _, name in fit.cells].index(layer)))
     found = []
     for fit, cell in chosen:
-        decoder = untrained(network_of(experiment, fit, image, shapes), size, looks_up).to(device)
+        decoder = untrained(network_of(experiment, fit, image, shapes, whole=True), size, looks_up).to(device)
         flops = decoder_flops(decoder, cell)
         parameters = sum(tensor.numel() for tensor in decoder.parameters())
         found.append((parameters, flops, *time_decoder(decoder, flops, device, cell)))

@@ -15,6 +15,7 @@ from ib_analysis.experiment import BASE, Experiment
 from ib_analysis.fits.feed import CellFeed
 from ib_analysis.fits.spike_ins import spike_ins_for
 from ib_analysis.records.encoders import layer_shapes
+from ib_analysis.records.joint import decoder_key
 
 __all__ = ["BACKWARD", "Passes", "count_passes"]
 
@@ -58,9 +59,12 @@ def count_passes(experiment: Experiment, sizes: dict[str, int]) -> Passes:
     spike_ins = spike_ins_for(config, (height, width), shapes, sizes["decoder"], sizes["evaluation"])
     no_images = np.zeros((groups.n_images, 1, 1, 1), dtype=np.uint8)
     fits = [fit for fit in experiment.fits if fit.key != BASE]  # the base is counted by itself
+    whole: set[str] = set()
     for fit in fits:
         computed = steps_in_all(experiment.fitting_for(fit))  # of one that also ends halfway, its other cool-down too
-        fitted += computed * fitting.batch_size
+        if decoder_key(experiment, fit) not in whole:  # of a decoder that is fitted for several runs, once
+            whole.add(decoder_key(experiment, fit))
+            fitted += computed * fitting.batch_size
         validations = math.ceil(computed / fitting.validate_every)
         feed = CellFeed(
             no_images, groups, None, fit.cells, fitting.batch_size, fitting.validation_images, spike_ins,
