@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "binary": {"artifacts", "hdf5"},
     "encoders": {"artifacts", "data", "binary"},
     "quantization": {"artifacts", "hdf5", "encoders", "activations", "binary"},
-    "training": {"artifacts", "data", "encoders", "binary"},
+    "training": {"artifacts", "data", "encoders", "binary", "pareto"},
     "activations": {
         "artifacts",
         "activations_file",

@@ -14,6 +14,7 @@ from ib_analysis.encoders.interface import (
     decay_origins,
     tap_shapes,
 )
+from ib_analysis.encoders.joint_network import JointOutput, ResNetJoint
 from ib_analysis.encoders.named_taps import NamedTaps
 from ib_analysis.encoders.resnet import ResNetClassifier
 from ib_analysis.encoders.rir import RiRAutoencoder, RiRClassifier, stream_pairs, stream_tap
@@ -26,10 +27,12 @@ __all__ = [
     "BinaryNetwork",
     "EncoderConfig",
     "HasDecayOrigins",
+    "JointOutput",
     "LayerWork",
     "NamedTaps",
     "ResNetAutoencoder",
     "ResNetClassifier",
+    "ResNetJoint",
     "RiRAutoencoder",
     "RiRClassifier",
     "TappedNetwork",

@@ -36,7 +36,7 @@ def write_streams(experiment: Experiment, rows: Sequence[InformationRow], bootst
         if fit.run is not None:
             fits.setdefault((fit.run, fit.decoder_seed), {}).update(dict.fromkeys(fit.cells, fit))
     cells = {
-        (Run(row.task, row.number_format, row.encoder_seed), row.decoder_seed, row.epoch, row.layer): row  # type: ignore[arg-type]
+        (Run(row.task, row.number_format, row.encoder_seed), row.decoder_seed, row.epoch, row.layer): row
         for row in rows
     }
     found: list[StreamRow] = []
