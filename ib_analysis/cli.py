@@ -126,6 +126,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "stream_ablation",
     ),
     "two-step": ("Train binary networks in one step and in two, and compare their accuracies.", "two_step"),
+    "pareto-front": (
+        "Say what networks between classification and reconstruction are worth, and what their layers keep.",
+        "pareto_front",
+    ),
 }
 NEED_NETWORK = {
     "export": "writes the network's weights",
@@ -134,6 +138,7 @@ NEED_NETWORK = {
     "cost-quality": "trains networks",
     "stream-ablation": "runs the network with a stream set to zero",
     "two-step": "trains networks",
+    "pareto-front": "trains networks",
 }
 """What a command does with a network that a file of activations (`activations_file`) does not give."""
 OF_STUDIES = ("figures", "describe")

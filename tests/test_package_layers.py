@@ -62,7 +62,7 @@ ALLOWED["fits"] = ALLOWED["experiment"] | {"experiment", "engines"}
 ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits", "bases"}
 ALLOWED["tables"] = ALLOWED["records"] | {"records"}
 ALLOWED["stages"] = ALLOWED["tables"] | {"tables", "results", "plots", "drawn"}
-ALLOWED["studies"] = ALLOWED["stages"] | {"stages", "search"}
+ALLOWED["studies"] = ALLOWED["stages"] | {"stages", "search", "pareto"}
 ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing", "experiment_files"}
 
 
