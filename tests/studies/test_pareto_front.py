@@ -34,44 +34,53 @@ JOINT = ["--tasks", "[joint]", "--joint.preferences", "[[1, 4], [4, 1], [1, 1]]"
 
 
 def test_points_are_measured_by_the_ordinary_pipeline(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["pareto-front", "tiny.yaml", *JOINT, "--layers", "[h3]", "--training.checkpoints", "[]"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    rows = read_table(Path("checkpoints/tiny/information.csv"), InformationRow)
+    tasks = {"joint-1-4": "1:4", "joint-4-1": "4:1", "joint-1-1": "1:1"}
+    assert {row.task: row.preference for row in rows} == tasks
+    tables = read_tables(FOLDER)
+    assert [(row.wanted, row.position) for row in tables.networks] == [("4:1", 0), ("1:1", 1), ("1:4", 2)]
+    _check_against_the_pipeline(tables, rows)
+    assert [row.layer for row in tables.monotone] == ["h3"]
+    assert [(row.other, row.verdict) for row in tables.middle] == [("4:1", "one_seed")]
+    assert "Spearman's rho" in out
+    assert "accuracy of the middle (1:1) minus that of the end (4:1), one seed" in out
+    assert {"pareto_front", "pareto_front_information"} <= {path.stem for path in Path("figures/tiny").glob("*.svg")}
+
+    made = {path: path.stat().st_mtime_ns for path in FOLDER.glob("*.csv")}
+    assert main(words) == 0
+    assert {path: path.stat().st_mtime_ns for path in FOLDER.glob("*.csv")} == made
+
+
+@pytest.mark.slow
+def test_everything_is_drawn_beside_other_tasks(tiny: Path) -> None:
+    """A classifier, both weightings and a limit: tables, samples, reconstructions, figures; and what it would cost."""
     words = ["tiny.yaml", "--tasks", "[classification, joint]", *JOINT[2:], "--joint.reconstruction_limits", "[0.9]",
-             "--layers", "[h3]", "--sampling.images", "1"]  # fmt: skip
+             "--joint.weightings", "[exact, linear]", "--layers", "[h3]", "--sampling.images", "1"]  # fmt: skip
+    assert main(["describe", *words]) == 0
     assert main(["figures", *words]) == 0
     rows = read_table(Path("checkpoints/tiny/information.csv"), InformationRow)
-    tasks = ["classification", "joint-1-4", "joint-4-1", "joint-1-1", "joint-limit-0.9"]
-    assert [row.task for row in rows if row.epoch == 2] == tasks
-    assert [row.preference for row in rows if row.epoch == 2] == ["", "1:4", "4:1", "1:1", ""]
-    assert [row.reconstruction_limit for row in rows if row.epoch == 2] == [None] * 4 + [0.9]
-    with Path("checkpoints/tiny/encoders/joint-1-4_float32_seed0/training.csv").open() as file:
-        last = list(csv.DictReader(file))[-1]
-    assert last["split"] == "evaluation"
-    assert 0 <= float(last["accuracy"]) <= 1
-    assert float(last["psnr_db"]) > 0
+    exact = ["joint-1-4", "joint-4-1", "joint-1-1"]
+    tasks = ["classification", *exact, *(name.replace("joint-", "joint-linear-") for name in exact), "joint-limit-0.9"]
+    last = [row for row in rows if row.epoch == 2]
+    assert [row.task for row in last] == tasks
+    assert [row.preference for row in last] == ["", *["1:4", "4:1", "1:1"] * 2, ""]
+    assert [row.reconstruction_limit for row in last] == [None] * 7 + [0.9]
     with h5py.File("checkpoints/tiny/samples.h5") as file:
         joint = {f"{task}_float32_seed0" for task in tasks[1:]}
         assert set(file["reconstructions"]) == joint
         assert joint < set(file["samples"])
     drawn = {path.stem for path in Path("figures/tiny").glob("*.png")}
     assert {"information_plane", "training_curves", "reconstructions_joint-4-1"} <= drawn
-    assert "conditional_samples_by_layer_joint-4-1_epoch_0002" in drawn or any("joint-4-1" in n for n in drawn)
-
-    capsys.readouterr()
     assert main(["pareto-front", *words]) == 0
-    out = capsys.readouterr().out
     tables = read_tables(FOLDER)
-    assert [row.position for row in tables.networks] == [None, 0, 1, 2, 0]
-    assert [row.wanted for row in tables.networks] == ["", "4:1", "1:1", "1:4", "0.9"]
     _check_against_the_pipeline(tables, rows)
-    assert [row.layer for row in tables.monotone] == ["h3"]  # a single limit is no front
-    assert [row.other for row in tables.middle] == ["4:1", "classification"]
-    assert [row.verdict for row in tables.middle] == ["one_seed"] * 2
-    assert "Spearman's rho" in out
-    assert "accuracy of the middle (1:1) minus that of the end (4:1), one seed" in out
-    assert {"pareto_front", "pareto_front_information"} <= {path.stem for path in Path("figures/tiny").glob("*.svg")}
-
-    made = {path: path.stat().st_mtime_ns for path in FOLDER.glob("*.csv")}
-    assert main(["pareto-front", *words]) == 0
-    assert {path: path.stat().st_mtime_ns for path in FOLDER.glob("*.csv")} == made
+    assert [(row.kind, row.other) for row in tables.middle] == [
+        (kind, other) for kind in ("exact", "linear") for other in ("4:1", "classification")
+    ]
+    assert [row.position for row in tables.points] == [None, 0, 1, 2, 0, 1, 2, 0]
 
 
 def _check_against_the_pipeline(tables, rows) -> None:
