@@ -134,19 +134,27 @@ def objective_for(task: Task, data: ImageData, trade_off: TradeOff | None = None
     """The objective of a task; a new task is one class and one line here.
 
     Arguments:
-        trade_off: of the task `joint`, which has none without.
+        trade_off: of the task `joint`.
+
+    Raises:
+        UserError: the images have too few labels for the task.
+        ValueError: `joint` without a trade-off.
     """
     makers: dict[str, Any] = {
         "classification": lambda: Classification(),
         "autoencoding": lambda: Autoencoding(data.intensities, _pixel_variance(data)),
-        "joint": lambda: Joint(
-            Autoencoding(data.intensities, _pixel_variance(data)), label_entropy_nats(data.encoder), trade_off
-        ),
+        "joint": lambda: _joint(data, trade_off),
     }
     return makers[task]()
 
 
-def label_entropy_nats(split: Split) -> float:
+def _joint(data: ImageData, trade_off: TradeOff | None) -> Joint:
+    if trade_off is None:
+        raise ValueError("The task joint needs a trade-off.")
+    return Joint(Autoencoding(data.intensities, _pixel_variance(data)), _label_entropy_nats(data.encoder), trade_off)
+
+
+def _label_entropy_nats(split: Split) -> float:
     """Entropy of the frequencies of labels."""
     counts = np.bincount(np.asarray(split.labels))
     shares = counts[counts > 0] / counts.sum()

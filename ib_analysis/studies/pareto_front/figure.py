@@ -112,7 +112,7 @@ def _draw_qualities(
             for name, scale in (("accuracy", 100), ("psnr_db", 1))
         }
         axes.errorbar(
-            [100 * (row.accuracy or 0)], [row.psnr_db], xerr=ends["accuracy"], yerr=ends["psnr_db"], fmt="none",
+            [100 * (row.accuracy or 0)], [row.psnr_db or 0], xerr=ends["accuracy"], yerr=ends["psnr_db"], fmt="none",
             ecolor=_colour(kind), elinewidth=0.8, alpha=0.5, zorder=2, gid="interval",
         )  # fmt: skip
 

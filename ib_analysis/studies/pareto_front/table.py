@@ -66,7 +66,7 @@ def read_tables(folder: Path) -> Tables:
     Raises:
         UserError: one is missing or damaged.
     """
-    return Tables(*(read_table(folder / name, kind) for name, kind in TABLES.items()))  # type: ignore[arg-type]
+    return Tables(*(read_table(folder / name, kind) for name, kind in TABLES.items()))
 
 
 def tabulate(experiment: Experiment, epoch: int) -> Tables:
@@ -170,9 +170,8 @@ def _network_row(
 
 def _from_ray(point: Point, losses: tuple[float | None, float | None], measure: Any) -> float | None:
     preference = None if point.trade_off is None else point.trade_off.preference
-    if preference is None or None in losses or min(losses) <= 0:  # type: ignore[type-var]
-        return None
-    return float(measure(losses, preference))
+    known = [loss for loss in losses if loss is not None and loss > 0]
+    return float(measure(known, preference)) if preference is not None and len(known) == 2 else None
 
 
 def _point_row(name: str, point: Point, networks: Sequence[ParetoNetworkRow], confidence: float) -> ParetoPointRow:
