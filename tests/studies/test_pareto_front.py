@@ -46,7 +46,7 @@ def test_points_are_measured_by_the_ordinary_pipeline(tiny: Path, capsys: pytest
     assert [row.layer for row in tables.monotone] == ["h3"]
     assert [(row.other, row.verdict) for row in tables.middle] == [("4:1", "one_seed")]
     assert "Spearman's rho" in out
-    assert "accuracy of the middle (1:1) minus that of the end (4:1), one seed" in out
+    assert "Exact Pareto search: accuracy of the middle (1:1) minus that of the end (4:1), one seed" in out
     assert {"pareto_front", "pareto_front_information"} <= {path.stem for path in Path("figures/tiny").glob("*.svg")}
 
     made = {path: path.stat().st_mtime_ns for path in FOLDER.glob("*.csv")}

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ib_analysis.plots.style import (
     INK,
@@ -22,12 +23,10 @@ from ib_analysis.plots.style import (
     warned_handle,
 )
 from ib_analysis.studies.pareto_front.rows import ParetoLayerRow, ParetoNetworkRow, ParetoPointRow
-from ib_analysis.studies.pareto_front.summary import middle_sentence, monotone_sentence
+from ib_analysis.studies.pareto_front.summary import KINDS, middle_sentence, monotone_sentence
 from ib_analysis.studies.pareto_front.table import Tables, read_tables
 
 __all__ = ["draw"]
-
-_KINDS = {"exact": "exact Pareto search", "linear": "weighted sum", "limit": "limit of the reconstruction loss"}
 
 
 def draw(folder: Path) -> Iterator[tuple[str, Figure]]:
@@ -57,11 +56,11 @@ def _losses(tables: Tables, number_format: str) -> Figure:
     figure, body = framed(
         "The front between recognising and remembering",
         "Networks of one trunk that classify and reconstruct: held-out losses, as shares of what knowing no image "
-        f"costs (left), and accuracy against PSNR (right). Large: means of {seeds} seed{'s' if seeds > 1 else ''}; "
-        "small: single seeds.",
+        "costs (left), and accuracy against PSNR (right)."
+        + (f" Large: means of {seeds} seeds; small: single seeds." if seeds > 1 else ""),
         [
             "Grey rays: where the preference (written at the point as r of classification : r of reconstruction) asks "
-            "the losses to be; on training images exact Pareto search keeps to them. Whiskers: "
+            "the losses to be; exact Pareto search aims at that for training images. Whiskers: "
             f"{fronts[0].confidence:.0%} intervals for new {'seeds and images' if seeds > 1 else 'images'}."
             + (" Dashed: networks of a single task." if len(points) > len(fronts) else ""),
             *(middle_sentence(row) for row in tables.middle if row.number_format == number_format),
@@ -69,8 +68,6 @@ def _losses(tables: Tables, number_format: str) -> Figure:
         body_inches=3.5,
     )
     left, right = body.subplots(1, 2)
-    left.set_xscale("log")
-    left.set_yscale("log")
     for kind in dict.fromkeys(row.kind for row in fronts):
         own = [row for row in fronts if row.kind == kind]
         seeds_of = [row for row in networks if row.kind == kind]
@@ -79,6 +76,7 @@ def _losses(tables: Tables, number_format: str) -> Figure:
     for row in points:
         if not row.kind:
             _draw_single_task(left, right, row)
+    _loss_axes(left)
     left.set_xlabel("classification loss")
     left.set_ylabel("reconstruction loss")
     right.set_xlabel("accuracy, %")
@@ -86,11 +84,23 @@ def _losses(tables: Tables, number_format: str) -> Figure:
     _draw_rays(left, fronts)
     handles = [
         Line2D([], [], color=_colour(kind), marker=_marker(kind), markersize=5, linewidth=1.0, label=name)
-        for kind, name in _KINDS.items()
+        for kind, name in KINDS.items()
         if any(row.kind == kind for row in fronts)
     ]
     body.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
+
+
+def _loss_axes(axes: Axes) -> None:
+    """Logarithmic, with few plain numbers: a preference speaks of ratios."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        decades = np.log10(high / low)
+        steps = (1, 2, 5) if decades < 1.5 else (1, 3) if decades < 2.5 else (1,)
+        axis.set_major_locator(MaxNLocator(4) if decades < 0.5 else LogLocator(subs=steps))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
 
 
 def _draw_losses(axes: Axes, points: Sequence[ParetoPointRow], networks: Sequence[ParetoNetworkRow], kind: str) -> None:
@@ -156,11 +166,11 @@ def _draw_rays(axes: Axes, points: Sequence[ParetoPointRow]) -> None:
 
 
 def _colour(kind: str) -> str:
-    return layer_colour(list(_KINDS).index(kind))
+    return layer_colour(list(KINDS).index(kind))
 
 
 def _marker(kind: str) -> str:
-    return layer_marker(list(_KINDS).index(kind))
+    return layer_marker(list(KINDS).index(kind))
 
 
 # ---------------------------------------------------------------------------------------------- information
@@ -169,7 +179,7 @@ def _marker(kind: str) -> str:
 def _information(tables: Tables, number_format: str) -> Figure:
     """The first kind of front there is: of the others the tables tell."""
     cells = [row for row in tables.layers if row.number_format == number_format and row.kind]
-    kind = next(name for name in _KINDS if any(row.kind == name for row in cells))
+    kind = next(name for name in KINDS if any(row.kind == name for row in cells))
     cells = [row for row in cells if row.kind == kind]
     verdicts = [row for row in tables.monotone if (row.number_format, row.kind) == (number_format, kind)]
     positions = sorted({row.position for row in cells if row.position is not None})
@@ -177,7 +187,7 @@ def _information(tables: Tables, number_format: str) -> Figure:
     layers = list(dict.fromkeys(row.layer for row in cells))
     figure, body = framed(
         "What the points of the front keep",
-        f"Layers of networks of one trunk ({_KINDS[kind]}), from the classification end of the front (dark) to the "
+        f"Layers of networks of one trunk ({KINDS[kind]}), from the classification end of the front (dark) to the "
         "reconstruction end (light): the information plane (left), and I(X;H) along the front (right).",
         [
             "I(X;H) is usable information, mean(L0 − L), an estimate and no bound; I(H;Y) a lower bound from a "

@@ -8,7 +8,10 @@ from ib_analysis.information.plain_text import align
 from ib_analysis.studies.pareto_front.rows import ParetoMiddleRow, ParetoMonotoneRow
 from ib_analysis.studies.pareto_front.table import Tables
 
-__all__ = ["middle_sentence", "monotone_sentence", "summary"]
+__all__ = ["KINDS", "middle_sentence", "monotone_sentence", "summary"]
+
+KINDS = {"exact": "exact Pareto search", "linear": "weighted sum", "limit": "limit of the reconstruction loss"}
+"""How trade-offs are pursued, in words."""
 
 _VERDICTS = {
     "better": "the middle is the better classifier",
@@ -60,7 +63,7 @@ def monotone_sentence(row: ParetoMonotoneRow) -> str:
     seeds = f" ({row.rho_lowest:+.2f} to {row.rho_highest:+.2f} by seed)" if row.n_seeds > 1 else ""
     warned = "; some of its cells have warnings" if row.warnings else ""
     return (
-        f"{_front(row)}{row.layer}: I(X;H) {words} towards reconstruction: Spearman's rho {row.rho:+.2f}{seeds} over "
+        f"{_front(row)}I(X;H) of {row.layer} {words} towards reconstruction: Spearman's rho {row.rho:+.2f}{seeds} over "
         f"{row.n_points} points, p = {row.p_value:.2g}, {row.p_value_adjusted:.2g} for all layers; {row.steps_along} "
         f"of {row.n_steps} steps go that way{warned}."
     )
@@ -78,8 +81,8 @@ def middle_sentence(row: ParetoMiddleRow) -> str:
 
 
 def _front(row: ParetoMonotoneRow | ParetoMiddleRow) -> str:
-    words = [*([row.kind] if row.kind != "exact" else []), *_format(row.number_format)]
-    return f"{', '.join(words)}, " if words else ""
+    words = ", ".join([KINDS[row.kind], *_format(row.number_format)])
+    return f"{words[0].upper()}{words[1:]}: "
 
 
 def _named(task: str, number_format: str) -> str:
