@@ -150,7 +150,9 @@ def test_linear_weights_are_the_preference():
     ],
 )
 def test_weights_of_a_limit_fall_as_fast_as_the_excess_asks(loss, expected):
-    weights = JointWeights(LIMIT, JointConfig(average=0.0))(np.array([1.0, loss]), np.array([[1.0, 0.1], [0.1, 1.0]]))
+    weights = JointWeights(LIMIT, JointConfig(average=0.0, restoration=5.0))(
+        np.array([1.0, loss]), np.array([[1.0, 0.1], [0.1, 1.0]])
+    )
     assert weights == pytest.approx(expected, rel=1e-6)
 
 
