@@ -43,8 +43,8 @@ class JointConfig:
     losses fall. At 1e-3 the two differ by about 9 %."""
 
     restoration: float = 1.5
-    """Of limits: how fast a reconstruction loss above its limit is brought back, per unit of the learning rate. More keeps
-    the limit sooner and leaves classification fewer steps (docs/joint.md, section 5)."""
+    """Of limits: how fast a reconstruction loss above its limit is brought back, per unit of the learning rate. More
+    keeps the limit sooner and leaves classification fewer steps (docs/joint.md, section 5)."""
 
     def __post_init__(self) -> None:
         if any(len(pair) != 2 or not all(0 < r < float("inf") for r in pair) for pair in self.preferences):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 from training_toys import contents, make_data, make_encoder, run
@@ -34,6 +34,7 @@ numbers = st.integers(1, 999_999).map(lambda n: n / 1000)
 
 
 @given(st.sampled_from(["exact", "linear"]), numbers, numbers)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_names_of_trade_offs_come_back(kind, first, second):
     for wish in (TradeOff(kind, (first, second)), TradeOff("limit", (first,))):
         assert TradeOff.parse(wish.name) == wish
@@ -126,7 +127,7 @@ positive = st.floats(0.01, 10)
 
 
 @given(positive, positive, st.floats(0.1, 10), st.floats(0.1, 10), st.floats(-0.99, 0.99))
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_larger_weighted_loss_never_rises(first, second, length, other, cosine):
     """Of exact Pareto optimal search: the rate at which it falls along the trunk's direction is (C alpha)_j >= 0."""
     gramian = np.array([[length**2, length * other * cosine], [length * other * cosine, other**2]])
