@@ -13,7 +13,8 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help install base train estimate-mi figures samples describe audit budget calibrate controls convergence \
-	cost-quality stream-ablation residual-blocks two-step yardsticks test test-slow bench lint format clean
+	cost-quality stream-ablation residual-blocks two-step yardsticks pareto-front test test-slow bench lint \
+	format clean
 
 help:
 	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
@@ -32,6 +33,7 @@ help:
 	@echo "make residual-blocks  plain CNN, ResNet, ResNet Init and ResNet in ResNet of equal size"
 	@echo "make two-step     binary networks trained in one step and in two"
 	@echo "make yardsticks   published accuracies beside those of EXPERIMENT, and what keeps them from a comparison"
+	@echo "make pareto-front  networks between classification and reconstruction (EXPERIMENT=pareto-front)"
 	@echo "make test         the tests; make test-slow: the long ones; make lint"
 	@echo "make bench        the benchmarks; BENCH=sampler ARGS=...: one of them with options"
 	@echo "make clean        remove what EXPERIMENT has made"
@@ -47,7 +49,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 base train estimate-mi figures samples describe audit budget controls convergence cost-quality stream-ablation \
-residual-blocks two-step yardsticks: $(INSTALLED)
+residual-blocks two-step yardsticks pareto-front: $(INSTALLED)
 	@$(BIN)/ib $@ $(EXPERIMENT) $(ARGS)
 
 calibrate: $(INSTALLED)

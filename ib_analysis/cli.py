@@ -139,6 +139,10 @@ STUDIES: dict[str, tuple[str, str]] = {
         "Search for architectures: of networks trained here (section search), or in a table, by several methods.",
         "network_search",
     ),
+    "pareto-front": (
+        "Say what networks between classification and reconstruction are worth, and what their layers keep.",
+        "pareto_front",
+    ),
 }
 NEED_NETWORK = {
     "export": "writes the network's weights",
@@ -150,6 +154,7 @@ NEED_NETWORK = {
     "two-step": "trains networks",
     "yardsticks": "judges the network",
     "search": "trains networks",
+    "pareto-front": "trains networks",
 }
 """What a command does with a network that a file of activations (`activations_file`) does not give."""
 OF_STUDIES = ("figures", "describe")

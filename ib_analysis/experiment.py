@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -28,10 +28,11 @@ from ib_analysis.experiment_config import (
     taps_of,
     with_activations_file,
 )
-from ib_analysis.training import checkpoint_epochs
+from ib_analysis.training import TradeOff, checkpoint_epochs
 
 __all__ = [
     "BASE",
+    "JOINT",
     "ActivationsConfig",
     "EstimationConfig",
     "Experiment",
@@ -44,15 +45,25 @@ __all__ = [
 ]
 
 
+JOINT = "joint-"
+"""What the tasks of runs begin with that are trained for both; the name of the trade-off follows."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One trained encoder.
 
+    Arguments:
+        task: as in the config; each trade-off of the task `joint` is a task of its own, so that all that compares tasks
+            compares the points of a front.
+
     >>> Run("classification", "float32", 0).key
     'classification_float32_seed0'
+    >>> Run("joint-4-1", "float32", 0).trade_off
+    TradeOff(kind='exact', numbers=(4.0, 1.0))
     """
 
-    task: Task
+    task: str
     number_format: str
     encoder_seed: int
 
@@ -72,7 +83,17 @@ class Run:
                 "With activations_file only what the file holds can be measured; what runs, changes or trains the "
                 "network again cannot be done."
             )
-        return self.task
+        return "joint" if self.trade_off is not None else cast(TrainedTask, self.task)
+
+    @property
+    def trade_off(self) -> TradeOff | None:
+        """What a network of the task `joint` is to give up for what; None of any other."""
+        return TradeOff.parse(self.task.removeprefix(JOINT)) if self.task.startswith(JOINT) else None
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the network gives images back."""
+        return self.task == "autoencoding" or self.trade_off is not None
 
 
 @dataclass(frozen=True)
@@ -162,9 +183,15 @@ class Experiment:
         return tuple(
             Run(task, number_format, seed)
             for number_format in config.number_formats
-            for task in config.tasks
+            for task in self._tasks
             for seed in config.encoder_seeds
         )
+
+    @property
+    def _tasks(self) -> tuple[str, ...]:
+        """What runs are trained for: the config's tasks, with the trade-offs in the place of `joint`."""
+        joint = [f"{JOINT}{trade_off.name}" for trade_off in self.config.joint.trade_offs]
+        return tuple(task for named in self.config.tasks for task in (joint if named == "joint" else [named]))
 
     @cached_property
     def fits(self) -> tuple[Fit, ...]:

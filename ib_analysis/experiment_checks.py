@@ -63,6 +63,7 @@ def check(config: ExperimentConfig) -> None:
     if config.activations.group_size < 1:
         raise UserError("activations.group_size must be at least 1.")
     _check_encoder(config)
+    _check_joint(config)
     _check_reader(config)
     _check_layer_steps(config, known)
     _check_fitting(config)
@@ -76,6 +77,19 @@ def _check_encoder(config: ExperimentConfig) -> None:
         raise UserError(
             f"encoder.form one_convolution holds an identity among its weights, which the number format {quantized[0]} "
             "would round with them; choose --encoder.form four_convolutions."
+        )
+
+
+def _check_joint(config: ExperimentConfig) -> None:
+    if "joint" not in config.tasks:
+        return
+    if not config.joint.trade_offs:
+        raise UserError(
+            "tasks has joint, but there is no trade-off; give joint.preferences or joint.reconstruction_limits."
+        )
+    if image_space(config.data, recheck=False).n_classes < 2:
+        raise UserError(
+            "tasks has joint, which classifies, but the images do not have two classes; choose autoencoding."
         )
 
 

@@ -18,7 +18,7 @@ from ib_analysis.encoders import EncoderConfig, check_tap_names, tap_names
 from ib_analysis.information.probe import ProbeConfig
 from ib_analysis.quantization import QuantizationConfig
 from ib_analysis.spike_ins import SpikeInConfig
-from ib_analysis.training import TrainingConfig
+from ib_analysis.training import JointConfig, TrainingConfig
 
 __all__ = [
     "ActivationsConfig",
@@ -32,8 +32,9 @@ __all__ = [
     "with_activations_file",
 ]
 
-Task = Literal["classification", "autoencoding", "recorded"]
-"""`recorded`: whatever the network of an activations file was trained for."""
+Task = Literal["classification", "autoencoding", "joint", "recorded"]
+"""`joint`: both at once, a network per trade-off in the section `joint`; `recorded`: whatever the network of an
+activations file was trained for."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ class ExperimentConfig:
     Images and activations come from it, no encoder is trained, and `encoder`, `training` and what else is about
     training is not used. Relative to the current folder, or absolute."""
     tasks: tuple[Task, ...] = ("classification", "autoencoding")
-    """What the encoders are trained for; `recorded` stands for the network of an activations_file."""
+    """What the encoders are trained for: `joint` is both at once (docs/joint.md), `recorded` stands for the network of
+    an activations_file."""
     number_formats: tuple[str, ...] = ("float32",)
     """Arithmetic of the encoders, each trained from the same weights on: float32, bfloat16 (trained in float32, costed
     at 16 bits), or AQT integers such as w8a8, w4a4, w2a2 and w4a4_ends8 (bits of weights and activations; ends8: 8 bits
@@ -145,6 +147,8 @@ class ExperimentConfig:
     """The network that is studied."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How encoders are trained."""
+    joint: JointConfig = field(default_factory=JointConfig)
+    """Of the task `joint`: trade-offs between classification and reconstruction, each with networks of its own."""
     binary_training: BinaryTrainingConfig = field(default_factory=BinaryTrainingConfig)
     """What is different for those of the number format `binary`."""
     activations: ActivationsConfig = field(default_factory=ActivationsConfig)
@@ -251,7 +255,7 @@ def with_activations_file(config: ExperimentConfig) -> ExperimentConfig:
 
 def unused_with_activations_file(config: ExperimentConfig) -> list[str]:
     """Fields that are not at their defaults and mean nothing where an activations file is measured."""
-    about_training = ("encoder", "training", "quantization", "binary_training", "brackets")
+    about_training = ("encoder", "training", "joint", "quantization", "binary_training", "brackets")
     default = ExperimentConfig()
     return [name for name in about_training if getattr(config, name) != getattr(default, name)]
 

@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "binary": {"artifacts", "hdf5"},
     "encoders": {"artifacts", "data", "binary"},
     "quantization": {"artifacts", "hdf5", "encoders", "activations", "binary"},
-    "training": {"artifacts", "data", "encoders", "binary"},
+    "training": {"artifacts", "data", "encoders", "binary", "pareto"},
     "activations": {
         "artifacts",
         "activations_file",
@@ -62,7 +62,7 @@ ALLOWED["fits"] = ALLOWED["experiment"] | {"experiment", "engines"}
 ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits", "bases"}
 ALLOWED["tables"] = ALLOWED["records"] | {"records"}
 ALLOWED["stages"] = ALLOWED["tables"] | {"tables", "results", "plots", "drawn"}
-ALLOWED["studies"] = ALLOWED["stages"] | {"stages", "search"}
+ALLOWED["studies"] = ALLOWED["stages"] | {"stages", "search", "pareto"}
 ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing", "experiment_files"}
 
 

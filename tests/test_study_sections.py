@@ -181,7 +181,8 @@ def test_spike_ins_refuse_the_studies_of_decoders_before_anything_runs(
 def test_help_tells_of_sections(capsys: pytest.CaptureFixture) -> None:
     assert main(["--help"]) == 0
     expected = (
-        "sections for studies (controls, budget, convergence, audit, cost-quality, stream-ablation, two-step, search)"
+        "sections for studies (controls, budget, convergence, audit, cost-quality, stream-ablation, residual-blocks, "
+        "two-step, yardsticks, search, pareto-front)"
     )
     assert expected in " ".join(capsys.readouterr().out.split())
     with pytest.raises(SystemExit):

@@ -16,6 +16,7 @@ from ib_analysis.encoders.interface import (
     decay_origins,
     tap_shapes,
 )
+from ib_analysis.encoders.joint_network import JointOutput, ResNetJoint
 from ib_analysis.encoders.learned_groups import condense, expect_steps
 from ib_analysis.encoders.named_taps import NamedTaps
 from ib_analysis.encoders.resnet import ResNetClassifier
@@ -33,10 +34,12 @@ __all__ = [
     "DenseNetworkConfig",
     "EncoderConfig",
     "HasDecayOrigins",
+    "JointOutput",
     "LayerWork",
     "NamedTaps",
     "ResNetAutoencoder",
     "ResNetClassifier",
+    "ResNetJoint",
     "RiRAutoencoder",
     "RiRClassifier",
     "TappedNetwork",

@@ -174,11 +174,14 @@ def reconstruct(autoencoder: TappedNetwork, images: Tensor, intensities: int) ->
     """What an autoencoder makes of images, rounded to pixel levels.
 
     Arguments:
-        autoencoder: in evaluation mode, else batch statistics leak between images.
+        autoencoder: in evaluation mode, else batch statistics leak between images; of several outputs, the last is the
+            image.
         images: shape (B, C, H, W), integers 0..intensities-1.
         intensities: number of levels of a pixel.
 
     Returns:
         Shape (B, C, H, W), uint8.
     """
-    return (autoencoder(images) * (intensities - 1)).round().to(torch.uint8)
+    output = autoencoder(images)
+    image = output if isinstance(output, Tensor) else output[-1]
+    return (image * (intensities - 1)).round().to(torch.uint8)

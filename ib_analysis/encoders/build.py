@@ -13,6 +13,7 @@ from ib_analysis.encoders.binary_network import BinaryAutoencoder, BinaryClassif
 from ib_analysis.encoders.config import EncoderConfig, Task
 from ib_analysis.encoders.dense import DenseClassifier
 from ib_analysis.encoders.interface import TappedNetwork
+from ib_analysis.encoders.joint_network import ResNetJoint
 from ib_analysis.encoders.resnet import ResNetClassifier
 from ib_analysis.encoders.rir import RiRAutoencoder, RiRClassifier
 
@@ -27,6 +28,9 @@ BUILDERS: dict[tuple[str, Task], Builder] = {
     ),
     ("resnet", "autoencoding"): lambda config, image_shape, intensities, n_classes, seed: ResNetAutoencoder(
         config, image_shape, intensities, seed
+    ),
+    ("resnet", "joint"): lambda config, image_shape, intensities, n_classes, seed: ResNetJoint(
+        config, image_shape, intensities, n_classes, seed
     ),
     ("rir", "classification"): lambda config, image_shape, intensities, n_classes, seed: RiRClassifier(
         config, image_shape, intensities, n_classes, seed
@@ -58,7 +62,7 @@ def build_encoder(
 
     Arguments:
         config: see `EncoderConfig`.
-        task: ``classification`` gives logits (B, n_classes), ``autoencoding`` an image in [0, 1].
+        task: ``classification`` gives logits (B, n_classes), ``autoencoding`` an image in [0, 1], ``joint`` both.
         image_shape: (C, H, W), at least 4 pixels a side.
         intensities: number of levels of a pixel, 2..256.
         n_classes: number of classes; autoencoders do not use it.

@@ -11,7 +11,8 @@ from ib_analysis.encoders.dense_config import DenseNetworkConfig
 
 __all__ = ["BLOCKS", "Block", "EncoderConfig", "Form", "Shortcut", "Task"]
 
-Task = Literal["classification", "autoencoding"]
+Task = Literal["classification", "autoencoding", "joint"]
+"""What a network is trained for; `joint`: both of the others at once, with one trunk."""
 Block = Literal["plain", "resnet", "resnet_init", "rir"]
 BLOCKS: tuple[Block, ...] = ("plain", "resnet", "resnet_init", "rir")
 """The kinds of blocks that Targ et al. compare."""

@@ -63,14 +63,14 @@ class TappedNetwork(nn.Module, ABC):
     determined_by: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The output that is trained.
 
         Arguments:
             images: shape (B, C, H, W), integer pixels 0..intensities-1.
 
         Returns:
-            Logits, shape (B, classes), or an image in [0, 1], shape (B, C, H, W).
+            Logits, shape (B, classes), or an image in [0, 1], shape (B, C, H, W); of several heads, each one's.
         """
 
     @abstractmethod

@@ -12,7 +12,7 @@ class RunColumns:
     experiment: str
     """Name of the experiment."""
     task: str
-    """What the encoder was trained for: classification or autoencoding."""
+    """What the encoder was trained for: classification, autoencoding, or a trade-off of both, such as joint-4-1."""
     number_format: str
     """Number format of the encoder's weights and activations."""
     encoder_seed: int

@@ -141,6 +141,11 @@ class InformationRow(CellColumns):
     notes: str = ""
     """Names of notes, joined by semicolons (see `ib_analysis.information.warnings.NOTE_EXPLANATIONS`): what a longer
     fit would do to code lengths, where information_change_bits tells whether the information is touched."""
+    preference: str = ""
+    """What a network that classifies and reconstructs was asked for: r_classification:r_autoencoding, as in the config
+    (the task says by which weighting); empty of other networks, and of those with a limit."""
+    reconstruction_limit: float | None = None
+    """Where a limit of the reconstruction loss was set, that limit."""
 
 
 @dataclass(frozen=True)

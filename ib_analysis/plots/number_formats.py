@@ -26,7 +26,8 @@ from ib_analysis.plots.style import (
 __all__ = ["bits_of", "draw"]
 
 _LABELS: dict[Quantity, str] = {"i_xh": "I(X;H), usable, bits", "i_hy": "I(H;Y), probe, bits"}
-_QUALITY = {"classification": ("accuracy", 100.0, "accuracy, %"), "autoencoding": ("psnr_db", 1.0, "PSNR, dB")}
+_ACCURACY = ("accuracy", 100.0, "accuracy, %")
+_QUALITY = {"classification": _ACCURACY, "autoencoding": ("psnr_db", 1.0, "PSNR, dB"), "joint": _ACCURACY}
 
 
 def bits_of(number_format: str) -> tuple[int, str]:
@@ -111,7 +112,7 @@ def _draw_layer(axes: Axes, places: Sequence[float], curves: Sequence[Curve], in
 
 def _quality(saved: SavedExperiment, task: str, epoch: int) -> dict[str, float]:
     """Number format -> accuracy in percent, or PSNR, on held-out images at an epoch, as the mean over encoder seeds."""
-    name, scale, _ = _QUALITY.get(task, ("loss", 1.0, ""))
+    name, scale, _ = _QUALITY.get(task.split("-")[0], ("loss", 1.0, ""))
     found: dict[str, list[float]] = {}
     for run, points in saved.training.items():
         if run.task == task:
@@ -122,7 +123,7 @@ def _quality(saved: SavedExperiment, task: str, epoch: int) -> dict[str, float]:
 
 def _name_quality(axes: Axes, task: str, quality: dict[str, float]) -> None:
     """The axis of quality, with the number formats written where they stand, alternately high and low."""
-    axes.set_xlabel(_QUALITY.get(task, ("", 1.0, "loss"))[2])
+    axes.set_xlabel(_QUALITY.get(task.split("-")[0], ("", 1.0, "loss"))[2])
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.margins(x=0.18)
     _, top = axes.get_ylim()

@@ -1,4 +1,4 @@
-"""What the autoencoder gives back, epoch by epoch, under the original images."""
+"""What an autoencoder gives back, epoch by epoch, under the original images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.plots.mosaic import displayable
 from ib_analysis.plots.picture_grid import Column, PictureGrid
 from ib_analysis.plots.saved import Run, SavedExperiment
-from ib_analysis.plots.style import framed
+from ib_analysis.plots.style import framed, task_title
 
 __all__ = ["draw"]
 
@@ -18,19 +18,24 @@ _MOST_IMAGES = 8
 
 
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
-    """One figure per number format (its lowest encoder seed): originals above, then a row per epoch.
+    """One figure per number format and task (its lowest encoder seed): originals above, then a row per epoch.
 
-    Nothing is drawn where no run is an autoencoder.
+    Nothing is drawn where no run gives images back.
 
     Raises:
         UserError: ``samples.h5`` is missing or damaged.
     """
-    runs: dict[str, Run] = {}
+    runs: dict[tuple[str, str], Run] = {}
     for run, _ in sorted(saved.samples.reconstructions):
-        runs.setdefault(run.number_format, run)
-    for number_format, run in runs.items():
-        name = "reconstructions" if number_format == "float32" else f"reconstructions_{number_format}"
-        yield name, _figure(saved, run)
+        runs.setdefault(_panel(run), run)
+    for (task, number_format), run in runs.items():
+        beside = [] if task == "autoencoding" else [task]
+        beside += [] if number_format == "float32" else [number_format]
+        yield "_".join(["reconstructions", *beside]), _figure(saved, run)
+
+
+def _panel(run: Run) -> tuple[str, str]:
+    return run.task, run.number_format
 
 
 def _figure(saved: SavedExperiment, run: Run) -> Figure:
@@ -39,7 +44,7 @@ def _figure(saved: SavedExperiment, run: Run) -> Figure:
     pictures = [samples.originals, *(samples.reconstructions[run, epoch] for epoch in epochs)]
     blocks = [[list(displayable(images[:_MOST_IMAGES], samples.intensities))] for images in pictures]
     psnr = _held_out_psnr(saved, run)
-    others = sorted({other for other, _ in samples.reconstructions if other.number_format == run.number_format})
+    others = sorted({other for other, _ in samples.reconstructions if _panel(other) == _panel(run)})
     seeds = [_held_out_psnr(saved, other) for other in others]
     labels = ["original"]
     for epoch in epochs:
@@ -57,12 +62,16 @@ def _figure(saved: SavedExperiment, run: Run) -> Figure:
     grid = PictureGrid([Column((), blocks)], (), labels, largest_inches=0.55)
     figure, body = framed(
         "Reconstructions",
-        "Held-out images (first row), and what the autoencoder makes of them at epochs of its training.",
+        f"Held-out images (first row), and what the {_maker(run)} makes of them at epochs of its training.",
         notes,
         body_inches=grid.height_inches,
     )
     grid.draw(body)
     return figure
+
+
+def _maker(run: Run) -> str:
+    return "autoencoder" if run.task == "autoencoding" else f"network of both tasks ({task_title(run.task)})"
 
 
 def _held_out_psnr(saved: SavedExperiment, run: Run) -> dict[int, float]:

@@ -7,6 +7,7 @@ with matplotlib's objects alone: no global state is touched, and equal artifacts
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -188,9 +189,17 @@ def task_title(task: str, number_format: str = "float32") -> str:
 def task_name(task: str) -> str:
     """How a task is called.
 
-    >>> task_name("autoencoding")
-    'Autoencoding'
+    Of a network of both tasks, with what it was asked for: r of classification : r of autoencoding, or a limit of the
+    reconstruction loss.
+
+    >>> task_name("autoencoding"), task_name("joint-4-1"), task_name("joint-linear-4-1"), task_name("joint-limit-0.1")
+    ('Autoencoding', 'Joint 4 : 1', 'Joint 4 : 1, linear', 'Joint, at most 0.1')
     """
+    joint = re.fullmatch(r"joint-(?:(linear|limit)-)?([\d.]+)(?:-([\d.]+))?", task)
+    if joint is not None:
+        if joint[1] == "limit":
+            return f"Joint, at most {joint[2]}"
+        return f"Joint {joint[2]} : {joint[3]}" + (", linear" if joint[1] else "")
     return _TASK_TITLES.get(task, task.replace("_", " ").capitalize())
 
 

@@ -1,4 +1,4 @@
-"""Loss and quality (accuracy or PSNR) of every encoder against the epoch, in training and held out."""
+"""Loss and quality (accuracy, PSNR or both) of every encoder against the epoch, in training and held out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _QUALITIES = {
 
 
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
-    """One figure: a row per task, loss on the left and accuracy or PSNR on the right.
+    """One figure: a row per task, loss on the left, then accuracy or PSNR, or both where networks do both.
 
     Raises:
         UserError: there is no ``encoders/<run>/training.csv``, or one is damaged.
@@ -35,25 +35,28 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     seeds = len({run.encoder_seed for run in order})
     figure, body = framed(
         "Training curves",
-        "How the encoders learned: loss (left) and quality (right) after every epoch, on the images they are trained "
-        "on and on held-out images.",
+        "How the encoders learned: loss (left) and quality (beside it) after every epoch, on the images they are "
+        "trained on and on held-out images.",
         [
             "Triangles on the time axis: epochs whose checkpoints are measured."
             + (f" Each of the {seeds} encoder seeds has a line of its own." if seeds > 1 else "")
         ],
         body_inches=2.1 * len(panels) + 0.3,
     )
-    grid = body.subplots(len(panels), 2, squeeze=False)
+    of_panel = {
+        panel: [point for run in order if (run.task, run.number_format) == panel for point in training[run]]
+        for panel in panels
+    }
+    qualities = {panel: [q for q in ("accuracy", "psnr_db") if _has(points, q)] for panel, points in of_panel.items()}
+    grid = body.subplots(len(panels), max(2, 1 + max(map(len, qualities.values()))), squeeze=False)
     splits = list(dict.fromkeys(point.split for run in order for point in training[run]))
     splits.sort(key=lambda split: split != "train")
     for line, panel in zip(grid, panels, strict=True):
         runs = [run for run in order if (run.task, run.number_format) == panel]
-        points = [point for run in runs for point in training[run]]
-        quality = next((name for name in ("accuracy", "psnr_db") if _has(points, name)), None)
-        for axes, name in zip(line, ("loss", quality), strict=True):
-            if name is None:
-                axes.remove()
-                continue
+        names = ["loss", *qualities[panel]]
+        for axes in line[len(names) :]:
+            axes.remove()
+        for axes, name in zip(line, names, strict=False):
             for run in runs:
                 _draw_run(axes, training[run], name, splits, thin=len(runs) > 1)
             _mark_checkpoints(axes, {epoch for run in runs for epoch in saved.checkpoints(run)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from ib_analysis.artifacts import Artifact, UserError
+from ib_analysis.artifacts import Artifact, UserError, settings_of
 from ib_analysis.data import DataConfig, Space, image_space
 from ib_analysis.encoders import (
     BinaryNetwork,
@@ -54,8 +54,15 @@ def encoder_recipe(experiment: Experiment, run: Run) -> dict[str, Any]:
         "number_format": run.number_format,
         **(experiment.section(*own) if own else {}),
         **experiment.section("encoder", "training"),
+        **_of_joint(experiment, run),
         "data": data_section(experiment),
     }
+
+
+def _of_joint(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """How a trade-off is kept to; which one it is, the task tells: a run does not depend on the others in the list."""
+    own = {"exact": ("average", "tolerance"), "linear": (), "limit": ("average", "restoration")}
+    return {} if run.trade_off is None else {"joint": settings_of(experiment.config.joint, *own[run.trade_off.kind])}
 
 
 def new_encoder(experiment: Experiment, run: Run) -> TappedNetwork:
@@ -121,7 +128,7 @@ def course_of(experiment: Experiment, run: Run) -> Course:
     """
     config = experiment.config
     if not number_format(run.number_format).is_binary:
-        return ordinary_course(config.training)
+        return ordinary_course(config.training, run.trade_off, config.joint)
     teacher, own = teacher_of(experiment, run), config.binary_training
     distillation = None
     if teacher is not None:

@@ -191,4 +191,4 @@ def _common_null_fit(experiment: Experiment) -> Fit | None:
 
 
 def _autoencoders(experiment: Experiment) -> list[Run]:
-    return [run for run in experiment.runs if run.task == "autoencoding"]
+    return [run for run in experiment.runs if run.reconstructs]

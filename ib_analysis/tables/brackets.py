@@ -50,7 +50,7 @@ def write_brackets(
 
 
 def _key(row: InformationRow) -> tuple[str, int, str]:
-    run = Run(row.task, row.number_format, row.encoder_seed)  # type: ignore[arg-type]
+    run = Run(row.task, row.number_format, row.encoder_seed)
     return run.key, row.epoch, row.layer
 
 

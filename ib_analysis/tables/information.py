@@ -100,6 +100,7 @@ def _information_row(
     change = None if halfway is None else information_change_bits(lengths, halfway)
     moving = change is not None and information_still_moving(usable, change)
     fitted = _of_fits(experiment, fit, cell, null, change is not None)
+    trade_off = run.trade_off
     row = InformationRow(
         experiment=experiment.config.name,
         task=run.task,
@@ -152,6 +153,8 @@ def _information_row(
         information_change_bits=change,
         information_high_with_change=None if change is None else high_with_change(usable, change),
         notes=join_warnings(set(_of_fits(experiment, fit, cell, null, False)) - set(fitted)),
+        preference=":".join(f"{r:g}" for r in trade_off.numbers) if trade_off and trade_off.preference else "",
+        reconstruction_limit=trade_off.limit if trade_off else None,
     )
     held = holds_all(row)
     return replace(row, upper_bound_bits=upper_bound_bits(row), injective=None if held is None else int(held))

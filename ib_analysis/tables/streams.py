@@ -55,7 +55,7 @@ def _measured(
         if fit.run is not None:
             fits.setdefault((fit.run, fit.decoder_seed), {}).update(dict.fromkeys(fit.cells, fit))
     cells = {
-        (Run(row.task, row.number_format, row.encoder_seed), row.decoder_seed, row.epoch, row.layer): row  # type: ignore[arg-type]
+        (Run(row.task, row.number_format, row.encoder_seed), row.decoder_seed, row.epoch, row.layer): row
         for row in rows
     }
     found: _Measured = {}

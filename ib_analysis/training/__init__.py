@@ -8,13 +8,17 @@ from ib_analysis.training.course import Course, Step, ordinary_course
 from ib_analysis.training.devices import make_accelerator
 from ib_analysis.training.distillation import Distillation
 from ib_analysis.training.history import final_accuracy
+from ib_analysis.training.joint_config import JointConfig
 from ib_analysis.training.loop import TrainingDiverged, train
+from ib_analysis.training.trade_off import TradeOff
 
 __all__ = [
     "Batches",
     "Course",
     "Distillation",
+    "JointConfig",
     "Step",
+    "TradeOff",
     "TrainingConfig",
     "TrainingDiverged",
     "binary_course",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -13,7 +13,9 @@ from torch import nn
 from ib_analysis.encoders import TappedNetwork
 from ib_analysis.training.config import TrainingConfig, learning_rate
 from ib_analysis.training.distillation import Distillation
+from ib_analysis.training.joint_config import JointConfig
 from ib_analysis.training.optimizer import make_optimizer
+from ib_analysis.training.trade_off import TradeOff
 
 __all__ = ["Course", "Step", "ordinary_course"]
 
@@ -42,12 +44,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Course:
-    """The steps of a run, and whom the network learns from beside the labels.
+    """The steps of a run, whom the network learns from beside the labels, and what it is to give up for what.
 
     Arguments:
         config: warm-up, momentum and whatever else is common to the steps; its epochs are those of all steps.
         steps: in their order.
         distillation: None: there is no teacher.
+        trade_off: of the task `joint`, which needs one.
+        joint: how the trade-off is kept to.
 
     Raises:
         ValueError: the steps' epochs are not those of the run.
@@ -56,6 +60,8 @@ class Course:
     config: TrainingConfig
     steps: tuple[Step, ...]
     distillation: Distillation | None = None
+    trade_off: TradeOff | None = None
+    joint: JointConfig = field(default_factory=JointConfig)
 
     def __post_init__(self) -> None:
         if sum(step.epochs for step in self.steps) != self.config.epochs:
@@ -87,6 +93,13 @@ class Course:
         return make_optimizer(network, step.optimiser, step.learning_rate, step.weight_decay, self.config.momentum)
 
 
-def ordinary_course(config: TrainingConfig) -> Course:
-    """One step of SGD with Nesterov momentum, as the config says."""
-    return Course(config, (Step(config.epochs, "sgd", config.learning_rate, config.weight_decay),))
+def ordinary_course(
+    config: TrainingConfig, trade_off: TradeOff | None = None, joint: JointConfig | None = None
+) -> Course:
+    """One step of SGD with Nesterov momentum, as the config says.
+
+    Arguments:
+        trade_off, joint: of the task `joint`.
+    """
+    step = Step(config.epochs, "sgd", config.learning_rate, config.weight_decay)
+    return Course(config, (step,), trade_off=trade_off, joint=joint or JointConfig())

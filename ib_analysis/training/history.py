@@ -10,9 +10,12 @@ from typing import Any
 
 from ib_analysis.artifacts import UserError, write_text
 
-__all__ = ["COLUMNS", "final_accuracy", "holds_history", "write_history"]
+__all__ = ["COLUMNS", "FURTHER_COLUMNS", "final_accuracy", "holds_history", "write_history"]
 
 COLUMNS = ("epoch", "split", "loss", "accuracy", "psnr_db")
+FURTHER_COLUMNS = ("classification_loss", "reconstruction_loss", "classification_weight", "fallbacks")
+"""Of networks that are trained for both tasks: their losses, the mean weight of the first one in the epoch's steps as a
+share, and how often no weights were found since training began."""
 
 
 def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -20,10 +23,12 @@ def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
     Arguments:
         path: the file.
-        rows: dictionaries with the keys of `COLUMNS`; a quality that the task does not have is left out.
+        rows: dictionaries with the keys of `COLUMNS`, and of `FURTHER_COLUMNS` where any row has one; a quality that
+            the task does not have is left out.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    further = FURTHER_COLUMNS if any(name in row for row in rows for name in FURTHER_COLUMNS) else ()
+    writer = csv.DictWriter(text, COLUMNS + further, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     if _read(path) != text.getvalue().encode():
@@ -33,8 +38,9 @@ def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def holds_history(path: Path, last_epoch: int) -> bool:
     """Whether the file is a table with the right header that goes up to an epoch."""
     lines = (_read(path) or b"").split(b"\n")
-    header, last = ",".join(COLUMNS).encode(), f"{last_epoch},".encode()
-    return len(lines) > 2 and lines[0] == header and lines[-2].startswith(last) and not lines[-1]
+    headers = [",".join(names).encode() for names in (COLUMNS, COLUMNS + FURTHER_COLUMNS)]
+    last = f"{last_epoch},".encode()
+    return len(lines) > 2 and lines[0] in headers and lines[-2].startswith(last) and not lines[-1]
 
 
 def final_accuracy(path: Path) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -13,15 +13,18 @@ from torch import Tensor, nn
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.data.interface import ImageData, Split
-from ib_analysis.encoders import TappedNetwork, Task
+from ib_analysis.encoders import ResNetJoint, TappedNetwork, Task
 from ib_analysis.training.batches import Batches
 from ib_analysis.training.checkpoints import Checkpoints, history_path
 from ib_analysis.training.config import TrainingConfig, checkpoint_epochs
 from ib_analysis.training.course import Course, ordinary_course
 from ib_analysis.training.devices import make_accelerator
 from ib_analysis.training.history import write_history
-from ib_analysis.training.objectives import Objective, objective_for
+from ib_analysis.training.objectives import Joint, Objective, objective_for
 from ib_analysis.training.small_batches import check_smallest_batch
+
+if TYPE_CHECKING:
+    from ib_analysis.training.joint_step import JointStep
 
 __all__ = ["TrainingDiverged", "train"]
 
@@ -59,15 +62,15 @@ def train(
 
     Arguments:
         encoder: at its initialisation; it holds some later state afterwards (see `load_encoder`).
-        task: what it is trained for.
+        task: what it is trained for; `joint` needs the course's trade-off.
         data: the images.
         config: see `TrainingConfig`.
         seed: of the order of images and of augmentation.
         folder: where the run is kept.
         recipe: plain data: everything chosen by the user that the weights depend on, kept with each checkpoint.
-        course: the steps of the run, and a teacher; by default one step of SGD.
-        progress: called with (steps done, steps in all, {"epoch", "loss", "accuracy" or "psnr_db", and the held-out
-            quality of the last epoch}).
+        course: the steps of the run, a teacher, a trade-off; by default one step of SGD.
+        progress: called with (steps done, steps in all, {"epoch", "loss", "accuracy" or "psnr_db" or both, and the
+            held-out quality of the last epoch}).
         accelerator: devices and precision; by default `make_accelerator`.
 
     Returns:
@@ -75,14 +78,15 @@ def train(
 
     Raises:
         TrainingDiverged: the loss became infinite or not a number.
-        UserError: a batch is too small for batch normalisation, another config made the folder, or the disk is full.
+        UserError: a batch is too small for batch normalisation, another config made the folder, the disk is full, or
+            `joint` is to be trained by several processes or in float16.
     """
     epochs = checkpoint_epochs(config)
     checkpoints = Checkpoints(folder, epochs, recipe=recipe, data_sha256=data.sha256, seed=seed)
     if checkpoints.missing:
         accelerator = accelerator or make_accelerator(config)
         course = course or ordinary_course(config)
-        run = _Run(encoder, objective_for(task, data), data, course, seed, folder, accelerator)
+        run = _Run(encoder, objective_for(task, data, course.trade_off), data, course, seed, folder, accelerator)
         accelerator.wait_for_everyone()  # all have seen what is there before the first of them writes
         try:
             _complete(run, checkpoints, progress)
@@ -139,6 +143,7 @@ class _Run:
         check_smallest_batch(self.network, self.batches, config.batch_size, accelerator.num_processes)
         self.model = accelerator.prepare(self.network)
         self._enter(0)
+        self.joint = self._joint_step()
         self.epoch = -1
         self.history: list[dict[str, Any]] = []
         self.held_out: dict[str, float] = {}
@@ -149,6 +154,15 @@ class _Run:
         self.step = step
         self.optimizer = self.course.optimizer(self.network, step)
         self.stepper = self.accelerator.prepare(self.optimizer)
+
+    def _joint_step(self) -> JointStep | None:
+        """What weighs the losses of a network that is trained for two tasks."""
+        if not isinstance(self.network, ResNetJoint):
+            return None
+        from ib_analysis.training.joint_step import joint_step  # SciPy, which other tasks need not wait for
+
+        assert self.course.trade_off is not None
+        return joint_step(self.network, self.course.trade_off, self.course.joint, self.accelerator)
 
     # ------------------------------------------------------------------ state
 
@@ -163,7 +177,9 @@ class _Run:
     def state(self) -> dict[str, Any]:
         """Everything that is needed to go on, as plain tensors and numbers."""
         scaler = self.accelerator.scaler
+        joint = {} if self.joint is None else {"joint": self.joint.weights.state_dict()}
         return {
+            **joint,
             "epoch": self.epoch,
             "state_dict": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -178,6 +194,8 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
+        if self.joint is not None:
+            self.joint.weights.load_state_dict(state["joint"])
         self.epoch, self.history = state["epoch"], [dict(row) for row in state["history"]]
         self.held_out = {"held_out": self.history[-1][self.objective.quality]}
 
@@ -207,11 +225,8 @@ class _Run:
             images, labels = self.batches.batch(self.epoch, step, share, shares)
             output = self.model(images)
             scores = self.objective.scores(output, images, labels)
-            loss = self.objective.minimised(scores[:, 0].mean())
-            if self.course.distillation is not None:
-                loss = self.course.distillation.mixed(loss, output, images)
             self.stepper.zero_grad()
-            self.accelerator.backward(loss)
+            self._backward(scores, output, images)
             self.stepper.step()
             sums = sums + scores.detach().double().sum(0)
             count += len(labels)
@@ -222,12 +237,37 @@ class _Run:
         totals = self.accelerator.reduce(torch.cat([sums, sums.new_tensor([count])]))
         figures = self._report(totals[:-1], int(totals[-1]))
         self.epoch += 1
-        self._record("train", figures)
+        self._record("train", figures | self._weighing())
         held_out = self._evaluate(self.evaluation)
         self._record("evaluation", held_out)
         self.held_out = {"held_out": held_out[self.objective.quality]}
         if progress is not None:
             self._tell(progress, 0, figures)
+
+    def _backward(self, scores: Tensor, output: Any, images: Tensor) -> None:
+        """Write the gradients of what is minimised, from the scores of a batch."""
+        if self.joint is not None:
+            assert isinstance(self.objective, Joint)
+            means = scores.mean(0)
+            try:
+                self.joint.backward(self.objective.losses(means))
+            except ArithmeticError as error:
+                raise self._diverged(float(means[0].detach())) from error
+            return
+        loss = self.objective.minimised(scores[:, 0].mean())
+        if self.course.distillation is not None:
+            loss = self.course.distillation.mixed(loss, output, images)
+        self.accelerator.backward(loss)
+
+    def _weighing(self) -> dict[str, float]:
+        """What the epoch's steps made of two losses."""
+        if self.joint is None:
+            return {}
+        weights, self.joint.first_weights = self.joint.first_weights, []
+        return {
+            "classification_weight": sum(weights) / len(weights),
+            "fallbacks": self.joint.weights.fallbacks,
+        }
 
     @torch.no_grad()
     def _evaluate(self, batches: Batches) -> dict[str, float]:
@@ -284,13 +324,15 @@ class _Run:
         assert isinstance(sums, Tensor)
         means = (sums / count).tolist()
         if not all(math.isfinite(mean) for mean in means):
-            step = self.course.steps[self.step]
-            raise TrainingDiverged(
-                f"Training in {self.folder} diverged in epoch {self.epoch + 1} (the loss is {means[0]}): lower "
-                f"{step.setting} (now {step.learning_rate}) or raise training.warmup_epochs, and give "
-                "the experiment another name."
-            )
+            raise self._diverged(means[0])
         return self.objective.report(means)
+
+    def _diverged(self, loss: float) -> TrainingDiverged:
+        step = self.course.steps[self.step]
+        return TrainingDiverged(
+            f"Training in {self.folder} diverged in epoch {self.epoch + 1} (the loss is {loss}): lower {step.setting} "
+            f"(now {step.learning_rate}) or raise training.warmup_epochs, and give the experiment another name."
+        )
 
     def _record(self, split: str, figures: Mapping[str, float]) -> None:
         self.history.append({"epoch": self.epoch, "split": split, **figures})

@@ -139,7 +139,7 @@ class Controls:
 
     def _run(self) -> Run:
         config, settings = self.experiment.config, self.settings
-        task = config.tasks[0] if settings.task is None else settings.task
+        task = self.experiment.runs[0].task if settings.task is None else settings.task
         seed = config.encoder_seeds[0] if settings.encoder_seed is None else settings.encoder_seed
         for run in self.experiment.runs:
             if (run.task, run.encoder_seed) == (task, seed):

@@ -280,7 +280,12 @@ def _time_encoder(encoder: TappedNetwork, image_shape: tuple[int, ...], device: 
         with torch.no_grad():
             encoder(images)
 
-    step = seconds_of(lambda: encoder(images).float().square().mean().backward(), device)
+    def loss() -> torch.Tensor:
+        output = encoder(images)
+        heads = (output,) if isinstance(output, torch.Tensor) else output
+        return torch.stack([head.float().square().mean() for head in heads]).sum()
+
+    step = seconds_of(lambda: loss().backward(), device)
     return step / 32, seconds_of(forward, device) / 32
 
 

@@ -1,0 +1,236 @@
+"""Fronts in loss space, and the same points in the information plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from ib_analysis.plots.style import (
+    INK,
+    LIGHT,
+    MUTED,
+    WARNED,
+    epoch_colours,
+    framed,
+    layer_colour,
+    layer_marker,
+    warned_handle,
+)
+from ib_analysis.studies.pareto_front.rows import ParetoLayerRow, ParetoNetworkRow, ParetoPointRow
+from ib_analysis.studies.pareto_front.summary import KINDS, middle_sentence, monotone_sentence
+from ib_analysis.studies.pareto_front.table import Tables, read_tables
+
+__all__ = ["draw"]
+
+
+def draw(folder: Path) -> Iterator[tuple[str, Figure]]:
+    """Two figures per number format: losses and qualities of the points, and what their layers keep.
+
+    Arguments:
+        folder: where the study's tables lie.
+
+    Raises:
+        UserError: a table is missing or damaged.
+    """
+    tables = read_tables(folder)
+    for number_format in dict.fromkeys(row.number_format for row in tables.points if row.kind):
+        end = "" if number_format == "float32" else f"_{number_format}"
+        yield f"pareto_front{end}", _losses(tables, number_format)
+        yield f"pareto_front_information{end}", _information(tables, number_format)
+
+
+# ---------------------------------------------------------------------------------------------- losses
+
+
+def _losses(tables: Tables, number_format: str) -> Figure:
+    points = [row for row in tables.points if row.number_format == number_format]
+    networks = [row for row in tables.networks if row.number_format == number_format]
+    fronts = [row for row in points if row.kind]
+    seeds = fronts[0].n_seeds
+    figure, body = framed(
+        "The front between recognising and remembering",
+        "Networks of one trunk that classify and reconstruct: held-out losses, as shares of what knowing no image "
+        "costs (left), and accuracy against PSNR (right)."
+        + (f" Large: means of {seeds} seeds; small: single seeds." if seeds > 1 else ""),
+        [
+            "Grey rays: where the preference (written at the point as r of classification : r of reconstruction) asks "
+            "the losses to be; exact Pareto search aims at that for training images. Whiskers: "
+            f"{fronts[0].confidence:.0%} intervals for new {'seeds and images' if seeds > 1 else 'images'}."
+            + (" Dashed: networks of a single task." if len(points) > len(fronts) else ""),
+            *(middle_sentence(row) for row in tables.middle if row.number_format == number_format),
+        ],
+        body_inches=3.5,
+    )
+    left, right = body.subplots(1, 2)
+    for kind in dict.fromkeys(row.kind for row in fronts):
+        own = [row for row in fronts if row.kind == kind]
+        seeds_of = [row for row in networks if row.kind == kind]
+        _draw_losses(left, own, seeds_of, kind)
+        _draw_qualities(right, own, seeds_of, kind)
+    for row in points:
+        if not row.kind:
+            _draw_single_task(left, right, row)
+    _loss_axes(left)
+    left.set_xlabel("classification loss")
+    left.set_ylabel("reconstruction loss")
+    right.set_xlabel("accuracy, %")
+    right.set_ylabel("PSNR, dB")
+    _draw_rays(left, fronts)
+    handles = [
+        Line2D([], [], color=_colour(kind), marker=_marker(kind), markersize=5, linewidth=1.0, label=name)
+        for kind, name in KINDS.items()
+        if any(row.kind == kind for row in fronts)
+    ]
+    body.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _loss_axes(axes: Axes) -> None:
+    """Logarithmic, with few plain numbers: a preference speaks of ratios."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        decades = np.log10(high / low)
+        steps = (1, 2, 5) if decades < 1.5 else (1, 3) if decades < 2.5 else (1,)
+        axis.set_major_locator(MaxNLocator(4) if decades < 0.5 else LogLocator(subs=steps))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
+
+
+def _draw_losses(axes: Axes, points: Sequence[ParetoPointRow], networks: Sequence[ParetoNetworkRow], kind: str) -> None:
+    _draw_front(axes, points, networks, kind, ("classification_loss", "reconstruction_loss"), (1, 1))
+    for row in points:
+        axes.annotate(
+            row.wanted.replace(":", " : "), (row.classification_loss, row.reconstruction_loss), xytext=(5, 4),
+            textcoords="offset points", size=8, color=MUTED,
+        )  # fmt: skip
+
+
+def _draw_qualities(
+    axes: Axes, points: Sequence[ParetoPointRow], networks: Sequence[ParetoNetworkRow], kind: str
+) -> None:
+    _draw_front(axes, points, networks, kind, ("accuracy", "psnr_db"), (100, 1))
+    for row in points:
+        ends = {
+            name: np.abs([[scale * (getattr(row, name) - getattr(row, f"{name}_{end}"))] for end in ("low", "high")])
+            for name, scale in (("accuracy", 100), ("psnr_db", 1))
+        }
+        axes.errorbar(
+            [100 * (row.accuracy or 0)], [row.psnr_db or 0], xerr=ends["accuracy"], yerr=ends["psnr_db"], fmt="none",
+            ecolor=_colour(kind), elinewidth=0.8, alpha=0.5, zorder=2, gid="interval",
+        )  # fmt: skip
+
+
+def _draw_front(
+    axes: Axes, points: Sequence[ParetoPointRow], networks: Sequence[ParetoNetworkRow], kind: str,
+    names: tuple[str, str], scales: tuple[float, float],
+) -> None:  # fmt: skip
+    """Points in their order, joined, and the single seeds."""
+
+    def columns(rows: Sequence[ParetoPointRow] | Sequence[ParetoNetworkRow]) -> list[list[float]]:
+        return [[scale * getattr(row, name) for row in rows] for name, scale in zip(names, scales, strict=True)]
+
+    colour, marker = _colour(kind), _marker(kind)
+    axes.plot(*columns(points), color=colour, marker=marker, markersize=5, linewidth=1.0, zorder=3, gid="front")
+    axes.plot(
+        *columns(networks), linestyle="none", marker=marker, markersize=2.6, color=colour, alpha=0.6, markeredgewidth=0,
+        zorder=2, gid="seeds",
+    )  # fmt: skip
+
+
+def _draw_single_task(left: Axes, right: Axes, row: ParetoPointRow) -> None:
+    style = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 3)), "zorder": 1, "gid": "single"}
+    if row.classification_loss is not None and row.accuracy is not None:
+        left.axvline(row.classification_loss, **style)  # type: ignore[arg-type]
+        right.axvline(100 * row.accuracy, **style)  # type: ignore[arg-type]
+    if row.reconstruction_loss is not None and row.psnr_db is not None:
+        left.axhline(row.reconstruction_loss, **style)  # type: ignore[arg-type]
+        right.axhline(row.psnr_db, **style)  # type: ignore[arg-type]
+
+
+def _draw_rays(axes: Axes, points: Sequence[ParetoPointRow]) -> None:
+    """Lines with r_c l_c = r_a l_a, of slope 1 in the logarithms; the axes stay as they are."""
+    limits = axes.get_xlim(), axes.get_ylim()
+    for wanted in dict.fromkeys(row.wanted for row in points if ":" in row.wanted):
+        first, second = map(float, wanted.split(":"))
+        x = np.array(limits[0])
+        axes.plot(x, x * first / second, color=LIGHT, linewidth=0.8, zorder=0, gid="ray")
+    axes.set_xlim(*limits[0])
+    axes.set_ylim(*limits[1])
+
+
+def _colour(kind: str) -> str:
+    return layer_colour(list(KINDS).index(kind))
+
+
+def _marker(kind: str) -> str:
+    return layer_marker(list(KINDS).index(kind))
+
+
+# ---------------------------------------------------------------------------------------------- information
+
+
+def _information(tables: Tables, number_format: str) -> Figure:
+    """The first kind of front there is: of the others the tables tell."""
+    cells = [row for row in tables.layers if row.number_format == number_format and row.kind]
+    kind = next(name for name in KINDS if any(row.kind == name for row in cells))
+    cells = [row for row in cells if row.kind == kind]
+    verdicts = [row for row in tables.monotone if (row.number_format, row.kind) == (number_format, kind)]
+    positions = sorted({row.position for row in cells if row.position is not None})
+    wanted = {row.position: row.wanted.replace(":", " : ") for row in cells}
+    layers = list(dict.fromkeys(row.layer for row in cells))
+    figure, body = framed(
+        "What the points of the front keep",
+        f"Layers of networks of one trunk ({KINDS[kind]}), from the classification end of the front (dark) to the "
+        "reconstruction end (light): the information plane (left), and I(X;H) along the front (right).",
+        [
+            "I(X;H) is usable information, mean(L0 − L), an estimate and no bound; I(H;Y) a lower bound from a "
+            f"held-out probe. Whiskers: {cells[0].confidence:.0%} intervals for new "
+            f"{'seeds and images' if cells[0].n_seeds > 1 else 'images'}."
+            + (" Grey, hollow: a cell with a warning." if any(row.warnings for row in cells) else ""),
+            *(monotone_sentence(row) for row in verdicts),
+        ],
+        body_inches=3.4,
+    )
+    plane, along = body.subplots(1, 2)
+    colours = epoch_colours(len(positions))
+    for index, layer in enumerate(layers):
+        own = sorted((row for row in cells if row.layer == layer), key=lambda row: row.position or 0)
+        x, y = [row.i_xh_bits for row in own], [row.i_hy_bits for row in own]
+        plane.plot(x, y, color=LIGHT, linewidth=0.9, zorder=1)
+        along.plot(positions, x, color=layer_colour(index), linewidth=1.0, zorder=2, gid="course")
+        for row, place in zip(own, positions, strict=True):
+            _draw_cell(plane, row, (row.i_xh_bits, row.i_hy_bits), index, colours(place), both=True)
+            _draw_cell(along, row, (place, row.i_xh_bits), index, layer_colour(index), both=False)
+    plane.set_xlabel("I(X;H), usable, bits")
+    plane.set_ylabel("I(H;Y), probe, bits")
+    along.set_xlabel("limit" if kind == "limit" else "r of classification : r of reconstruction")
+    along.set_ylabel("I(X;H), usable, bits")
+    along.set_xticks(positions, [wanted[position] for position in positions])
+    along.grid(axis="y", color=LIGHT, linewidth=0.5)
+    handles: list = [
+        Line2D([], [], color=layer_colour(k), marker=layer_marker(k), linewidth=1.0, markersize=5, label=layer)
+        for k, layer in enumerate(layers)
+    ]
+    handles += [warned_handle()] if any(row.warnings for row in cells) else []
+    body.legend(handles=handles, loc="outside lower center", ncols=6)
+    return figure
+
+
+def _draw_cell(
+    axes: Axes, row: ParetoLayerRow, at: tuple[float, float], index: int, colour: object, *, both: bool
+) -> None:
+    """A point with its whiskers: of I(X;H) and I(H;Y), or of I(X;H) upwards."""
+    i_xh = np.abs([[row.i_xh_bits - row.i_xh_bits_low], [row.i_xh_bits_high - row.i_xh_bits]])
+    i_hy = np.abs([[row.i_hy_bits - row.i_hy_bits_low], [row.i_hy_bits_high - row.i_hy_bits]])
+    axes.errorbar(
+        [at[0]], [at[1]], xerr=i_xh if both else None, yerr=i_hy if both else i_xh, fmt=layer_marker(index),
+        markersize=5, color=WARNED if row.warnings else colour, markerfacecolor="white" if row.warnings else colour,
+        elinewidth=0.8, zorder=3, gid="warned" if row.warnings else "cell",
+    )  # fmt: skip
