@@ -22,7 +22,7 @@ from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.experiment_files import experiments_here, known_experiments
 from ib_analysis.parsing import one_line, parse
 
-__all__ = ["main", "parse_config", "parse_experiment"]
+__all__ = ["SECTIONS", "main", "parse_config", "parse_experiment", "run_command", "run_study"]
 
 Config = TypeVar("Config")
 Studies = Mapping[str, Any]
@@ -57,7 +57,7 @@ def _figures(experiment: Experiment, studies: Studies) -> None:
     if launch.count == 1:
         for name, settings in studies.items():
             print()
-            _run_study(name, experiment, settings)
+            run_study(name, experiment, settings)
     elif studies and launch.is_main:
         print(f"Studies run in one process; without a launcher, `ib figures` goes on with {', '.join(studies)}.")
 
@@ -206,14 +206,22 @@ def _dispatch(words: list[str]) -> int:
     if command not in COMMANDS:
         known = ", ".join([*COMMANDS, *STUDIES, "calibrate", "search", "compare"])
         raise UserError(f"there is no command {command!r}; choose from {known}.")
-    about, function = COMMANDS[command]
+    about, _ = COMMANDS[command]
     config, studies = parse(ExperimentConfig, command, about, rest, SECTIONS, STUDIES if command in OF_STUDIES else ())
     _print_config(config.name, config)
     torch.set_num_threads(config.threads)
-    experiment = Experiment(config)
-    _refuse_without_network(experiment, command)
-    function(experiment, studies)
+    run_command(command, Experiment(config), studies)
     return 0
+
+
+def run_command(command: str, experiment: Experiment, studies: Studies) -> None:
+    """One of the commands with an experiment, from here and from Python.
+
+    Raises:
+        UserError: it cannot be done, or a user's mistake is met.
+    """
+    _refuse_without_network(experiment, command)
+    COMMANDS[command][1](experiment, studies)
 
 
 def _overview() -> str:
@@ -278,11 +286,16 @@ def _study(command: str, words: list[str]) -> int:
     config, studies = parse(ExperimentConfig, command, STUDIES[command][0], words, SECTIONS, (command,), own=command)
     _print_config(config.name, config)
     torch.set_num_threads(config.threads)
-    _run_study(command, Experiment(config), studies[command])
+    run_study(command, Experiment(config), studies[command])
     return 0
 
 
-def _run_study(name: str, experiment: Experiment, settings: Any) -> None:
+def run_study(name: str, experiment: Experiment, settings: Any) -> None:
+    """One of the studies with an experiment; its settings are those of its `CONFIG`.
+
+    Raises:
+        UserError: it cannot be done, or a user's mistake is met.
+    """
     _refuse_without_network(experiment, name)
     _print_config(f"{experiment.config.name}, {name}", settings)
     _module(name).run(experiment, settings)

@@ -13,10 +13,10 @@ from typing import Any, TypeVar, get_type_hints
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
-from ib_analysis.artifacts import UserError
+from ib_analysis.artifacts import UserError, plain
 from ib_analysis.experiment_files import experiment_file
 
-__all__ = ["one_line", "parse"]
+__all__ = ["from_fields", "one_line", "parse"]
 
 Config = TypeVar("Config")
 Sections = Mapping[str, Callable[[], type]]
@@ -73,8 +73,7 @@ def parse(
     if not words or words[0].startswith("-"):
         raise UserError(f"ib {command} needs the name of an experiment first, for example: ib {command} default.")
     _check_values(words[1:])
-    path = experiment_file(words[0])
-    fields = {"name": path.stem, **_read(path, sections)}
+    path, fields = _named(words, sections)
     there = {*fields, *(key for file in _further(words) for key in _read(file, sections))}
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     _check_keys(path, fields, [*names, *sections])
@@ -98,6 +97,47 @@ def parse(
     except ValueError as error:
         raise UserError(_placed(str(error), kind, chosen)) from error
     return kind(**{name: values[name] for name in names}), settings
+
+
+def from_fields(kind: type[Config], fields: Mapping[str, Any], place: str, start: str | Path | None = None) -> Config:
+    """A config from fields as keywords: plain values, mappings or dataclasses, checked as those of a YAML file are.
+
+    Arguments:
+        kind: dataclass of the config.
+        fields: of its own; what they leave out has its default, or is that of `start`.
+        place: where they stand, for sentences.
+        start: an experiment (see `experiment_file`) whose fields hold where `fields` do not say otherwise; its
+            sections for studies are not looked at.
+
+    Raises:
+        UserError: an unknown field, or a value of the wrong type or range; no such experiment.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    _check_keys(place, fields, names)
+    given = plain(fields)
+    if start is not None:
+        read = _read_yaml(experiment_file(str(start)), {})
+        given = _merged({name: value for name, value in read.items() if name in names}, given)
+    parser = ArgumentParser(prog=place, exit_on_error=False)
+    parser.add_class_arguments(kind, None)
+    try:
+        chosen = parser.parse_object(given)
+    except ArgumentError as error:
+        raise UserError(f"{place}: {_spelled(str(error), {})}") from error
+    try:
+        values = parser.instantiate(chosen)
+    except ValueError as error:
+        raise UserError(_placed(str(error), kind, chosen)) from error
+    return kind(**{name: values[name] for name in names})
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested fields, those of `over` in the place of those of `base`."""
+    found = dict(base)
+    for name, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(found.get(name), Mapping)
+        found[name] = _merged(found[name], value) if both else value
+    return found
 
 
 def one_line(text: str) -> str:
@@ -173,7 +213,7 @@ def _settings(kind: type, found: Namespace | None) -> Any:
         raise UserError(str(error)) from error
 
 
-def _check_keys(path: Path, keys: Collection[Any], known: Sequence[str]) -> None:
+def _check_keys(path: Path | str, keys: Collection[Any], known: Sequence[str]) -> None:
     """Refuse what is neither a field nor a section: the parser overlooks it where it is empty."""
     for key in keys:
         if key not in known:
@@ -194,6 +234,23 @@ def _check_overrides(command: str, words: Sequence[str], sections: Sections, run
 
 
 # ---------------------------------------------------------------------------------------------- files
+
+
+def _named(words: Sequence[str], sections: Sections) -> tuple[Path, dict[str, Any]]:
+    """The file that the first word names, with its fields; a user's activations need none, only a name.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    try:
+        path = experiment_file(words[0])
+    except UserError:
+        name = words[0]
+        if any(word.partition("=")[0] == "--activations_file" for word in words[1:]) and Path(name).name == name:
+            if Path(name).suffix not in (".yaml", ".yml"):
+                return Path(name), {"name": name}
+        raise
+    return path, {"name": path.stem, **_read(path, sections)}
 
 
 def _further(words: Sequence[str]) -> Iterator[Path]:

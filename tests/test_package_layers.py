@@ -63,7 +63,8 @@ ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits", "bases"}
 ALLOWED["tables"] = ALLOWED["records"] | {"records"}
 ALLOWED["stages"] = ALLOWED["tables"] | {"tables", "results", "plots", "drawn"}
 ALLOWED["studies"] = ALLOWED["stages"] | {"stages", "search"}
-ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing", "experiment_files"}
+ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing", "experiment_files", "recording"}
+ALLOWED["scripting"] = ALLOWED["cli"] | {"cli"}
 
 
 def imported(path: Path) -> set[str]:

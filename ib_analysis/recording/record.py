@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from decoders.precision import full_precision
 from ib_analysis.activations import dataset_name
