@@ -246,9 +246,9 @@ def _named(words: Sequence[str], sections: Sections) -> tuple[Path, dict[str, An
         path = experiment_file(words[0])
     except UserError:
         name = words[0]
-        if any(word.partition("=")[0] == "--activations_file" for word in words[1:]) and Path(name).name == name:
-            if Path(name).suffix not in (".yaml", ".yml"):
-                return Path(name), {"name": name}
+        has_file = any(word.partition("=")[0] == "--activations_file" for word in words[1:])
+        if has_file and Path(name).name == name and Path(name).suffix not in (".yaml", ".yml"):
+            return Path(name), {"name": name}
         raise
     return path, {"name": path.stem, **_read(path, sections)}
 

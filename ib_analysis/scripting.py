@@ -49,8 +49,8 @@ def study(name: str, settings: str | Path | None = None, **fields: Any) -> Study
 class Study:
     """The stages of an experiment as methods, each of which runs whatever it needs and is missing.
 
-    All of them raise UserError, a sentence, for what the user can mend; Ctrl-C (in a notebook: Interrupt) stops a stage,
-    and the next call goes on from there.
+    All of them raise UserError, a sentence, for what the user can mend; Ctrl-C (in a notebook: Interrupt) stops a
+    stage, and the next call goes on from there.
 
     Attributes:
         config: all settings.
@@ -90,7 +90,7 @@ class Study:
         self._run("base")
 
     def train(self) -> None:
-        """Train the encoders and dump their activations; of an activations file: make a copy in the order of reading."""
+        """Train the encoders and dump their activations; of an activations file: copy it in the order of reading."""
         self._run("train")
 
     def estimate(self) -> Results:
