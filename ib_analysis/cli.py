@@ -21,6 +21,7 @@ from ib_analysis.engines.launch_variables import check_launch_variables
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.experiment_files import experiments_here, known_experiments
 from ib_analysis.parsing import one_line, parse
+from ib_analysis.recording_commands import RECORD, TAPS, record_command, taps_command
 
 __all__ = ["SECTIONS", "main", "parse_config", "parse_experiment", "run_command", "run_study"]
 
@@ -129,7 +130,6 @@ STUDIES: dict[str, tuple[str, str]] = {
 }
 NEED_NETWORK = {
     "export": "writes the network's weights",
-    "describe": "counts the network's operations",
     "controls": "compares with untrained and altered networks",
     "cost-quality": "trains networks",
     "stream-ablation": "runs the network with a stream set to zero",
@@ -141,6 +141,8 @@ OF_STUDIES = ("figures", "describe")
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
 SEARCH = "Search a table of architectures by several methods, and set what they find against its exact front."
 COMPARE = "Put two finished experiments side by side."
+OWN_NETWORKS = {"record": (RECORD, record_command), "taps": (TAPS, taps_command)}
+"""Commands about networks that are made elsewhere: name -> what it does; the function of the words after it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -201,10 +203,13 @@ def _dispatch(words: list[str]) -> int:
         return _calibrate(rest)
     if command == "search":
         return _search(rest)
+    if command in OWN_NETWORKS:
+        OWN_NETWORKS[command][1](rest)
+        return 0
     if command in STUDIES:
         return _study(command, rest)
     if command not in COMMANDS:
-        known = ", ".join([*COMMANDS, *STUDIES, "calibrate", "search", "compare"])
+        known = ", ".join([*COMMANDS, *STUDIES, *OWN_NETWORKS, "calibrate", "search", "compare"])
         raise UserError(f"there is no command {command!r}; choose from {known}.")
     about, _ = COMMANDS[command]
     config, studies = parse(ExperimentConfig, command, about, rest, SECTIONS, STUDIES if command in OF_STUDIES else ())
@@ -228,6 +233,7 @@ def _overview() -> str:
     lines = ["usage: ib COMMAND EXPERIMENT [--field value ...]", ""]
     lines += [f"  {name:12s} {about}" for name, (about, _) in (*COMMANDS.items(), *STUDIES.items())]
     lines += [f"  {'calibrate':12s} {CALIBRATE}", f"  {'search':12s} {SEARCH}"]
+    lines += [f"  {name:12s} {about}" for name, (about, _) in OWN_NETWORKS.items()]
     lines += [f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
     here = experiments_here()
     ships = ", ".join(name for name in known_experiments() if name not in here)

@@ -16,7 +16,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_s
 from ib_analysis.artifacts import UserError, plain
 from ib_analysis.experiment_files import experiment_file
 
-__all__ = ["from_fields", "one_line", "parse"]
+__all__ = ["from_fields", "one_line", "parse", "parse_with_name"]
 
 Config = TypeVar("Config")
 Sections = Mapping[str, Callable[[], type]]
@@ -129,6 +129,41 @@ def from_fields(kind: type[Config], fields: Mapping[str, Any], place: str, start
     except ValueError as error:
         raise UserError(_placed(str(error), kind, chosen)) from error
     return kind(**{name: values[name] for name in names})
+
+
+def parse_with_name(
+    kind: type[Config], command: str, about: str, words: Sequence[str], first: str, meaning: str
+) -> tuple[str, Config]:
+    """A config from a command line alone, whose first word names what it is about; --config FILE.yaml adds fields.
+
+    Arguments:
+        kind, command, about, words: as for `parse`.
+        first, meaning: what the first word is called, and what it is.
+
+    Raises:
+        UserError: the first word is missing, an unknown field, or a value of the wrong type or range.
+    """
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog=f"ib {command}", description=about, exit_on_error=False)
+    parser.add_argument(first, type=str, help=meaning)
+    parser.add_argument("--config", action="config", help="A YAML file of fields.")
+    parser.add_class_arguments(kind, None)
+    if "-h" in words or "--help" in words:
+        parser.print_help()
+        raise SystemExit(0)
+    if not words or words[0].startswith("-"):
+        raise UserError(f"ib {command} needs first what it is about: {meaning} ib {command} --help tells more.")
+    _check_values(words[1:])
+    try:
+        chosen = parser.parse_args(list(words))
+    except ArgumentError as error:
+        raise UserError(_spelled(str(error), {})) from error
+    try:
+        values = parser.instantiate(chosen)
+        names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+        return words[0], kind(**{name: values[name] for name in names})
+    except ValueError as error:
+        raise UserError(_placed(str(error), kind, chosen)) from error
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

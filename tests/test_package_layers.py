@@ -63,7 +63,8 @@ ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits", "bases"}
 ALLOWED["tables"] = ALLOWED["records"] | {"records"}
 ALLOWED["stages"] = ALLOWED["tables"] | {"tables", "results", "plots", "drawn"}
 ALLOWED["studies"] = ALLOWED["stages"] | {"stages", "search"}
-ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing", "experiment_files", "recording"}
+ALLOWED["recording_commands"] = ALLOWED["experiment"] | {"experiment", "parsing", "recording"}
+ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing", "experiment_files", "recording_commands"}
 ALLOWED["scripting"] = ALLOWED["cli"] | {"cli"}
 
 

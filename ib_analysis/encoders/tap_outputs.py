@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.encoders.interface import modes_kept
-from ib_analysis.encoders.tap_places import Place, Tokens, items_of, part_of
+from ib_analysis.encoders.tap_places import Place, Tokens, items_of, part_of, tensors_in
 
-__all__ = ["TapOutputs"]
+__all__ = ["TapOutputs", "modules_of"]
 
 
 class TapOutputs:
@@ -36,7 +36,7 @@ class TapOutputs:
             raise UserError(
                 "The network is a ScriptModule, whose parts cannot be tapped; pass the module that it was made from."
             )
-        modules = _modules_of(network)
+        modules = modules_of(network)
         places = {layer: Place.of(path, modules) for layer, path in paths.items()}
         self._watched = {
             layer: place for layer, place in places.items() if place.base in modules and place != Place("")
@@ -140,7 +140,7 @@ class TapOutputs:
                 ) from error
         if isinstance(output, Tensor) and not output.is_complex() and output.layout == torch.strided:
             return output
-        inside = _parts(output)
+        inside = [name for name, _ in tensors_in(output) if name][:3]
         if inside:
             advice = f"tap a part of it: {' or '.join(repr(path + part) for part in inside)}"
         elif isinstance(output, Tensor) and output.is_complex():
@@ -189,7 +189,7 @@ class TapOutputs:
                 )
 
 
-def _modules_of(network: nn.Module) -> dict[str, nn.Module]:
+def modules_of(network: nn.Module) -> dict[str, nn.Module]:
     """Modules by path; a compiled one by the path of the module that it was made from, as which it runs."""
     found = network.named_modules(remove_duplicate=False)
     return {name.replace("._orig_mod", "").replace("_orig_mod.", ""): module for name, module in found}
@@ -209,14 +209,6 @@ def _copied(output: Any) -> Any:
     if isinstance(output, tuple | list):
         return tuple(_copied(value) for value in output)
     return output
-
-
-def _parts(output: Any) -> list[str]:
-    """How the tensors inside an output are named: ``[0]``, ``[features][1]``; a few of them."""
-    found = []
-    for key, value in items_of(output):
-        found += [f"[{key}]"] if isinstance(value, Tensor) else [f"[{key}]{inner}" for inner in _parts(value)]
-    return found[:3]
 
 
 def _described(output: Any) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from torch import Tensor
 
-__all__ = ["Place", "Tokens", "items_of", "part_of"]
+__all__ = ["Place", "Tokens", "items_of", "part_of", "tensors_in"]
 
 Tokens = Literal["all", "class", "patches"]
 
@@ -95,6 +95,19 @@ def items_of(output: Any) -> list[tuple[Any, Any]]:
     if isinstance(output, tuple) and hasattr(output, "_fields"):
         return list(zip(output._fields, output, strict=True))
     return list(enumerate(output)) if isinstance(output, tuple | list) else []
+
+
+def tensors_in(output: Any) -> Iterator[tuple[str, Tensor]]:
+    """How each tensor inside an output is named behind a module's path: ``[0]``, ``[a][1]``; ``""`` if it is one.
+
+    >>> [name for name, _ in tensors_in({"a": (Tensor(), 3, Tensor())})]
+    ['[a][0]', '[a][2]']
+    """
+    if isinstance(output, Tensor):
+        yield "", output
+    for key, value in items_of(output):
+        for inner, tensor in tensors_in(value):
+            yield f"[{key}]{inner}", tensor
 
 
 def part_of(output: Any, key: str) -> Any:

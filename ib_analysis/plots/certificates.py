@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,12 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     if not rows:
         return
     curves = {row.decoder: _curve(saved.folder / "decoders" / row.decoder / "curve.csv") for row in rows}
+    if saved.filed.titles:
+        for row in rows:
+            curve, titled = curves[row.decoder], replace(row, layer=saved.filed.title(row.layer))
+            curves[row.decoder] = {**curve, _column(titled): curve[_column(row)]}
+        rows = saved.filed.titled(rows)
+    images = f" Images: {saved.data.name}." if saved.filed.is_filed else ""
     panels = list(dict.fromkeys((row.task, row.number_format) for row in rows if row.epoch is not None))
     layers = list(dict.fromkeys(row.layer for row in rows if row.epoch is not None))
     lower_inches = 2.5 * -(-len(panels) // MOST_COLUMNS)
@@ -61,7 +68,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         "Certificates of convergence",
         "Above: code length of the validation images during the fit of the decoder, as its distance from that of the "
         "weights that were kept; a line per epoch of the encoder. Below: bits that the steady phase of the fit had "
-        "still to gain when it ended, with 95 % intervals; an arrow where the curve sets no upper end.",
+        f"still to gain when it ended, with 95 % intervals; an arrow where the curve sets no upper end.{images}",
         [
             certificates_line(rows),
             "Dashed: the power law fitted to the steady phase, continued beyond its end, where the learning rate "

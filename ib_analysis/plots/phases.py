@@ -35,7 +35,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     Raises:
         UserError: ``phases.csv`` or ``data.json`` is missing or damaged.
     """
-    rows = read_table(saved.folder / "phases.csv", PhaseRow)
+    rows = saved.filed.titled(read_table(saved.folder / "phases.csv", PhaseRow))
     if not rows:
         return
     panels = panels_of(rows)

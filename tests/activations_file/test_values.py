@@ -33,6 +33,21 @@ def test_axes_put_every_value_where_its_letters_say(letters: list[str], extra: i
         assert found[index[0], channel, index[1 + order.index("H")], index[1 + order.index("W")]] == values[index]
 
 
+@given(st.permutations("CP"), st.sampled_from([(None, 4, (2, 2)), (None, 7, (2, 2)), ((1, 3), 5, (1, 3))]))
+def test_patches_are_a_map_and_tokens_before_them_channels(letters: list[str], tokens: tuple) -> None:
+    grid, n_tokens, (height, width) = tokens
+    sizes = {"C": 3, "P": n_tokens}
+    values = np.arange(6 * 3 * n_tokens).reshape(6, *(sizes[letter] for letter in letters))
+    axes = FileAxes("N" + "".join(letters), grid)
+    found, by_token = axes(values), values if letters == ["P", "C"] else values.swapaxes(1, 2)
+    n_before = n_tokens - height * width
+    assert found.shape == (6, *axes.row_shape(values.shape)) == (6, 3 * (1 + n_before), height, width)
+    for image, row, column in np.ndindex(6, height, width):
+        patch = by_token[image, n_before + row * width + column]
+        wanted = np.concatenate([patch, *by_token[image, :n_before]])
+        assert found[image, :, row, column].tolist() == wanted.tolist()
+
+
 def values_of(path: Path, layer: str = "h2") -> tuple[np.ndarray, FiledActivations]:
     """Decoded activations at epoch 10, in the file's order of images."""
     contents = contents_of(path)

@@ -123,7 +123,6 @@ def test_figures_with_and_without_labels(tiny: Path, capsys: pytest.CaptureFixtu
         (["figures", "tiny.yaml"], "layers names 'h1', which this file does not have; choose from half, sums"),
         (["figures", "tiny.yaml", "--layers", "[]", "--spike_in", "8"], "spike_in does not go with activations_file"),
         (["export", "tiny.yaml", "--layers", "[]"], "there is no network, only what it gave"),
-        (["describe", "tiny.yaml", "--layers", "[]"], "counts the network's operations"),
         (["controls", "tiny.yaml", "--layers", "[]"], "ib controls compares with untrained and altered networks"),
     ],
 )
