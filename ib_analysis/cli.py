@@ -20,8 +20,9 @@ from ib_analysis.engines.failures import failures_explained
 from ib_analysis.engines.launch_variables import check_launch_variables
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.experiment_files import experiments_here, known_experiments
-from ib_analysis.parsing import one_line, parse
+from ib_analysis.parsing import parse
 from ib_analysis.recording_commands import RECORD, TAPS, record_command, taps_command
+from ib_analysis.yaml_files import one_line
 
 __all__ = ["SECTIONS", "main", "parse_config", "parse_experiment", "run_command", "run_study"]
 

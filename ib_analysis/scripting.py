@@ -120,7 +120,7 @@ class Study:
         dashed = name.replace("_", "-")
         if dashed not in SECTIONS:
             raise UserError(f"there is no study {name!r}; choose from {', '.join(SECTIONS)}.")
-        chosen = from_fields(SECTIONS[dashed](), settings, dashed)
+        chosen: Any = from_fields(SECTIONS[dashed](), settings, dashed)
         with self._command(dashed) as experiment:
             run_study(dashed, experiment, chosen)
 

@@ -153,14 +153,14 @@ def _write(
 
 def _write_images(file: h5py.File, pixels: np.ndarray, kept: np.ndarray, resolution: int) -> None:
     """What decoders see, a block at a time."""
-    channels, *before = pixels.shape[1:]
-    size = size_within(*before, resolution)
+    channels, height, width = pixels.shape[1:]
+    size = size_within(height, width, resolution)
     dataset = file.create_dataset("images", (len(kept), channels, *size), np.uint8)
     for start in range(0, len(kept), _BLOCK):
         rows = kept[start : start + _BLOCK]
         dataset[start : start + len(rows)] = area_average(pixels[rows], *size)
-    if size != tuple(before):
-        dataset.attrs["original_shape"] = (channels, *before)
+    if size != (height, width):
+        dataset.attrs["original_shape"] = (channels, height, width)
 
 
 def _column(name: str, values: _Values, n_images: int) -> np.ndarray:

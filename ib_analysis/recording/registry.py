@@ -84,7 +84,7 @@ def _timm(name: str, options: dict[str, Any], pretrained: bool) -> Model:
 
     _check(name.partition(".")[0], timm.list_models(), "timm")  # behind the point: which weights
     network = timm.create_model(name, pretrained=pretrained, **options).eval()
-    known = network.pretrained_cfg
+    known: Any = network.pretrained_cfg
     size = options.get("img_size", known["input_size"][-1] if known.get("fixed_input_size") else None)
     return Model(network, size if isinstance(size, int) else None, tuple(known["mean"]), tuple(known["std"]))
 

@@ -55,8 +55,8 @@ def describe_file(experiment: Experiment) -> str:
         + (f"{space.n_classes} classes" if contents.has_labels else "without labels (what needs them is left out)")
         + f"; {sizes['decoder']} for decoders, {sizes['evaluation']} for evaluation",
         f"taps {taps}; epochs {', '.join(map(str, experiment.epochs))}",
-        f"{len(experiment.cells)} cells (epoch, layer), {n_fits} decoder fits ({config.sharing}) of {steps(experiment)} "
-        f"steps of {config.fitting.batch_size} images",
+        f"{len(experiment.cells)} cells (epoch, layer), {n_fits} decoder fits ({config.sharing}) of "
+        f"{steps(experiment)} steps of {config.fitting.batch_size} images",
         f"{'decoder' if base is None else 'reader, mean over the layers'}: {round(decoder.parameters):,} parameters, "
         f"{round(decoder.flops):,} FLOPs an image forward",
         *base_lines(experiment, base),
