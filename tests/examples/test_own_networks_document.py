@@ -29,9 +29,7 @@ def test_an_example_writes_a_file_that_can_be_read(
     assert data.h_y_bits > 1
 
 
-def test_the_lines_that_measure_name_an_experiment_that_can_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_lines_that_measure_name_what_can_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(EXAMPLES[2], {})
     assert EXAMPLES[1].rstrip().endswith(".figures()")  # which takes long
