@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ib_analysis.artifacts import UserError
 from ib_analysis.encoders.interface import modes_kept
 from ib_analysis.encoders.tap_places import Place, Tokens, items_of, part_of, tensors_in
+from ib_analysis.encoders.tap_scripted import ScriptedOutputs
 
 __all__ = ["TapOutputs", "modules_of"]
 
@@ -20,31 +21,30 @@ class TapOutputs:
     """Reads the outputs of a network's places from one forward pass.
 
     Modules are watched by forward hooks. Only a place that is no module (an addition, a flattening) needs the network
-    traced, by torchvision's feature extraction, and a pass of its own, which ends at the last such place.
+    traced, by torchvision's feature extraction, and a pass of its own, which ends at the last such place. Of a network
+    that is a ScriptModule as a whole, the graph tells (see `ScriptedOutputs`).
 
     Arguments:
         network: kept, not copied.
         paths: name of the tap -> its path (see `Place`).
 
     Raises:
-        UserError: a path is not in the network, or leads to a ScriptModule.
+        UserError: a path is not in the network, or leads into a ScriptModule that is a part of it.
     """
 
     def __init__(self, network: nn.Module, paths: Mapping[str, str]) -> None:
         self._network, self._paths = network, dict(paths)
-        if isinstance(network, torch.jit.ScriptModule):
-            raise UserError(
-                "The network is a ScriptModule, whose parts cannot be tapped; pass the module that it was made from."
-            )
         modules = modules_of(network)
         places = {layer: Place.of(path, modules) for layer, path in paths.items()}
         self._watched = {
             layer: place for layer, place in places.items() if place.base in modules and place != Place("")
         }
         self._traced = {layer: place for layer, place in places.items() if layer not in self._watched}
-        nodes = self._nodes() if self._traced else []
+        is_script = isinstance(network, torch.jit.ScriptModule)
+        nodes = self._nodes() if self._traced and not is_script else []
         for layer, place in list(self._traced.items()):
-            self._refuse_scripts(place.base, modules)
+            if not is_script:
+                self._refuse_scripts(place.base, modules)
             inside = place.inside(modules) if place.base not in nodes else None
             if inside is not None:  # a part of what a module gives, as far as is known before it gives anything
                 self._watched[layer] = inside
@@ -61,8 +61,16 @@ class TapOutputs:
                 )
         self._names = list(modules)
         self._modules = {layer: modules[place.base] for layer, place in self._watched.items()}
-        for place in self._watched.values():
-            self._refuse_scripts(place.base, modules)
+        for layer, place in self._watched.items():
+            if not is_script:
+                self._refuse_scripts(place.base, modules)
+            elif place.call is not None:
+                raise UserError(
+                    f"The tap {layer} numbers the calls of {place.base}, which are not told apart in a ScriptModule; "
+                    "leave the number out for the last one."
+                )
+        bases = {place.base for place in self._watched.values()}
+        self._scripted = ScriptedOutputs(network, bases) if isinstance(network, torch.jit.ScriptModule) else None
         self._extractor = self._extract() if self._traced else None
 
     @property
@@ -81,6 +89,9 @@ class TapOutputs:
         Raises:
             UserError: a module is never called, or not so often; an output is no tensor of real numbers.
         """
+        if self._scripted is not None:
+            read = self._scripted.read(inputs())
+            return {layer: self._part(layer, read[at.base], at.parts) for layer, at in self._watched.items()}
         found = self._watch(forward) if self._watched else {}
         if self._extractor is not None:
             if self._extractor.training != self._network.training:
