@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ib_analysis.activations import FiledActivations
-from ib_analysis.activations_file import FileAxes, contents_of, findings_of
+from ib_analysis.activations_file import FileAxes, contents_of, findings_of, read_rows
 from ib_analysis.artifacts import UserError
 from ib_analysis.data import DataConfig, load_data
 
@@ -60,6 +61,18 @@ def values_of(path: Path, layer: str = "h2") -> tuple[np.ndarray, FiledActivatio
 
 
 RNG = np.random.default_rng(2)
+
+
+@pytest.mark.parametrize("how", [{}, {"chunks": (7, 4)}, {"chunks": (16, 2), "compression": "gzip"}])
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "u1"])
+def test_rows_in_any_order_are_the_same_however_they_lie(tmp_path: Path, how: dict, kind: str) -> None:
+    values = RNG.integers(0, 256, (50, 4)).astype(kind)
+    with h5py.File(tmp_path / "mine.h5", "w") as file:
+        file.create_dataset("filler", data=np.zeros(3))
+        file.create_dataset("h", data=values, **how)
+    rows = RNG.permutation(50)[:20]
+    with h5py.File(tmp_path / "mine.h5") as file:
+        np.testing.assert_array_equal(read_rows(file["h"], FileAxes("NC"), rows), values[rows])
 
 
 @pytest.mark.parametrize(

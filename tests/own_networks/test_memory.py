@@ -37,7 +37,9 @@ def test_memory_of_a_large_file(tiny: Path) -> None:
     settings = yaml.safe_load(tiny.read_text())
     settings |= {"layers": [], "activations_file": "mine.h5", "data": {"evaluation_per_class": 100}}
     settings["probe"] = {"epochs": 1, "hidden_units": 4}
-    settings["activations"] = {"group_size": 16}
+    settings["activations"] = {"group_size": 256}
+    for fitting in ("fitting", "base_fitting"):
+        settings[fitting] |= {"batch_size": 256}
     Path("mine.yaml").write_text(yaml.safe_dump(settings))
     done = subprocess.run([sys.executable, "-m", "ib_analysis.cli", "estimate-mi", "mine.yaml"], timeout=3000)
     assert done.returncode == 0
