@@ -69,8 +69,11 @@ def record_model(path: Path, config: RecordConfig) -> str:
     )
     found = contents_of(path)
     shapes = ", ".join(f"{name} {'x'.join(map(str, tap.shape))}" for name, tap in found.taps.items())
+    unchecked = ""
+    if config.weights is not None and trained_on is None:
+        unchecked = "whether the network was trained on some of these images is not checked: --trained_on tells which\n"
     return (
-        f"{path}: {found.n_images} images, epochs {', '.join(map(str, found.epochs))}, taps {shapes}\n"
+        f"{path}: {found.n_images} images, epochs {', '.join(map(str, found.epochs))}, taps {shapes}\n{unchecked}"
         f"next: ib figures {path.stem} --activations_file {path}"
     )
 

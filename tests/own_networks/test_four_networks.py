@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ import yaml
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer, resnet18
+from torchvision.transforms.v2 import functional
 
 from ib_analysis import record, study
 from ib_analysis.activations_file import contents_of
@@ -60,9 +62,16 @@ def test_a_resnet_of_a_registry_without_code(settings: dict, capsys: pytest.Capt
     words += ["--taps", "{h1: layer1.0.relu#1, h4: flatten}", "--titles", "{h1: first block}"]
     words += ["--data.source", "digits", "--data.per_class", "4"]
     assert main(["record", "mine.h5", *words]) == 0
-    assert "taps h1 64x8x8, h4 512" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "taps h1 64x8x8, h4 512" in said
+    assert "--trained_on tells which" in said
     net = resnet18(num_classes=10).eval()
     net.load_state_dict(torch.load("epoch_03.pt", weights_only=True))
+    net.fc = nn.Identity()
+    with h5py.File("mine.h5") as file, torch.no_grad():
+        given = torch.from_numpy(file["images"][()]).float().expand(-1, 3, -1, -1) / 16
+        pooled = net(functional.resize(given, [32, 32], antialias=True))
+        np.testing.assert_allclose(file["epoch_0003/h4"][()], pooled.numpy(), rtol=1e-4, atol=1e-5)
     contents = contents_of(Path("mine.h5"))
     assert contents.epochs == (0, 3)
     assert contents.has_split
