@@ -8,14 +8,19 @@ from ib_analysis.results import Results, load_results
 
 if TYPE_CHECKING:
     from ib_analysis.recording import record
+    from ib_analysis.scripting import study
 
-__all__ = ["Results", "load_results", "record"]
+__all__ = ["Results", "load_results", "record", "study"]
 
 
 def __getattr__(name: str) -> Any:
-    """`record`, imported where it is asked for: it needs torch, which reading results does not."""
+    """`record` and `study`, imported where they are asked for: they need torch, which reading results does not."""
     if name == "record":
         from ib_analysis.recording import record
 
         return record
+    if name == "study":
+        from ib_analysis.scripting import study
+
+        return study
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,9 +21,11 @@ from ib_analysis.engines.failures import failures_explained
 from ib_analysis.engines.launch_variables import check_launch_variables
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.experiment_files import experiments_here, known_experiments
-from ib_analysis.parsing import keys_of, one_line, parse
+from ib_analysis.parsing import keys_of, parse
+from ib_analysis.recording_commands import RECORD, TAPS, record_command, taps_command
+from ib_analysis.yaml_files import one_line
 
-__all__ = ["main", "parse_config", "parse_experiment"]
+__all__ = ["SECTIONS", "main", "parse_config", "parse_experiment", "run_command", "run_study"]
 
 Config = TypeVar("Config")
 Studies = Mapping[str, Any]
@@ -58,7 +60,7 @@ def _figures(experiment: Experiment, studies: Studies) -> None:
     if launch.count == 1:
         for name, settings in studies.items():
             print()
-            _run_study(name, experiment, settings)
+            run_study(name, experiment, settings)
     elif studies and launch.is_main:
         print(f"Studies run in one process; without a launcher, `ib figures` goes on with {', '.join(studies)}.")
 
@@ -146,7 +148,6 @@ STUDIES: dict[str, tuple[str, str]] = {
 }
 NEED_NETWORK = {
     "export": "writes the network's weights",
-    "describe": "counts the network's operations",
     "controls": "compares with untrained and altered networks",
     "cost-quality": "trains networks",
     "stream-ablation": "runs the network with a stream set to zero",
@@ -162,6 +163,8 @@ OF_STUDIES = ("figures", "describe")
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
 SEARCH = "Search a table of architectures by several methods, and set what they find against its exact front."
 COMPARE = "Put two finished experiments side by side."
+OWN_NETWORKS = {"record": (RECORD, record_command), "taps": (TAPS, taps_command)}
+"""Commands about networks that are made elsewhere: name -> what it does; the function of the words after it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -222,25 +225,37 @@ def _dispatch(words: list[str]) -> int:
         return _calibrate(rest)
     if command == "search" and _names_table(rest):
         return _search(rest)
+    if command in OWN_NETWORKS:
+        OWN_NETWORKS[command][1](rest)
+        return 0
     if command in STUDIES:
         return _study(command, rest)
     if command not in COMMANDS:
-        known = ", ".join([*COMMANDS, *STUDIES, "calibrate", "compare"])
+        known = ", ".join([*COMMANDS, *STUDIES, *OWN_NETWORKS, "calibrate", "compare"])
         raise UserError(f"there is no command {command!r}; choose from {known}.")
-    about, function = COMMANDS[command]
+    about, _ = COMMANDS[command]
     config, studies = parse(ExperimentConfig, command, about, rest, SECTIONS, STUDIES if command in OF_STUDIES else ())
     _print_config(config.name, config)
     torch.set_num_threads(config.threads)
-    experiment = Experiment(config)
-    _refuse_without_network(experiment, command)
-    function(experiment, studies)
+    run_command(command, Experiment(config), studies)
     return 0
+
+
+def run_command(command: str, experiment: Experiment, studies: Studies) -> None:
+    """One of the commands with an experiment, from here and from Python.
+
+    Raises:
+        UserError: it cannot be done, or a user's mistake is met.
+    """
+    _refuse_without_network(experiment, command)
+    COMMANDS[command][1](experiment, studies)
 
 
 def _overview() -> str:
     lines = ["usage: ib COMMAND EXPERIMENT [--field value ...]", ""]
     lines += [f"  {name:12s} {about}" for name, (about, _) in (*COMMANDS.items(), *STUDIES.items())]
     lines += [f"  {'calibrate':12s} {CALIBRATE}"]
+    lines += [f"  {name:12s} {about}" for name, (about, _) in OWN_NETWORKS.items()]
     lines += [f"  {'compare':12s} {COMPARE} (ib compare A B)", ""]
     here = experiments_here()
     ships = ", ".join(name for name in known_experiments() if name not in here)
@@ -299,11 +314,16 @@ def _study(command: str, words: list[str]) -> int:
     config, studies = parse(ExperimentConfig, command, STUDIES[command][0], words, SECTIONS, (command,), own=command)
     _print_config(config.name, config)
     torch.set_num_threads(config.threads)
-    _run_study(command, Experiment(config), studies[command])
+    run_study(command, Experiment(config), studies[command])
     return 0
 
 
-def _run_study(name: str, experiment: Experiment, settings: Any) -> None:
+def run_study(name: str, experiment: Experiment, settings: Any) -> None:
+    """One of the studies with an experiment; its settings are those of its `CONFIG`.
+
+    Raises:
+        UserError: it cannot be done, or a user's mistake is met.
+    """
     _refuse_without_network(experiment, name)
     _print_config(f"{experiment.config.name}, {name}", settings)
     _module(name).run(experiment, settings)

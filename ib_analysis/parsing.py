@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import re
@@ -10,18 +9,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
-from ib_analysis.artifacts import UserError
+from ib_analysis.artifacts import UserError, plain
 from ib_analysis.experiment_files import experiment_file
+from ib_analysis.yaml_files import check_repeated_keys, dashed, one_line, read_yaml
 
-__all__ = ["keys_of", "one_line", "parse"]
+__all__ = ["from_fields", "keys_of", "parse", "parse_with_name"]
 
 Config = TypeVar("Config")
 Sections = Mapping[str, Callable[[], type]]
 
-_MERGE = "tag:yaml.org,2002:merge"
 # jsonargparse's words where a list was to be (our configs hold tuples) and something else is
 _NO_LIST = re.compile(
     r"Parser key \"(?P<field>[^\"]+)\": (?:Does not validate .*typing\.Literal\[(?P<others>[^\]]*)\].*)?"
@@ -72,9 +70,8 @@ def parse(
         raise SystemExit(0)
     if not words or words[0].startswith("-"):
         raise UserError(f"ib {command} needs the name of an experiment first, for example: ib {command} default.")
-    _check_values(words[1:])
-    path = experiment_file(words[0])
-    fields = {"name": path.stem, **_read(path, sections)}
+    check_repeated_keys(words[1:])
+    path, fields = _named(words, sections)
     there = {*fields, *(key for file in _further(words) for key in _read(file, sections))}
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     _check_keys(path, fields, [*names, *sections])
@@ -106,12 +103,83 @@ def keys_of(name: str) -> set[str]:
     Raises:
         UserError: no such file, or one that is no YAML.
     """
-    return set(map(str, _read_yaml(experiment_file(name), {})))
+    return set(map(str, read_yaml(experiment_file(name), {})))
 
 
-def one_line(text: str) -> str:
-    """The text without line breaks."""
-    return " ".join(text.split())
+def from_fields(kind: type[Config], fields: Mapping[str, Any], place: str, start: str | Path | None = None) -> Config:
+    """A config from fields as keywords: plain values, mappings or dataclasses, checked as those of a YAML file are.
+
+    Arguments:
+        kind: dataclass of the config.
+        fields: of its own; what they leave out has its default, or is that of `start`.
+        place: where they stand, for sentences.
+        start: an experiment (see `experiment_file`) whose fields hold where `fields` do not say otherwise; its
+            sections for studies are not looked at.
+
+    Raises:
+        UserError: an unknown field, or a value of the wrong type or range; no such experiment.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    _check_keys(place, fields, names)
+    given = plain(fields)
+    if start is not None:
+        read = read_yaml(experiment_file(str(start)), {})
+        given = _merged({name: value for name, value in read.items() if name in names}, given)
+    parser = ArgumentParser(prog=place, exit_on_error=False)
+    parser.add_class_arguments(kind, None)
+    try:
+        chosen = parser.parse_object(given)
+    except ArgumentError as error:
+        raise UserError(f"{place}: {_spelled(str(error), {})}") from error
+    try:
+        values = parser.instantiate(chosen)
+    except ValueError as error:
+        raise UserError(_placed(str(error), kind, chosen)) from error
+    return kind(**{name: values[name] for name in names})
+
+
+def parse_with_name(
+    kind: type[Config], command: str, about: str, words: Sequence[str], first: str, meaning: str
+) -> tuple[str, Config]:
+    """A config from a command line alone, whose first word names what it is about; --config FILE.yaml adds fields.
+
+    Arguments:
+        kind, command, about, words: as for `parse`.
+        first, meaning: what the first word is called, and what it is.
+
+    Raises:
+        UserError: the first word is missing, an unknown field, or a value of the wrong type or range.
+    """
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog=f"ib {command}", description=about, exit_on_error=False)
+    parser.add_argument(first, type=str, help=meaning)
+    parser.add_argument("--config", action="config", help="A YAML file of fields.")
+    parser.add_class_arguments(kind, None)
+    if "-h" in words or "--help" in words:
+        parser.print_help()
+        raise SystemExit(0)
+    if not words or words[0].startswith("-"):
+        raise UserError(f"ib {command} needs first what it is about: {meaning} ib {command} --help tells more.")
+    check_repeated_keys(words[1:])
+    try:
+        chosen = parser.parse_args(list(words))
+    except ArgumentError as error:
+        raise UserError(_spelled(str(error), {})) from error
+    try:
+        values = parser.instantiate(chosen)
+        names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+        return words[0], kind(**{name: values[name] for name in names})
+    except ValueError as error:
+        raise UserError(_placed(str(error), kind, chosen)) from error
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested fields, those of `over` in the place of those of `base`."""
+    found = dict(base)
+    for name, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(found.get(name), Mapping)
+        found[name] = _merged(found[name], value) if both else value
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- sections
@@ -120,12 +188,6 @@ def one_line(text: str) -> str:
 def _key(name: str) -> str:
     """What the parser calls a study."""
     return name.replace("-", "_")
-
-
-def _dashed(key: Any, sections: Sections) -> Any:
-    """A key of a file, or word of the command line, as studies are called; what names none of them as it is."""
-    dashed = str(key).replace("_", "-")
-    return dashed if dashed in sections else key
 
 
 def _spelled(message: str, names: Mapping[str, Any]) -> str:
@@ -182,7 +244,7 @@ def _settings(kind: type, found: Namespace | None) -> Any:
         raise UserError(str(error)) from error
 
 
-def _check_keys(path: Path, keys: Collection[Any], known: Sequence[str]) -> None:
+def _check_keys(path: Path | str, keys: Collection[Any], known: Sequence[str]) -> None:
     """Refuse what is neither a field nor a section: the parser overlooks it where it is empty."""
     for key in keys:
         if key not in known:
@@ -194,7 +256,7 @@ def _check_keys(path: Path, keys: Collection[Any], known: Sequence[str]) -> None
 def _check_overrides(command: str, words: Sequence[str], sections: Sections, runs: Collection[str]) -> None:
     """Say what is wrong with a setting of a study that the command will not run, rather than ignore it."""
     for word in words:
-        name = _dashed(word.removeprefix("--").partition(".")[0], sections)
+        name = dashed(word.removeprefix("--").partition(".")[0], sections)
         if word.startswith("--") and name in sections and name not in runs:
             raise UserError(
                 f"{word} is a setting of a study that `ib {command}` does not run here; use `ib {name}`, or a section "
@@ -203,6 +265,23 @@ def _check_overrides(command: str, words: Sequence[str], sections: Sections, run
 
 
 # ---------------------------------------------------------------------------------------------- files
+
+
+def _named(words: Sequence[str], sections: Sections) -> tuple[Path, dict[str, Any]]:
+    """The file that the first word names, with its fields; a user's activations need none, only a name.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    try:
+        path = experiment_file(words[0])
+    except UserError:
+        name = words[0]
+        has_file = any(word.partition("=")[0] == "--activations_file" for word in words[1:])
+        if has_file and Path(name).name == name and Path(name).suffix not in (".yaml", ".yml"):
+            return Path(name), {"name": name}
+        raise
+    return path, {"name": path.stem, **_read(path, sections)}
 
 
 def _further(words: Sequence[str]) -> Iterator[Path]:
@@ -215,70 +294,10 @@ def _further(words: Sequence[str]) -> Iterator[Path]:
 
 def _read(path: Path, sections: Sections) -> dict[str, Any]:
     """The fields of a file, with its sections for studies under the names of these."""
-    found = {_dashed(key, sections): value for key, value in _read_yaml(path, sections).items()}
+    found = {dashed(key, sections): value for key, value in read_yaml(path, sections).items()}
     for name in sections:
         if name in found and found[name] is None:  # all as by default
             found[name] = {}
         if not isinstance(found.get(name, {}), dict):
             raise UserError(f"{path}: the section {name} must hold fields (name: value), not {found[name]!r}.")
     return found
-
-
-def _read_yaml(path: Path, sections: Sections) -> dict:
-    try:
-        text = path.read_text(encoding="utf-8")
-        _refuse_repeated_keys(yaml.compose(text, yaml.SafeLoader), str(path), sections)
-        found = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a YAML file: {one_line(str(error))}") from error
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise UserError(f"{path} must hold fields (name: value), not a {type(found).__name__}.")
-    return found
-
-
-# ---------------------------------------------------------------------------------------------- repeated keys
-
-
-def _check_values(words: Sequence[str]) -> None:
-    """Refuse repeated keys in mappings on the command line (--encoder '{width: 4}')."""
-    for word in words:
-        value = word.partition("=")[2] if word.startswith("--") else word
-        if value.lstrip().startswith(("{", "[")):
-            with contextlib.suppress(yaml.YAMLError):  # the parser tells what is wrong with it
-                _refuse_repeated_keys(yaml.compose(value, yaml.SafeLoader), f"the command line, {value}", {})
-
-
-def _refuse_repeated_keys(document: yaml.Node | None, place: str, sections: Sections) -> None:
-    """YAML asks for unique keys in a mapping (YAML 1.2.2, section 3.2.1.1); PyYAML keeps the last one silently.
-
-    The nodes are looked at, and not what is made of them, since only they know their lines, and since a key may stand
-    beside a merged one (<<), which it overrides as it should.
-
-    Raises:
-        UserError: a key stands twice in one mapping, or a study's section under both of its spellings.
-    """
-    waiting: list[tuple[yaml.Node, str]] = [(document, "")] if document is not None else []
-    seen: set[int] = set()  # an alias is the node of its anchor, and may lie within itself
-    while waiting:
-        node, where = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            waiting += [(item, where) for item in node.value]
-        if not isinstance(node, yaml.MappingNode):
-            continue
-        lines: dict[tuple[str, str], int] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue  # the loader takes no such key
-            name = key.value if where else str(_dashed(key.value, sections))
-            path, line = f"{where}.{name}" if where else name, key.start_mark.line + 1
-            if (key.tag, name) in lines and key.tag != _MERGE:
-                first = lines[key.tag, name]
-                both = f"in lines {first} and {line}" if line != first else f"twice in line {line}"
-                raise UserError(f"{place}: {path} is set {both}, and only one of them can hold; remove the other.")
-            lines[key.tag, name] = line
-            waiting.append((value, path))

@@ -17,7 +17,8 @@ ALLOWED: dict[str, set[str]] = {
     "hdf5": {"artifacts"},
     "drawn": {"artifacts"},
     "experiment_files": {"artifacts"},
-    "parsing": {"artifacts", "experiment_files"},
+    "yaml_files": {"artifacts"},
+    "parsing": {"artifacts", "experiment_files", "yaml_files"},
     "activations_file": {"artifacts", "hdf5"},
     "data": {"artifacts", "hdf5", "activations_file"},
     "information": {"artifacts", "decoders"},  # of decoders: what a learning curve says, for its table
@@ -63,7 +64,9 @@ ALLOWED["records"] = ALLOWED["fits"] | {"hdf5", "fits", "bases"}
 ALLOWED["tables"] = ALLOWED["records"] | {"records"}
 ALLOWED["stages"] = ALLOWED["tables"] | {"tables", "results", "plots", "drawn"}
 ALLOWED["studies"] = ALLOWED["stages"] | {"stages", "search", "pareto"}
-ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing", "experiment_files"}
+ALLOWED["recording_commands"] = ALLOWED["experiment"] | {"experiment", "parsing", "recording"}
+ALLOWED["cli"] = ALLOWED["studies"] | {"studies", "parsing", "yaml_files", "experiment_files", "recording_commands"}
+ALLOWED["scripting"] = ALLOWED["cli"] | {"cli"}
 
 
 def imported(path: Path) -> set[str]:

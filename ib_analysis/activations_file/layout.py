@@ -5,14 +5,16 @@ Version 1 of the layout:
 =====================  ============================================================================================
 ``/``                  attribute ``version`` = 1 (taken to be 1 if missing); others are kept as provenance
 ``/images``            (N, C, H, W), uint8, one or three channels: what decoders see. Attributes: ``axes`` (NCHW unless
-                       it says NHWC or NHW), ``intensities`` (256: pixels are integers below it)
+                       it says NHWC or NHW), ``intensities`` (256: pixels are integers below it), ``original_shape``
+                       ((C, H, W) of what the network saw, if these are area averages of it)
 ``/labels``            (N,), whole numbers; may be missing. Attribute ``class_names``: names of the labels 0, 1, ...
 ``/split``             (N,), what each image is for: ``decoder``, ``evaluation`` or ``encoder`` (the network was trained
                        on it, so that it is not measured), or 1, 2 and 0; may be missing
 ``/epoch_0010/h3``     (N, ...), floating-point numbers or integers: the tap h3 after epoch 10, in the order of
                        ``/images``. Attributes: ``axes`` (see `FileAxes`; needed unless there are one, two (NC) or four
-                       (NCHW) of them), ``order`` (a number: from the input on), ``dtype`` (``bfloat16`` where uint16
-                       holds its bits); others are kept as provenance
+                       (NCHW) of them), ``grid`` ((h, w) of the patches among tokens), ``order`` (a number: from the
+                       input on), ``title`` (the tap's name in figures), ``dtype`` (``bfloat16`` where uint16 holds its
+                       bits); others are kept as provenance
 =====================  ============================================================================================
 
 Every epoch has the same taps, of the same shapes.
@@ -51,10 +53,12 @@ class FileTap:
     Arguments:
         shape: of one image's activations, (C, h, w) or (C,).
         axes: of its datasets.
+        title: what it is called in figures; empty: by its name.
     """
 
     shape: tuple[int, ...]
     axes: FileAxes
+    title: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,7 @@ class FileContents:
         n_images: N.
         image_axes: NCHW, NHWC or NHW.
         image_shape: (C, H, W).
+        original_shape: (C, H, W) of the images that the network saw, where those of the file are averages of them.
         intensities: pixels are integers below it.
         has_labels, has_split: whether there are these datasets.
         epochs: ascending.
@@ -79,6 +84,7 @@ class FileContents:
     n_images: int
     image_axes: str
     image_shape: tuple[int, int, int]
+    original_shape: tuple[int, int, int] | None
     intensities: int
     has_labels: bool
     has_split: bool
@@ -146,6 +152,7 @@ def _contents(path: Path, state: tuple[int, int]) -> FileContents:
             n_images,
             axes,
             image_shape,
+            _sizes(file["images"], "original_shape", 3, f"{path}: /images"),
             intensities,
             "labels" in file,
             "split" in file,
@@ -243,16 +250,29 @@ def _tap(path: Path, place: str, dataset: Any, n_images: int) -> FileTap:
             "meant: NTC (images, tokens, channels), NCT, NCHW, ..."
         )
     try:
-        axes = FileAxes(letters)
+        axes = FileAxes(letters, _sizes(dataset, "grid", 2, f"{path}: {place}"))
+        shape = axes.row_shape(dataset.shape)
     except ValueError as error:
         raise UserError(f"{path}: {place}: {error}.") from error
     if not dataset.size:
         raise UserError(f"{path}: {place} has shape {dataset.shape}, which holds no number; leave it out.")
-    return FileTap(axes.row_shape(dataset.shape), axes)
+    return FileTap(shape, axes, as_text(dataset.attrs.get("title", "")).strip())
+
+
+def _sizes(dataset: h5py.Dataset, name: str, count: int, place: str) -> Any:
+    """An attribute of so many sizes, or None where there is none."""
+    if name not in dataset.attrs:
+        return None
+    found = np.asarray(dataset.attrs[name]).reshape(-1)
+    if len(found) != count or found.dtype.kind not in "iuf" or (found != np.round(found)).any() or (found < 1).any():
+        raise UserError(
+            f"{place}: the attribute {name} is {found.tolist()}; it must be {count} whole numbers from 1 on."
+        )
+    return tuple(int(size) for size in found)
 
 
 def _provenance(file: h5py.File) -> dict[str, dict[str, Any]]:
-    known = {"version", "axes", "intensities", "class_names", "order", "dtype"}
+    known = {"version", "axes", "intensities", "class_names", "order", "dtype", "grid", "title", "original_shape"}
     found = {"/": _attributes(file, known)}
     file.visititems(lambda name, item: found.update({f"/{name}": _attributes(item, known)}))
     return {place: attributes for place, attributes in found.items() if attributes}

@@ -1,6 +1,7 @@
 """Images: sources, splits and transforms; everything after this sees integer pixels, labels and three
 splits."""
 
+from ib_analysis.data.area import area_average, size_within
 from ib_analysis.data.config import PLACES, DataConfig, FactorsConfig
 from ib_analysis.data.factors import draw as draw_factors
 from ib_analysis.data.image_hashes import ImageHashes
@@ -19,6 +20,7 @@ __all__ = [
     "Progress",
     "Space",
     "Split",
+    "area_average",
     "draw_factors",
     "facts",
     "forget",
@@ -26,5 +28,6 @@ __all__ = [
     "image_space",
     "load_data",
     "save_splits",
+    "size_within",
     "split_sizes",
 ]

@@ -167,7 +167,7 @@ def _reporting(total: int, description: str, progress: Progress | None) -> Itera
     if progress is not None:
         yield lambda done: progress(done, total, {})
         return
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     with tqdm(total=total, desc=description, unit="image", disable=None) as bar:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.encoders.interface import TappedNetwork, check_tap_names, evaluating
-from ib_analysis.encoders.tap_axes import KINDS, TapAxes, recognise_axes
+from ib_analysis.encoders.tap_axes import KINDS, Given, TapAxes, recognise_axes
 from ib_analysis.encoders.tap_outputs import TapOutputs
 
 __all__ = ["NamedTaps"]
@@ -25,11 +26,13 @@ class NamedTaps(TappedNetwork):
 
     - A module that is called several times gives its last call: that of ``layer1.0.relu`` in torchvision's ResNets is
       the block's output. ``layer1.0.relu#1`` is its first call, ``#2`` its second.
-    - A part of an output that is a tuple or a dict is named by index or key: ``attention[0]``.
+    - A part of an output that is a tuple, dict or dataclass is named by index or key: ``attention[0]``,
+      ``head.features`` (or ``head[features]``); of what the network itself gives: ``.logits``.
     - Maps and tokens may have their axes in any order: (B, C, H, W), (B, H, W, C), (B, N, C), ... Where the network's
       shapes and modules do not show the order (see `ib_analysis.encoders.tap_axes`), it is asked for. Tokens of patches
       become a map again, with the tokens before them (a class token) as channels that are the same at every position;
-      tokens without a grid become one column, (B, C, N, 1).
+      tokens without a grid become one column, (B, C, N, 1). ``norm@patches`` is the map of the patches alone,
+      ``norm@class`` the tokens before them as a vector.
 
     Arguments:
         network: the module; kept, not copied.
@@ -37,7 +40,8 @@ class NamedTaps(TappedNetwork):
         preprocess: turns integer images (B, C, H, W) into the network's input, for instance resizes 32 to 224
             pixels and normalises as for ImageNet: the decoder goes on seeing the small image.
         axes: tap, by name or path -> the axes of what it gives: the letters of BC, BCHW or BCN (images, channels,
-            height, width, tokens) in their order, such as ``{"features.1": "BHWC"}``. Others are recognised.
+            height, width, tokens) in their order, such as ``{"features.1": "BHWC"}``; of tokens also the grid of their
+            patches, ``"BNC 14x14"`` (16x1: a column). Others are recognised.
 
     Raises:
         UserError: a path is not in the network, a name cannot be used, or axes are none.
@@ -95,7 +99,8 @@ class NamedTaps(TappedNetwork):
         # What a network draws at random here is not taken from what comes after.
         devices = [images.device] if images.is_cuda else []
         with evaluating(self), torch.no_grad(), torch.random.fork_rng(devices):
-            return recognise_axes(self.network, read, inputs, self._given)
+            tokens = self._find_outputs().tokens
+            return recognise_axes(self.network, read, inputs, self._given, tokens)
 
     def _find_outputs(self) -> TapOutputs:
         """Made again after the network was moved."""
@@ -109,18 +114,20 @@ class NamedTaps(TappedNetwork):
         return super()._apply(*arguments, **keywords)
 
 
-def _by_tap(axes: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
-    """The axes by the taps' names, letters in capitals."""
+def _by_tap(axes: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, Given]:
+    """The axes by the taps' names, letters in capitals, and the grid of tokens where it is said."""
     by_path = {path: layer for layer, path in paths.items()}
     found = {}
-    for name, letters in axes.items():
+    for name, said in axes.items():
         layer = name if name in paths else by_path.get(name)
         if layer is None:
             raise UserError(f"axes names {name!r}, which is no tap; the taps are {', '.join(paths)}.")
-        if not any(sorted(letters.upper()) == sorted(kind) for kind in KINDS):
+        parts = re.fullmatch(r"\s*([A-Za-z]+)(?:\s+([1-9][0-9]*)x([1-9][0-9]*))?\s*", said)
+        letters = parts[1].upper() if parts else ""
+        if not any(sorted(letters) == sorted(kind) for kind in KINDS) or (parts and parts[2] and "N" not in letters):
             raise UserError(
-                f"axes says {letters!r} for the tap {layer}; use the letters of BC, BCHW or BCN, each once, in the "
-                "order of the tap's axes."
+                f"axes says {said!r} for the tap {layer}; use the letters of BC, BCHW or BCN, each once, in the "
+                "order of the tap's axes; of tokens also their grid, such as 'BNC 14x14'."
             )
-        found[layer] = letters.upper()
+        found[layer] = (letters, (int(parts[2]), int(parts[3])) if parts and parts[2] else None)
     return found

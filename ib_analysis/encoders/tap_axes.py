@@ -12,18 +12,22 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.encoders.tap_places import Tokens
 
-__all__ = ["KINDS", "TapAxes", "recognise_axes"]
+__all__ = ["KINDS", "Given", "TapAxes", "recognise_axes"]
 
 KINDS = ("BC", "BCN", "BCHW")
 """Axes that a tap can have, in any order: images, channels, tokens, height, width."""
 
 Shapes = dict[str, tuple[int, ...]]
+Given = tuple[str, tuple[int, int] | None]
+"""Letters of a tap's axes, and the grid that its last tokens belong to."""
 MOST_PREFIX_TOKENS = 16
 """Class and register tokens before those of the patches, at most."""
 
@@ -36,15 +40,19 @@ class TapAxes:
         letters: its axes in order: B images, C channels, H and W height and width, N tokens.
         grid: of tokens: the (h, w) patches that the last h w tokens belong to; those before them, such as a class
             token, become channels that are the same everywhere. None: all tokens in one column.
+        tokens: of tokens with a grid, ``patches`` alone, or those before them as a vector (``class``).
 
     >>> TapAxes("BHWC")(torch.zeros(2, 4, 5, 3)).shape
     torch.Size([2, 3, 4, 5])
     >>> TapAxes("BNC", grid=(2, 3))(torch.zeros(2, 7, 8)).shape
     torch.Size([2, 16, 2, 3])
+    >>> TapAxes("BNC", grid=(2, 3), tokens="class")(torch.zeros(2, 7, 8)).shape
+    torch.Size([2, 8])
     """
 
     letters: str
     grid: tuple[int, int] | None = None
+    tokens: Tokens = "all"
 
     def __call__(self, tap: Tensor) -> Tensor:
         """The tap as (B, C, h, w) or (B, C), in its own dtype."""
@@ -59,6 +67,8 @@ class TapAxes:
         n_before = tap.shape[2] - math.prod(self.grid)
         patches = tap[:, :, n_before:].unflatten(2, self.grid)
         before = tap[:, :, :n_before].transpose(1, 2).flatten(1)
+        if self.tokens != "all":
+            return before if self.tokens == "class" else patches
         return torch.cat([patches, before[:, :, None, None].expand(-1, -1, *self.grid)], 1) if n_before else patches
 
 
@@ -67,13 +77,16 @@ class _Seen:
     """Outputs of modules that tell their layout, in one pass: (shape, place of the channels), in order."""
 
     outputs: list[tuple[tuple[int, ...], int]] = field(default_factory=list)
+    attention: bool = False
+    """Whether there are modules of attention: tokens that are as many as a square's may then be patches."""
 
 
 def recognise_axes(
     network: nn.Module,
     read: Callable[[Tensor], Mapping[str, Tensor]],
     inputs: Callable[[int], Tensor],
-    given: Mapping[str, str],
+    given: Mapping[str, Given],
+    tokens: Mapping[str, Tokens] = MappingProxyType({}),
 ) -> dict[str, TapAxes]:
     """The axes of every tap, from up to four passes over a few images.
 
@@ -81,10 +94,12 @@ def recognise_axes(
         network: its modules are watched; in evaluation mode.
         read: input of the network -> its taps as they are.
         inputs: number of images -> that many of them as the network takes them, (B, C, H, W).
-        given: taps whose axes are known already -> their letters; only checked.
+        given: taps whose axes are known already -> their letters, and the grid of patches or None; only checked.
+        tokens: tap -> which of its tokens are asked for.
 
     Raises:
-        UserError: a tap does not follow the number of images, or its axes are ambiguous, or are not those given.
+        UserError: a tap does not follow the number of images, or its axes are ambiguous, or are not those given; a
+            grid does not fit, or is not there.
     """
     two = inputs(2)
     with _watching(network) as seen:
@@ -98,7 +113,7 @@ def recognise_axes(
     for layer, shape in shapes.items():
         rest = [axis for axis in range(len(shape)) if axis != batch[layer]]
         if layer in given:
-            letters = given[layer]
+            letters = given[layer][0]
             if len(letters) != len(shape) or letters.index("B") != batch[layer]:
                 raise UserError(
                     f"axes says {letters!r} for the tap {layer}, but it gives {_told(shape)} for 2 images; name each "
@@ -110,8 +125,29 @@ def recognise_axes(
             if larger is None:
                 larger = _larger(read, two)
             letters = _letters(layer, shape, batch[layer], [sizes[layer] for sizes in larger], seen)
-        found[layer] = TapAxes(letters, _grid(shape[letters.index("N")], seen) if "N" in letters else None)
+        grid = None
+        if "N" in letters:
+            grid = given.get(layer, (letters, None))[1] or _grid(shape[letters.index("N")], seen)
+        found[layer] = TapAxes(letters, grid, tokens.get(layer, "all"))
+        _check_tokens(layer, shape, found[layer])
     return found
+
+
+def _check_tokens(layer: str, shape: tuple[int, ...], axes: TapAxes) -> None:
+    """Refuse a grid that is larger than the tokens, and patches or tokens before them where there are none."""
+    before = shape[axes.letters.index("N")] - math.prod(axes.grid) if axes.grid else None
+    if before is not None and before < 0:
+        assert axes.grid is not None
+        raise UserError(
+            f"axes says that the tap {layer} has a grid of {axes.grid[0]}x{axes.grid[1]} patches, but it gives "
+            f"{_told(shape)} for 2 images."
+        )
+    if axes.tokens != "all" and (before is None or (axes.tokens == "class" and not before)):
+        what = "no tokens with a grid of patches" if before is None else "no token before its patches"
+        raise UserError(
+            f"The tap {layer} ends in @{axes.tokens}, but it gives {_told(shape)} for 2 images, {what}; leave that "
+            f"out, or say the grid, for instance axes={{{layer!r}: 'BNC 14x14'}}."
+        )
 
 
 def _batch_axis(layer: str, two: tuple[int, ...], three: tuple[int, ...]) -> int:
@@ -185,13 +221,18 @@ def _with_spatial(rest: list[int], channels: int) -> list[tuple[int, str]]:
 
 
 def _grid(n_tokens: int, seen: _Seen) -> tuple[int, int] | None:
-    """The finest grid among the maps of a pass that the tokens, but for a few before them, can belong to."""
+    """The finest grid among the maps of a pass that the tokens, but for a few before them, can belong to; without any,
+    a square, where there is attention."""
     grids = set()
     for shape, channels in seen.outputs:
         if len(shape) == 4:
             height, width = (shape[axis] for axis in range(1, 4) if axis != channels)
             if 0 <= n_tokens - height * width <= MOST_PREFIX_TOKENS and height * width > 1:
                 grids.add((height, width))
+    for n_before in (0, 1) if seen.attention and not grids else ():
+        side = math.isqrt(n_tokens - n_before)
+        if side > 1 and side * side == n_tokens - n_before:
+            grids.add((side, side))
     return max(grids, key=math.prod, default=None)
 
 
@@ -208,7 +249,7 @@ def _larger(read: Callable[[Tensor], Mapping[str, Tensor]], inputs: Tensor) -> l
 @contextmanager
 def _watching(network: nn.Module) -> Iterator[_Seen]:
     """Inside the block, outputs of modules whose type tells the place of the channels are noted."""
-    seen = _Seen()
+    seen = _Seen(attention=any("attention" in type(module).__name__.lower() for module in network.modules()))
 
     def note(module: nn.Module, _: object, output: object) -> None:
         if isinstance(output, Tensor):

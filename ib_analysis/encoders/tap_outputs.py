@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -13,68 +11,73 @@ from torch import Tensor, nn
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.encoders.interface import modes_kept
+from ib_analysis.encoders.tap_places import Place, Tokens, items_of, part_of, tensors_in
+from ib_analysis.encoders.tap_scripted import ScriptedOutputs
 
-__all__ = ["Place", "TapOutputs"]
-
-_PLACE = re.compile(r"(?P<base>.*?)(?:#(?P<call>[1-9][0-9]*))?(?P<parts>(?:\[[^\[\]]+\])*)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a tap sits: ``layer1.0.relu``, ``layer1.0.relu#1``, ``encoder.attention[0]``.
-
-    Arguments:
-        base: path of a module, or name of a node of the traced network.
-        call: which call of the module, counted from 1; None: the last one.
-        parts: keys and indices into an output that is no tensor, from outside in.
-    """
-
-    base: str
-    call: int | None = None
-    parts: tuple[str, ...] = ()
-
-    @staticmethod
-    def of(path: str, known: Mapping[str, nn.Module]) -> Place:
-        """The place that a path means; a module that has this very name goes first.
-
-        >>> Place.of("attention#2[0]", {})
-        Place(base='attention', call=2, parts=('0',))
-        """
-        found = _PLACE.fullmatch(path)
-        if path in known or found is None:
-            return Place(path)
-        call, parts = found["call"], tuple(re.findall(r"\[([^\[\]]+)\]", found["parts"]))
-        return Place(found["base"], int(call) if call else None, parts)
+__all__ = ["TapOutputs", "modules_of"]
 
 
 class TapOutputs:
     """Reads the outputs of a network's places from one forward pass.
 
     Modules are watched by forward hooks. Only a place that is no module (an addition, a flattening) needs the network
-    traced, by torchvision's feature extraction, and a pass of its own, which ends at the last such place.
+    traced, by torchvision's feature extraction, and a pass of its own, which ends at the last such place. Of a network
+    that is a ScriptModule as a whole, the graph tells (see `ScriptedOutputs`).
 
     Arguments:
         network: kept, not copied.
         paths: name of the tap -> its path (see `Place`).
 
     Raises:
-        UserError: a path is not in the network, or leads to a ScriptModule.
+        UserError: a path is not in the network, or leads into a ScriptModule that is a part of it.
     """
 
     def __init__(self, network: nn.Module, paths: Mapping[str, str]) -> None:
         self._network, self._paths = network, dict(paths)
-        if isinstance(network, torch.jit.ScriptModule):
-            raise UserError(
-                "The network is a ScriptModule, whose parts cannot be tapped; pass the module that it was made from."
-            )
-        modules = dict(network.named_modules(remove_duplicate=False))
+        modules = modules_of(network)
         places = {layer: Place.of(path, modules) for layer, path in paths.items()}
-        self._watched = {layer: place for layer, place in places.items() if place.base and place.base in modules}
+        self._watched = {
+            layer: place for layer, place in places.items() if place.base in modules and place != Place("")
+        }
         self._traced = {layer: place for layer, place in places.items() if layer not in self._watched}
+        is_script = isinstance(network, torch.jit.ScriptModule)
+        nodes = self._nodes() if self._traced and not is_script else []
+        for layer, place in list(self._traced.items()):
+            if not is_script:
+                self._refuse_scripts(place.base, modules)
+            inside = place.inside(modules) if place.base not in nodes else None
+            if inside is not None:  # a part of what a module gives, as far as is known before it gives anything
+                self._watched[layer] = inside
+                del self._traced[layer]
+            elif place.base not in nodes:
+                raise UserError(
+                    f"The network has no module {place.base!r} to tap; the nearest names are "
+                    f"{_nearest(place.base, [*modules, *nodes])} (`ib taps`, or "
+                    "torchvision.models.feature_extraction.get_graph_node_names, lists all)."
+                )
+            elif place.call is not None:
+                raise UserError(
+                    f"The tap {layer} numbers the calls of {place.base}, which is no module; name the node itself."
+                )
+        self._names = list(modules)
         self._modules = {layer: modules[place.base] for layer, place in self._watched.items()}
-        for place in self._watched.values():
-            self._refuse_scripts(place.base, modules)
-        self._extractor = self._extract(modules) if self._traced else None
+        for layer, place in self._watched.items():
+            if not is_script:
+                self._refuse_scripts(place.base, modules)
+            elif place.call is not None:
+                raise UserError(
+                    f"The tap {layer} numbers the calls of {place.base}, which are not told apart in a ScriptModule; "
+                    "leave the number out for the last one."
+                )
+        bases = {place.base for place in self._watched.values()}
+        self._scripted = ScriptedOutputs(network, bases) if isinstance(network, torch.jit.ScriptModule) else None
+        self._extractor = self._extract() if self._traced else None
+
+    @property
+    def tokens(self) -> dict[str, Tokens]:
+        """Tap -> which of its tokens its path asks for."""
+        places = {**self._watched, **self._traced}
+        return {layer: places[layer].tokens for layer in self._paths}
 
     def read(self, forward: Callable[[], Any], inputs: Callable[[], Tensor]) -> dict[str, Tensor]:
         """The taps of one forward pass, as the network has them, in the order of the paths.
@@ -86,6 +89,9 @@ class TapOutputs:
         Raises:
             UserError: a module is never called, or not so often; an output is no tensor of real numbers.
         """
+        if self._scripted is not None:
+            read = self._scripted.read(inputs())
+            return {layer: self._part(layer, read[at.base], at.parts) for layer, at in self._watched.items()}
         found = self._watch(forward) if self._watched else {}
         if self._extractor is not None:
             if self._extractor.training != self._network.training:
@@ -133,14 +139,19 @@ class TapOutputs:
         path = self._paths[layer]
         for part in parts:
             try:
-                output = output[part] if isinstance(output, Mapping) else output[int(part)]
+                output = part_of(output, part)
             except (KeyError, IndexError, ValueError, TypeError) as error:
+                none = (
+                    f"The tap {layer} ({path}) asks for the part [{part}] of {_described(output)}, which has none such"
+                )
+                if path in self._names or f"[{part}]" in path:
+                    raise UserError(f"{none}.") from error
                 raise UserError(
-                    f"The tap {layer} ({path}) asks for the part [{part}] of {_described(output)}, which has none such."
+                    f"{none}, and there is no module of this name; the nearest names are {_nearest(path, self._names)}."
                 ) from error
         if isinstance(output, Tensor) and not output.is_complex() and output.layout == torch.strided:
             return output
-        inside = _parts(output)
+        inside = [name for name, _ in tensors_in(output) if name][:3]
         if inside:
             advice = f"tap a part of it: {' or '.join(repr(path + part) for part in inside)}"
         elif isinstance(output, Tensor) and output.is_complex():
@@ -149,29 +160,20 @@ class TapOutputs:
             advice = "tap a module that gives a tensor"
         raise UserError(f"The tap {layer} ({path}) gives {_described(output)}; {advice}.")
 
-    def _extract(self, modules: Mapping[str, nn.Module]) -> Any:
+    def _nodes(self) -> list[str]:
+        """Names of the nodes of the traced network; none where it cannot be traced."""
         # Imported here, for it takes as long as torch itself, and only one's own networks need it.
-        from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+        from torchvision.models.feature_extraction import get_graph_node_names
 
         try:
             with modes_kept(self._network):
-                known = get_graph_node_names(self._network, suppress_diff_warning=True)[1]
+                return get_graph_node_names(self._network, suppress_diff_warning=True)[1]
         except Exception:  # torch.fx fails in many ways on code that it cannot follow
-            known = []
-        names = [name for name in modules if name]
-        for layer, place in self._traced.items():
-            self._refuse_scripts(place.base, modules)
-            if place.base in known and place.call is None:
-                continue
-            if place.base in known:
-                raise UserError(
-                    f"The tap {layer} numbers the calls of {place.base}, which is no module; name the node itself."
-                )
-            close = difflib.get_close_matches(place.base, list(dict.fromkeys([*names, *known])), n=3, cutoff=0.0)
-            raise UserError(
-                f"The network has no module {place.base!r} to tap; the nearest names are {', '.join(close)} "
-                "(torchvision.models.feature_extraction.get_graph_node_names lists all)."
-            )
+            return []
+
+    def _extract(self) -> Any:
+        from torchvision.models.feature_extraction import create_feature_extractor
+
         nodes = {place.base: place.base for place in self._traced.values()}
         with modes_kept(self._network):
             extractor = create_feature_extractor(self._network, return_nodes=nodes, suppress_diff_warning=True)
@@ -198,6 +200,17 @@ class TapOutputs:
                 )
 
 
+def modules_of(network: nn.Module) -> dict[str, nn.Module]:
+    """Modules by path; a compiled one by the path of the module that it was made from, as which it runs."""
+    found = network.named_modules(remove_duplicate=False)
+    return {name.replace("._orig_mod", "").replace("_orig_mod.", ""): module for name, module in found}
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    known = list(dict.fromkeys(known for known in names if known))
+    return ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
+
+
 def _copied(output: Any) -> Any:
     """A copy of an output's tensors, as what follows in the network may work in place."""
     if isinstance(output, Tensor):
@@ -209,25 +222,11 @@ def _copied(output: Any) -> Any:
     return output
 
 
-def _items(output: Any) -> list[tuple[Any, Any]]:
-    if isinstance(output, Mapping):
-        return list(output.items())
-    return list(enumerate(output)) if isinstance(output, tuple | list) else []
-
-
-def _parts(output: Any) -> list[str]:
-    """How the tensors inside an output are named: ``[0]``, ``[features][1]``; a few of them."""
-    found = []
-    for key, value in _items(output):
-        found += [f"[{key}]"] if isinstance(value, Tensor) else [f"[{key}]{inner}" for inner in _parts(value)]
-    return found[:3]
-
-
 def _described(output: Any) -> str:
     if isinstance(output, Tensor):
         kind = "complex numbers" if output.is_complex() else f"a {str(output.layout).removeprefix('torch.')} tensor"
         return f"{kind} of shape {tuple(output.shape)}"
-    inside = _items(output)
+    inside = items_of(output)
     if not inside:
         return f"no tensor but {type(output).__name__}"
     shown = ", ".join(

@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ib_analysis.artifacts import UserError, silent
 from ib_analysis.engines.failures import failures_explained, loss_of_worker
@@ -41,6 +42,8 @@ Progress = Callable[[int, int, dict[str, float]], None]
 """progress(done, total, figures): figures are the numbers that matter to whoever watches."""
 
 WORKER_LOCK = ".worker{}.lock"
+IN_NOTEBOOK = any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__)
+"""Whether bars are a notebook's."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,8 @@ class Workers:
             here, there = context.Pipe()
             lock = self.locks / WORKER_LOCK.format(len(self._processes))
             process = context.Process(target=_serve, args=(there, os.getpid(), self.threads, lock), daemon=True)
-            process.start()
+            with _main_module_hidden():
+                process.start()
             there.close()
             self._processes.append((process, here))
 
@@ -155,6 +159,18 @@ class Workers:
                     busy.remove(ready)
                     idle.append(ready)
         return results
+
+
+@contextlib.contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Inside the block, a spawned process does not run the user's script again, as it would to find what was pickled
+    from there (`multiprocessing.spawn`): what workers run are the package's own functions."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _serve(connection: Connection, parent: int, threads: int, lock: Path) -> None:
@@ -214,8 +230,8 @@ class ProgressBars:
     def __init__(self, stage: str, units: Sequence[Unit], quiet: bool) -> None:
         self.stage, self.units, self.quiet = stage, units, quiet
         self.bars: dict[int, tqdm] = {}
-        # A log file gets a line every half minute, a terminal ten a second.
-        self.interval = 0.1 if sys.stderr.isatty() else 30.0
+        # A log file gets a line every half minute, a terminal or a notebook ten a second.
+        self.interval = 0.1 if sys.stderr.isatty() or IN_NOTEBOOK else 30.0
 
     def __enter__(self) -> ProgressBars:
         return self

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ib_analysis.artifacts import UserError, silent, write_text
 from ib_analysis.engines.local import WORKER_LOCK, ProgressBars, Unit, attempt, exclusive, remove_parts, result_of

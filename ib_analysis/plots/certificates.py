@@ -54,6 +54,14 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     if not rows:
         return
     curves = {row.decoder: _curve(saved.folder / "decoders" / row.decoder / "curve.csv") for row in rows}
+    if saved.filed.titles:
+        for row in rows:
+            curve = curves[row.decoder]
+            if row.epoch is not None:
+                titled = _column_alone(row.epoch, saved.filed.title(row.layer))
+                curves[row.decoder] = {**curve, titled: curve[_column(row, curve)]}
+        rows = saved.filed.titled(rows)
+    images = f" Images: {saved.data.name}." if saved.filed.is_filed else ""
     panels = list(dict.fromkeys((row.task, row.number_format) for row in rows if row.epoch is not None))
     layers = list(dict.fromkeys(row.layer for row in rows if row.epoch is not None))
     lower_inches = 2.5 * -(-len(panels) // MOST_COLUMNS)
@@ -61,7 +69,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         "Certificates of convergence",
         "Above: code length of the validation images during the fit of the decoder, as its distance from that of the "
         "weights that were kept; a line per epoch of the encoder. Below: bits that the steady phase of the fit had "
-        "still to gain when it ended, with 95 % intervals; an arrow where the curve sets no upper end.",
+        f"still to gain when it ended, with 95 % intervals; an arrow where the curve sets no upper end.{images}",
         [
             certificates_line(rows),
             "Dashed: the power law fitted to the steady phase, continued beyond its end, where the learning rate "
@@ -127,9 +135,13 @@ def _column(row: CertificateRow, curve: dict[str, np.ndarray]) -> str:
     """A row's column of its decoder's curve; in those of decoders of several runs names tell the run."""
     if row.epoch is None:
         return "validation_null_bits"
-    alone = f"epoch_{row.epoch:04d}/{row.layer}"
+    alone = _column_alone(row.epoch, row.layer)
     of_run = f"epoch_{row.epoch:04d}/{row.task}_{row.number_format}_seed{row.encoder_seed}/{row.layer}"
     return alone if alone in curve else of_run
+
+
+def _column_alone(epoch: int, layer: str) -> str:
+    return f"epoch_{epoch:04d}/{layer}"
 
 
 def _belongs(row: CertificateRow, panel: Panel) -> bool:

@@ -43,9 +43,10 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         drawn = {(epoch, layer) for other, epoch, layer in saved.samples.drawn if other == run}
         layers = [layer for layer in layers_of(saved.information) if any(layer == at for _, at in drawn)]
         epochs = sorted({epoch for epoch, _ in drawn})
+        names = {title: layer for layer, title in saved.filed.titles.items()}  # what files are called by
         for layer in layers:
             chosen = [epoch for epoch in epochs if (epoch, layer) in drawn]
-            yield f"conditional_samples_by_epoch_{name}_{layer}", _by_epoch(saved, run, layer, chosen)
+            yield f"conditional_samples_by_epoch_{name}_{names.get(layer, layer)}", _by_epoch(saved, run, layer, chosen)
         last = [layer for layer in layers if (epochs[-1], layer) in drawn]
         yield f"conditional_samples_by_layer_{name}_epoch_{epochs[-1]:04d}", _by_layer(saved, run, last, epochs[-1])
 
@@ -68,7 +69,7 @@ def _by_epoch(saved: SavedExperiment, run: Run, layer: str, epochs: Sequence[int
     return _figure(
         saved,
         f"What {layer} still knows, epoch by epoch",
-        f"{task_title(run.task, run.number_format)}: {len(images)} held-out images, and {draws} samples of each given "
+        f"{_about(saved, run)}: {len(images)} held-out images, and {draws} samples of each given "
         f"only the activations of layer {layer}, at epochs of training from left to right.",
         columns, ("epoch", *_captions(saved, run)), images, run,
         [row for row in saved.information if _of(row, run) and row.layer == layer],
@@ -92,7 +93,7 @@ def _by_layer(saved: SavedExperiment, run: Run, layers: Sequence[str], epoch: in
     return _figure(
         saved,
         f"What each layer still knows at epoch {epoch}",
-        f"{task_title(run.task, run.number_format)}: {len(images)} held-out images, and {draws} samples of each given "
+        f"{_about(saved, run)}: {len(images)} held-out images, and {draws} samples of each given "
         f"only the activations of one layer, from the input's side (left) to the output's (right).",
         columns, ("layer", *_captions(saved, run)), images, run,
         [row for row in saved.information if _of(row, run) and row.epoch == epoch],
@@ -117,6 +118,12 @@ def _figure(
     figure, body = framed(title, subtitle, notes, body_inches=grid.height_inches)
     grid.draw(body)
     return figure
+
+
+def _about(saved: SavedExperiment, run: Run) -> str:
+    """The task; of a user's own file also what its images are."""
+    title = task_title(run.task, run.number_format)
+    return f"{title}, {saved.data.name}" if saved.filed.is_filed else title
 
 
 def _original(saved: SavedExperiment, images: Sequence[int], blank: tuple[str, ...]) -> Column:

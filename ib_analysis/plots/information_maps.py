@@ -63,7 +63,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     maps = saved.mean_maps
     if maps is None:
         return
-    peaks = _peak_epochs(read_table(saved.folder / "phases.csv", PhaseRow))
+    peaks = _peak_epochs(saved.filed.titled(read_table(saved.folder / "phases.csv", PhaseRow)))
     for panel in panels_of(saved.information):
         rows = [row for row in saved.information if (row.task, row.number_format) == panel]
         layers = [

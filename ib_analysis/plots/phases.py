@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -35,7 +36,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     Raises:
         UserError: ``phases.csv`` or ``data.json`` is missing or damaged.
     """
-    rows = read_table(saved.folder / "phases.csv", PhaseRow)
+    rows = _titled(saved, read_table(saved.folder / "phases.csv", PhaseRow))
     if not rows:
         return
     panels = panels_of(rows)
@@ -61,6 +62,16 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         line[0].set_ylabel("bits lost (down), gained (up)")
     _legend(grid[0, 0], summaries, any(len(runs) > 1 for layers in shown.values() for _, runs in layers))
     yield "phases", figure
+
+
+def _titled(saved: SavedExperiment, rows: Sequence[PhaseRow]) -> list[PhaseRow]:
+    """Rows with their layers' titles, also where the findings begin with the name."""
+    return [
+        replace(titled, finding=titled.layer + row.finding.removeprefix(row.layer))
+        if titled.layer != row.layer
+        else row
+        for row, titled in zip(rows, saved.filed.titled(rows), strict=True)
+    ]
 
 
 def _shown(rows: Sequence[PhaseRow]) -> list[tuple[PhaseRow, list[PhaseRow]]]:

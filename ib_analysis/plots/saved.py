@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from ib_analysis.artifacts import UserError
 from ib_analysis.hdf5 import read_hdf5
 from ib_analysis.information.table import FactorRow, InformationRow, read_table
+from ib_analysis.plots.filed import FiledFacts, read_filed
 
 __all__ = ["DataFacts", "MeanMaps", "Run", "SavedExperiment", "SavedSamples", "TrainingPoint", "printable"]
 
@@ -53,7 +54,7 @@ class Run:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What is known about the images (``data.json``)."""
+    """What is known about the images (``data.json``); `name` tells what X is."""
 
     name: str
     class_names: tuple[str, ...]
@@ -136,13 +137,26 @@ class SavedExperiment:
         try:
             facts = json.loads(path.read_text())
             names = tuple(printable(name) for name in facts["class_names"])
-            return DataFacts(printable(facts["name"]), names, facts["h_x_bits"], float(facts["h_y_bits"]))
+            name = printable(facts["name"])
+            if self.filed.is_filed:
+                name = self.filed.data_name(name, facts["image_shape"])
+            return DataFacts(name, names, facts["h_x_bits"], float(facts["h_y_bits"]))
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(path) from error
 
     @cached_property
+    def filed(self) -> FiledFacts:
+        """What a user's activations file says for figures."""
+        return read_filed(self.folder, printable)
+
+    @cached_property
     def information(self) -> tuple[InformationRow, ...]:
-        """The rows of ``information.csv``, in the file's order; at least one."""
+        """The rows of ``information.csv``, in the file's order; at least one. Layers go by their titles."""
+        return tuple(self.filed.titled(self._information))
+
+    @cached_property
+    def _information(self) -> tuple[InformationRow, ...]:
+        """The same with the layers' names."""
         rows = tuple(read_table(self._existing("information.csv"), InformationRow))
         if not rows:
             raise UserError(f"{self.folder / 'information.csv'} has no rows; run `ib estimate-mi {self.name}` again.")
@@ -172,7 +186,7 @@ class SavedExperiment:
         path = self._existing("samples.h5")
         try:
             with read_hdf5(path) as file:
-                return _read_samples(file)
+                return _read_samples(file, self.filed.title)
         except (OSError, KeyError, ValueError) as error:
             raise _damaged(path) from error
 
@@ -186,8 +200,10 @@ class SavedExperiment:
                 if "null" not in maps:
                     return None
                 given = {
-                    (row.decoder, row.epoch, row.layer): maps[f"{row.decoder}/epoch_{row.epoch:04d}/{row.layer}"][...]
-                    for row in self.information
+                    (row.decoder, row.epoch, self.filed.title(row.layer)): maps[
+                        f"{row.decoder}/epoch_{row.epoch:04d}/{row.layer}"
+                    ][...]
+                    for row in self._information
                 }
                 return MeanMaps(maps["null"][...], given)
         except (OSError, KeyError) as error:
@@ -234,7 +250,7 @@ def _training_points(path: Path) -> Iterator[TrainingPoint]:
                 raise _damaged(path) from error
 
 
-def _read_samples(file: h5py.File) -> SavedSamples:
+def _read_samples(file: h5py.File, title: Callable[[str], str]) -> SavedSamples:
     reconstructions = {}
     for key, group in file.get("reconstructions", {}).items():
         for epoch, images in group.items():
@@ -244,17 +260,17 @@ def _read_samples(file: h5py.File) -> SavedSamples:
         originals=file["originals"][...],
         labels=file["labels"][...],
         null=file["samples/null"][...] if "null" in file["samples"] else None,
-        drawn=_by_cell(file["samples"]),
+        drawn=_by_cell(file["samples"], title),
         reconstructions=reconstructions,
-        maps=_by_cell(file.get("maps", {})),
+        maps=_by_cell(file.get("maps", {}), title),
         common_null=bool(file.attrs.get("maps_of_common_null", True)),
     )
 
 
-def _by_cell(group: h5py.Group) -> dict[tuple[Run, int, str], np.ndarray]:
-    """Everything below a group that is named <run>/<epoch>/<layer>."""
+def _by_cell(group: h5py.Group, title: Callable[[str], str]) -> dict[tuple[Run, int, str], np.ndarray]:
+    """Everything below a group that is named <run>/<epoch>/<layer>; layers by their titles."""
     return {
-        (Run.parse(key), _epoch(epoch), layer): values[...]
+        (Run.parse(key), _epoch(epoch), title(layer)): values[...]
         for key, of_run in group.items()
         if key != "null"
         for epoch, layers in of_run.items()

@@ -44,7 +44,7 @@ def network_at(networks: Networks, epoch: int, network: nn.Module | None, device
                 f"networks[{epoch}] is the file {found}; pass the module that its weights belong to as network."
             )
         plain = _unwrapped(network)
-        with _weights_kept(plain), _on(plain, device), evaluating(plain):
+        with _weights_kept(plain), _on(plain, device), evaluating(plain), _uncompiled(plain):
             _load(plain, _state_dict(Path(found)), Path(found))
             yield plain
         return
@@ -52,7 +52,7 @@ def network_at(networks: Networks, epoch: int, network: nn.Module | None, device
     if not isinstance(made, nn.Module):
         raise UserError(f"networks[{epoch}] gives a {type(made).__name__}; it must give a torch.nn.Module.")
     plain = _unwrapped(made)
-    with _on(plain, device), evaluating(plain):
+    with _on(plain, device), evaluating(plain), _uncompiled(plain):
         yield plain
 
 
@@ -65,6 +65,16 @@ def _unwrapped(network: nn.Module) -> nn.Module:
             network = inner
         else:
             return network
+
+
+@contextmanager
+def _uncompiled(network: nn.Module) -> Iterator[None]:
+    """Inside the block, parts that `torch.compile` has compiled run as they are written, with their hooks."""
+    if not any(hasattr(module, "_orig_mod") for module in network.modules()):
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 @contextmanager

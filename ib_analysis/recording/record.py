@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -11,19 +10,22 @@ import h5py
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from decoders.precision import full_precision
 from ib_analysis.activations import dataset_name
 from ib_analysis.activations_file import VERSION, contents_of
 from ib_analysis.artifacts import UserError, atomic_path, versions
-from ib_analysis.data import image_digests
+from ib_analysis.data import area_average, size_within
 from ib_analysis.encoders import NamedTaps
+from ib_analysis.recording.held_out import Overlap, TrainedOn, held_out, pixels_of
 from ib_analysis.recording.networks import Networks, network_at
 
-__all__ = ["record"]
+__all__ = ["DECODER_RESOLUTION", "record"]
 
-logger = logging.getLogger(__name__)
+DECODER_RESOLUTION = 32
+"""Pixels of the longer side of what decoders see, unless another number is asked for."""
+_BLOCK = 512
 _Values = np.ndarray | Tensor | Sequence[int] | Sequence[str]
 
 
@@ -38,7 +40,10 @@ def record(
     network: nn.Module | None = None,
     axes: Mapping[str, str] | None = None,
     split: _Values | None = None,
-    trained_on: np.ndarray | Tensor | None = None,
+    trained_on: TrainedOn | None = None,
+    overlap: Overlap = "drop",
+    decoder_resolution: int = DECODER_RESOLUTION,
+    titles: Mapping[str, str] | None = None,
     class_names: Sequence[str] | None = None,
     intensities: int = 256,
     batch_size: int = 64,
@@ -52,7 +57,7 @@ def record(
 
     Arguments:
         path: of the file, which appears when it is whole; see `ib_analysis.activations_file.layout`.
-        images: shape (N, C, H, W), uint8, one or three channels: what decoders will see.
+        images: shape (N, C, H, W), uint8, one or three channels, of any size; a `numpy.memmap` is read in parts.
         labels: shape (N,), whole numbers; None: what needs labels is left out later.
         networks: epoch -> the module as it was then, a function without arguments that gives it, or a file of its
             state dict (of torch or safetensors), which is loaded into `network`.
@@ -61,8 +66,13 @@ def record(
         network: the module that files of weights belong to.
         axes: of taps, where they cannot be recognised; see `NamedTaps`.
         split: shape (N,): what each image is for, as in the layout; None: drawn when the file is measured.
-        trained_on: shape (M, C, H, W): images that the networks were trained on; those of `images` that are among them,
-            pixel by pixel, would not be held out, and are left out.
+        trained_on: images that the networks were trained on, shape (M, C, H, W), uint8, or their hashes as
+            `ib_analysis.data.image_digests` gives them, shape (M, 32), or in hexadecimal. Those of `images` that are
+            among them, pixel by pixel, would not be held out.
+        overlap: leave those out (``drop``), and say how many, or ``refuse`` to go on.
+        decoder_resolution: pixels of the longer side of what decoders will see, at most: larger images are averaged
+            over areas for them, and figures say so; the network sees them as they are.
+        titles: of taps, for figures; others go by their names.
         class_names: of the labels 0, 1, ...
         intensities: pixels are integers below it.
         batch_size: images that go through a network at once.
@@ -83,16 +93,22 @@ def record(
     ...     {name: tap.shape for name, tap in contents_of(file).taps.items()}
     {'early': (4, 6, 6), 'late': (10,)}
     """
-    target, pixels = Path(path), _images(images)
+    target, pixels = Path(path), pixels_of("images", images)
     columns = {"labels": labels, "split": split}
-    kept = _held_out(pixels, trained_on)
+    if decoder_resolution < 4:
+        raise UserError(f"decoder_resolution is {decoder_resolution}; choose at least 4 pixels.")
+    for name in titles or {}:
+        if name not in taps:
+            raise UserError(f"titles names {name!r}, which is no tap; the taps are {', '.join(taps)}.")
+    kept = held_out(pixels, trained_on, overlap)
     epochs = _epochs(networks)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     prepare = preprocess or (lambda batch: batch.float() / (intensities - 1))
     with atomic_path(target) as temporary:
         with h5py.File(temporary, "w", libver=("v108", "v108"), locking=False) as file:
             file.attrs.update({"version": VERSION, "written_by": "ib_analysis.record", "torch": versions()["torch"]})
-            file.create_dataset("images", data=pixels[kept]).attrs["intensities"] = intensities
+            _write_images(file, pixels, kept, decoder_resolution)
+            file["images"].attrs["intensities"] = intensities
             for name, values in columns.items():
                 if values is not None:
                     file.create_dataset(name, data=_column(name, values, len(pixels))[kept])
@@ -107,6 +123,8 @@ def record(
                             batch = torch.from_numpy(pixels[rows]).to(device)
                             _write(file, epoch, tapped, _taps(tapped, batch, mixed_precision), start, len(kept))
                             bar.update(len(rows))
+                    for name, title in (titles or {}).items():
+                        file[dataset_name(epoch, name)].attrs["title"] = title
         contents_of(temporary)  # says what is wrong before the file has its name
     return target
 
@@ -133,14 +151,16 @@ def _write(
         file[name][start : start + len(found)] = found
 
 
-def _images(images: np.ndarray | Tensor) -> np.ndarray:
-    found = images.cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
-    if found.ndim != 4 or found.dtype != np.uint8 or found.shape[1] not in (1, 3):
-        raise UserError(
-            f"images has shape {found.shape} and type {found.dtype}; give what decoders shall see, (N, C, H, W) in "
-            "uint8 with one or three channels, and let preprocess make the network's input of it."
-        )
-    return found
+def _write_images(file: h5py.File, pixels: np.ndarray, kept: np.ndarray, resolution: int) -> None:
+    """What decoders see, a block at a time."""
+    channels, height, width = pixels.shape[1:]
+    size = size_within(height, width, resolution)
+    dataset = file.create_dataset("images", (len(kept), channels, *size), np.uint8)
+    for start in range(0, len(kept), _BLOCK):
+        rows = kept[start : start + _BLOCK]
+        dataset[start : start + len(rows)] = area_average(pixels[rows], *size)
+    if size != (height, width):
+        dataset.attrs["original_shape"] = (channels, height, width)
 
 
 def _column(name: str, values: _Values, n_images: int) -> np.ndarray:
@@ -148,19 +168,6 @@ def _column(name: str, values: _Values, n_images: int) -> np.ndarray:
     if found.shape != (n_images,):
         raise UserError(f"{name} has shape {found.shape}, and there are {n_images} images; give a value for each.")
     return found.astype(bytes) if found.dtype.kind == "U" else found
-
-
-def _held_out(pixels: np.ndarray, trained_on: np.ndarray | Tensor | None) -> np.ndarray:
-    """Positions of the images that the networks were not trained on."""
-    if trained_on is None:
-        return np.arange(len(pixels))
-    seen = {digest.tobytes() for digest in image_digests(_images(trained_on))}
-    kept = np.array([k for k, digest in enumerate(image_digests(pixels)) if digest.tobytes() not in seen], dtype=int)
-    if not len(kept):
-        raise UserError("All images are among those of trained_on; give some that the networks were not trained on.")
-    if len(kept) < len(pixels):
-        logger.warning("%d images are among those of trained_on and are left out.", len(pixels) - len(kept))
-    return kept
 
 
 def _epochs(networks: Networks) -> list[int]:

@@ -77,6 +77,12 @@ def _known(contents: FileContents, record: Path) -> dict[str, Findings]:
         for epoch in contents.epochs
         for layer in contents.taps
     }
-    facts = {"made_from": made_from, "datasets": plain(found), "provenance": plain(contents.provenance)}
+    facts = {
+        "made_from": made_from,
+        "datasets": plain(found),
+        "titles": {layer: tap.title for layer, tap in contents.taps.items() if tap.title},
+        "original_shape": contents.original_shape,
+        "provenance": plain(contents.provenance),
+    }
     write_text(record, json.dumps(facts, indent=1) + "\n")
     return found

@@ -21,6 +21,7 @@ SOURCES = (
     "code_lengths.h5",
     "samples.h5",
     "data.json",
+    "activations_file.json",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ib_analysis.activations import FiledActivations
-from ib_analysis.activations_file import FileAxes, contents_of, findings_of
+from ib_analysis.activations_file import FileAxes, contents_of, findings_of, read_rows
 from ib_analysis.artifacts import UserError
 from ib_analysis.data import DataConfig, load_data
 
@@ -33,6 +34,21 @@ def test_axes_put_every_value_where_its_letters_say(letters: list[str], extra: i
         assert found[index[0], channel, index[1 + order.index("H")], index[1 + order.index("W")]] == values[index]
 
 
+@given(st.permutations("CP"), st.sampled_from([(None, 4, (2, 2)), (None, 7, (2, 2)), ((1, 3), 5, (1, 3))]))
+def test_patches_are_a_map_and_tokens_before_them_channels(letters: list[str], tokens: tuple) -> None:
+    grid, n_tokens, (height, width) = tokens
+    sizes = {"C": 3, "P": n_tokens}
+    values = np.arange(6 * 3 * n_tokens).reshape(6, *(sizes[letter] for letter in letters))
+    axes = FileAxes("N" + "".join(letters), grid)
+    found, by_token = axes(values), values if letters == ["P", "C"] else values.swapaxes(1, 2)
+    n_before = n_tokens - height * width
+    assert found.shape == (6, *axes.row_shape(values.shape)) == (6, 3 * (1 + n_before), height, width)
+    for image, row, column in np.ndindex(6, height, width):
+        patch = by_token[image, n_before + row * width + column]
+        wanted = np.concatenate([patch, *by_token[image, :n_before]])
+        assert found[image, :, row, column].tolist() == wanted.tolist()
+
+
 def values_of(path: Path, layer: str = "h2") -> tuple[np.ndarray, FiledActivations]:
     """Decoded activations at epoch 10, in the file's order of images."""
     contents = contents_of(path)
@@ -45,6 +61,18 @@ def values_of(path: Path, layer: str = "h2") -> tuple[np.ndarray, FiledActivatio
 
 
 RNG = np.random.default_rng(2)
+
+
+@pytest.mark.parametrize("how", [{}, {"chunks": (7, 4)}, {"chunks": (16, 2), "compression": "gzip"}])
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "u1"])
+def test_rows_in_any_order_are_the_same_however_they_lie(tmp_path: Path, how: dict, kind: str) -> None:
+    values = RNG.integers(0, 256, (50, 4)).astype(kind)
+    with h5py.File(tmp_path / "mine.h5", "w") as file:
+        file.create_dataset("filler", data=np.zeros(3))
+        file.create_dataset("h", data=values, **how)
+    rows = RNG.permutation(50)[:20]
+    with h5py.File(tmp_path / "mine.h5") as file:
+        np.testing.assert_array_equal(read_rows(file["h"], FileAxes("NC"), rows), values[rows])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 @pytest.mark.parametrize(
-    ("place", "taps"), [(0, {"early": (64, 8, 8), "late": (512,)}), (1, {"hidden": (20,), "map": (1, 4, 4)})]
+    ("place", "taps"), [(0, {"early": (64, 8, 8), "late": (512,)}), (2, {"hidden": (20,), "map": (1, 4, 4)})]
 )
 def test_an_example_writes_a_file_that_can_be_read(
     place: int, taps: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -29,5 +29,14 @@ def test_an_example_writes_a_file_that_can_be_read(
     assert data.h_y_bits > 1
 
 
+def test_the_lines_that_measure_name_what_can_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(EXAMPLES[2], {})
+    assert EXAMPLES[1].rstrip().endswith(".figures()")  # which takes long
+    names: dict = {}
+    exec(EXAMPLES[1].replace("study(", "mine = study(").replace(".figures()", ""), names)
+    assert names["mine"].config.activations_file == "mine.h5"
+
+
 def test_there_are_no_other_examples() -> None:
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3

@@ -147,3 +147,30 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     net = network(0)
     with pytest.raises(UserError, match=r"0\.pt are not those of the network: .*Missing key"):
         record(tmp_path / "mine.h5", IMAGES, networks={0: tmp_path / "0.pt"}, network=net, taps=TAPS)
+
+
+def test_larger_images_are_averaged_for_decoders_and_kept_for_the_network(tmp_path: Path) -> None:
+    large = torch.randint(0, 256, (6, 1, 64, 32), dtype=torch.uint8)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64 * 32, 3))
+    path = record(tmp_path / "mine.h5", large, networks={0: net}, taps={"h": "1"}, titles={"h": "the $h$"})
+    found = contents_of(path)
+    assert (found.image_shape, found.original_shape) == ((1, 32, 16), (1, 64, 32))
+    assert found.taps["h"].title == "the $h$"
+    with h5py.File(path) as file:
+        means = large.float().unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))
+        assert np.abs(file["images"][()] - means.numpy()).max() <= 0.5
+        with torch.no_grad():
+            np.testing.assert_allclose(file["epoch_0000/h"][()], net(large.float() / 255).numpy(), atol=1e-5)
+    same = record(tmp_path / "same.h5", large, networks={0: net}, taps={"h": "1"}, decoder_resolution=64)
+    assert contents_of(same).original_shape is None
+    with pytest.raises(UserError, match="titles names 'g'"):
+        record(tmp_path / "other.h5", large, networks={0: net}, taps={"h": "1"}, titles={"g": "x"})
+
+
+@pytest.mark.slow  # importing torch's compiler takes seconds
+def test_a_compiled_part_is_tapped_inside(tmp_path: Path) -> None:
+    net = network(0)
+    wanted = expected(net)
+    whole = nn.Sequential(torch.compile(net[:4]), net[4])
+    path = record(tmp_path / "mine.h5", IMAGES, networks={0: whole}, taps={"early": "0.0", "late": "1"})
+    check(path, 0, wanted)

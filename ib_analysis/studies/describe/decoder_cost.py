@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from decoders import Condition, Decoder, PixelCNNPP, PixelCNNPPConfig, Reader
+from decoders import Condition, Decoder, ImageSpace, PixelCNNPP, PixelCNNPPConfig, Reader
 from decoders.config import Architecture, ReaderArchitecture
+from ib_analysis.data import Space
+from ib_analysis.experiment import BASE, Experiment
+from ib_analysis.records.decoders import network_of
 
-__all__ = ["decoder_flops", "seconds_of", "time_decoder", "untrained"]
+__all__ = ["DecoderCost", "cost_of_decoders", "decoder_flops", "seconds_of", "time_decoder", "untrained"]
 
 FLOPS_OF_A_TRIAL = 2 * 10**9
 """Forward operations of a timed minibatch on a CPU, at the most: about a second with its backward pass."""
@@ -84,3 +88,35 @@ def seconds_of(work: Callable[[], None], device: torch.device) -> float:
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - start)
     return min(taken)
+
+
+@dataclass(frozen=True)
+class DecoderCost:
+    """Of one decoder, or the mean over those of an experiment."""
+
+    parameters: float
+    flops: float
+    step_seconds: float
+    forward_seconds: float
+
+
+def cost_of_decoders(
+    experiment: Experiment, space: Space, shapes: dict[str, tuple[int, ...]], device: torch.device
+) -> DecoderCost:
+    """Of a gated decoder, whichever its cells are; of readers, which differ by layer, the mean over the layers."""
+    image = ImageSpace(*space.image_shape, space.intensities)
+    size, looks_up = experiment.decoder_size, experiment.config.activations.mode == "dump"
+    conditional = [fit for fit in experiment.fits if fit.key != BASE]
+    chosen = [(conditional[-1], 0)]
+    if experiment.has_base:
+        chosen = []
+        for layer in experiment.layers:
+            fit = next(fit for fit in conditional if any(name == layer for _, name in fit.cells))
+            chosen.append((fit, [name for _, name in fit.cells].index(layer)))
+    found = []
+    for fit, cell in chosen:
+        decoder = untrained(network_of(experiment, fit, image, shapes, whole=True), size, looks_up).to(device)
+        flops = decoder_flops(decoder, cell)
+        parameters = sum(tensor.numel() for tensor in decoder.parameters())
+        found.append((parameters, flops, *time_decoder(decoder, flops, device, cell)))
+    return DecoderCost(*(sum(column) / len(found) for column in zip(*found, strict=True)))

@@ -1,0 +1,127 @@
+"""An experiment from Python: the same files as the command line's, resumable, and mistakes as sentences."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from decoders.config import Architecture
+from ib_analysis import Results, study
+from ib_analysis.artifacts import UserError
+from ib_analysis.cli import main
+
+
+def write_file(path: Path) -> None:
+    """Noise, and two simple functions of it at one epoch."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 4, (80, 1, 6, 6), dtype=np.uint8)
+    with h5py.File(path, "w") as file:
+        file["images"] = images
+        file["images"].attrs["intensities"] = 4
+        file["labels"] = np.arange(80) % 2
+        file["epoch_0003/half"] = images[:, :, ::2, ::2].astype(np.float32)
+        file["epoch_0003/sums"] = images.sum((1, 2)).astype(np.float32)
+
+
+def fields(tiny: Path) -> dict:
+    found = yaml.safe_load(tiny.read_text())
+    return {**{key: value for key, value in found.items() if key != "layers"}, "activations_file": "mine.h5"}
+
+
+def test_a_study_is_the_command_lines_experiment(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    write_file(Path("mine.h5"))
+    threads = torch.get_num_threads()
+    mine = study("mine", **fields(tiny))
+    with pytest.raises(UserError, match="There is no experiment 'mine'"):
+        _ = mine.results
+    found = mine.estimate()
+    assert isinstance(found, Results)
+    assert [(row.epoch, row.layer) for row in found.information] == [(3, "half"), (3, "sums")]
+    assert torch.get_num_threads() == threads
+    decoders = {path: path.stat().st_mtime_ns for path in Path("checkpoints/mine/decoders").rglob("decoder.pt")}
+    assert decoders
+    # What is finished is not done again, neither here nor by the command line.
+    mine.train()
+    assert main(["estimate-mi", "tiny.yaml", "--layers", "[]", "--name", "mine", "--activations_file", "mine.h5"]) == 0
+    assert decoders == {path: path.stat().st_mtime_ns for path in decoders}
+    assert "half" in capsys.readouterr().out
+
+
+def test_settings_come_from_keywords_dataclasses_and_files(tiny: Path) -> None:
+    write_file(Path("mine.h5"))
+    chosen = study("mine", tiny, layers=["half"], activations_file="mine.h5", fitting={"steps": 18}).config
+    assert (chosen.name, chosen.layers) == ("mine", ("half",))
+    assert (chosen.fitting.steps, chosen.fitting.batch_size) == (18, 16)  # the file's, but for the steps
+    small = Architecture(blocks=1, filters=8, output="categorical")
+    assert study("mine", decoder=small, data={"source": "digits"}).config.decoder == small
+    assert study("other", "digits", fitting={"steps": 7000}).config.data.source == "digits"  # one that ships
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"fiting": {}}, "there is no field or section 'fiting'; did you mean 'fitting'?"),
+        ({"fitting": {"stepz": 3}}, "stepz"),
+        ({"decoder": {"filters": "many"}}, "decoder.filters"),
+        ({"activations_file": "nowhere.h5"}, "nowhere.h5 does not exist"),
+        ({"settings": "nowhere"}, "there is no experiment 'nowhere'"),
+        ({"data": {"source": "digits"}, "workers": -1}, "workers at least 0"),
+    ],
+)
+def test_a_mistake_is_a_sentence(tiny: Path, settings: dict, sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        study("mine", **settings)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_needs_the_network_and_unknown_studies_are_refused(tiny: Path) -> None:
+    write_file(Path("mine.h5"))
+    mine = study("mine", **fields(tiny))
+    with pytest.raises(UserError, match="ib controls compares with untrained and altered networks"):
+        mine.also("controls")
+    with pytest.raises(UserError, match="there is no study 'adit'"):
+        mine.also("adit")
+    with pytest.raises(UserError, match="no field or section 'share'"):
+        mine.also("audit", share=2)
+
+
+def test_a_name_is_enough_for_an_activations_file(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    write_file(Path("mine.h5"))
+    settings = {key: value for key, value in yaml.safe_load(tiny.read_text()).items() if key != "layers"}
+    Path("further.yaml").write_text(yaml.safe_dump(settings))
+    words = ["mine", "--activations_file", "mine.h5", "--config", "further.yaml"]
+    assert main(["train", *words]) == 0
+    assert Path("checkpoints/mine/activations").is_dir()
+    assert main(["train", "mine"]) == 2
+    assert "there is no experiment 'mine'" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # three processes import torch
+def test_a_script_without_a_main_guard_may_use_several_processes(tiny: Path) -> None:
+    """A spawned process would run the user's script again, and with it the study, without end."""
+    write_file(Path("mine.h5"))
+    Path("script.py").write_text(
+        textwrap.dedent(
+            """
+            import pathlib, yaml
+            from ib_analysis import study
+
+            pathlib.Path("runs").open("a").write("x")
+            settings = yaml.safe_load(open("tiny.yaml")) | {"layers": [], "workers": 2, "decoder_seeds": [0, 1]}
+            print(len(study("mine", activations_file="mine.h5", **settings).estimate().information))
+            """
+        )
+    )
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "4"
+    assert Path("runs").read_text() == "x"
