@@ -50,8 +50,8 @@ class ArchitectureSearchConfig:
     `costs` alone."""
     methods: tuple[str, ...] = ("random", "nsga2", "tpe", "local_search", "monas", "monas_refined", "dpp_net",
                                 "dpp_net_costs_learned")  # fmt: skip
-    """Methods, each a name of `ib_analysis.studies.architecture_search.methods`. Only dpp_net knows what an architecture
-    costs before it is evaluated."""
+    """Methods, each a name of `ib_analysis.studies.architecture_search.methods`. Only dpp_net knows what an
+    architecture costs before it is evaluated."""
     budget: int = 200
     """Distinct evaluations of a search; what is asked for again does not count."""
     seeds: tuple[int, ...] = tuple(range(20))

@@ -58,8 +58,9 @@ def summary(
         lines.append(f"Had nothing new to propose before the budget was used up: {', '.join(short)}.")
     if others := [row for row in transfer if row.method == "exact" and row.source != row.target]:
         worst = max(others, key=lambda row: row.regret)
+        middle = median(row.regret for row in others)
         lines.append(
-            f"Between devices: the exact front for another device lacks {median(row.regret for row in others):.1%} of the hypervolume in "
+            f"Between devices: the exact front for another device lacks {middle:.1%} of the hypervolume in "
             f"the median, at most {worst.regret:.1%} (that for {worst.source} on {worst.target})."
         )
     return "\n".join(lines)
