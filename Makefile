@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help install base train estimate-mi figures samples describe audit budget calibrate controls convergence \
-	cost-quality stream-ablation two-step test test-slow bench lint format clean
+	cost-quality stream-ablation two-step search test test-slow bench lint format clean
 
 help:
 	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
@@ -30,6 +30,7 @@ help:
 	@echo "make cost-quality accuracy of number formats and sizes, against what they cost"
 	@echo "make stream-ablation  accuracy of a ResNet in ResNet with one stream of one block at zero"
 	@echo "make two-step     binary networks trained in one step and in two"
+	@echo "make search       methods of architecture search side by side, on tables under the data root"
 	@echo "make test         the tests; make test-slow: the long ones; make lint"
 	@echo "make bench        the benchmarks; BENCH=sampler ARGS=...: one of them with options"
 	@echo "make clean        remove what EXPERIMENT has made"
@@ -49,6 +50,9 @@ base train estimate-mi figures samples describe audit budget controls convergenc
 
 calibrate: $(INSTALLED)
 	@$(BIN)/ib calibrate $(ARGS)
+
+search: $(INSTALLED)
+	@$(BIN)/ib search architecture-search $(ARGS)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile $(ARGS)

@@ -1,6 +1,6 @@
 """MONAS: a recurrent controller trained by REINFORCE on a reward of accuracy and device cost.
 
-Hsu, Chang, Hsu et al. 2018 (arXiv 1806.10332); Cheng et al. 2018 (arXiv 1808.09830), section on MONAS. The policy
+Hsu, Chang, Liang et al. 2018 (arXiv 1806.10332); Cheng et al. 2018 (arXiv 1808.09830), section on MONAS. The policy
 gradient is that of Williams (1992) with a moving baseline,
 
     grad J = E[(R - b) grad log p(architecture)] + entropy_bonus grad H.

@@ -234,12 +234,13 @@ def test_mistakes(
     assert said.count("\n") == 1
 
 
-def test_the_shipped_file_is_a_config() -> None:
+@pytest.mark.parametrize("name", ["architecture-search", "architecture-search-monas"])
+def test_shipped_files_are_configs(name: str) -> None:
     from ib_analysis.cli import parse_config
 
-    path = Path(__file__).parents[2] / "experiments" / "architecture-search.yaml"
+    path = Path(__file__).parents[2] / "experiments" / f"{name}.yaml"
     config = parse_config(ArchitectureSearchConfig, "search", "", [str(path)])
-    assert config.name == "architecture-search"
+    assert config.name == name
     assert len(config.seeds) == 20
 
 
