@@ -50,7 +50,8 @@ class Monas:
             parameter, of all that were evaluated under any (self-imitation, Oh et al. 2018); 0: none.
         imitated: how many of the best, per parameter.
         local: share of each batch that comes from the neighbourhood of the front: of a random member the neighbours
-            that have not been evaluated, one of them drawn by the controller (`local_proposals`); 0: none.
+            that have not been evaluated, one of them drawn by the controller (`local_proposals`); where the front has
+            no such neighbours any more, of everything that was evaluated; 0: none.
         annealing: share of the budget over which the parameters spread linearly from their mean, where they begin, to
             their values; 0: they begin with these.
 
@@ -110,9 +111,12 @@ class Monas:
             warm = len(evaluations.found) >= self.warm_start
             proposals: list[Proposal] = []
             if warm and self.local:
-                liked = self._liked_under(evaluations, parameters)
                 count = round(self.local * self.batch)
-                proposals = local_proposals(controller, evaluations, liked, count, generator)
+                for members in (evaluations.front, evaluations.found):  # the second where the first has been used up
+                    liked = self._liked_under(members, evaluations.found, parameters)
+                    proposals = local_proposals(controller, evaluations, members, liked, count, generator)
+                    if proposals:
+                        break
             room = self.batch - len(proposals)
             proposals += free_proposals(controller, evaluations, context, room, proposals, self.redraws, generator)
             try:
@@ -161,10 +165,12 @@ class Monas:
             baselines[one] += (1 - self.baseline_decay) * (mean - baselines[one])
         return used
 
-    def _liked_under(self, evaluations: Evaluations, parameters: Sequence[float]) -> list[int]:
-        """Per member of the front, the parameter under which least is missing to the best reward so far."""
-        best = [self.rewards(evaluations.found, one).max() for one in parameters]
-        missing = [top - self.rewards(evaluations.front, one) for top, one in zip(best, parameters, strict=True)]
+    def _liked_under(
+        self, members: Sequence[Evaluated], found: Sequence[Evaluated], parameters: Sequence[float]
+    ) -> list[int]:
+        """Per member, the parameter under which least is missing to the best reward so far."""
+        best = [self.rewards(found, one).max() for one in parameters]
+        missing = [top - self.rewards(members, one) for top, one in zip(best, parameters, strict=True)]
         return [int(k) for k in np.argmin(missing, axis=0)]
 
     def _unlike_the_best(

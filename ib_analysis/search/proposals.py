@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ib_analysis.search.controller import Controller
-from ib_analysis.search.evaluations import Evaluations
+from ib_analysis.search.evaluations import Evaluated, Evaluations
 from ib_analysis.search.space import Architecture
 
 __all__ = ["Proposal", "free_proposals", "local_proposals", "log_probabilities"]
@@ -61,30 +61,31 @@ def free_proposals(
 def local_proposals(
     controller: Controller,
     evaluations: Evaluations,
+    members: Sequence[Evaluated],
     contexts: Sequence[int],
     count: int,
     generator: torch.Generator,
 ) -> list[Proposal]:
-    """Neighbours of the front that have not been evaluated, drawn by the policy.
+    """Neighbours of members, of the front for instance, that have not been evaluated, drawn by the policy.
 
-    As in Pareto local search a member of the front is drawn uniformly from those that have such neighbours; which of
-    these it is, the controller decides: its probabilities, under the member's context, are restricted to them and
-    normalised.
+    As in Pareto local search a member is drawn uniformly from those that have such neighbours; which of these it is,
+    the controller decides: its probabilities, under the member's context, are restricted to them and normalised.
 
     Arguments:
-        contexts: one per member of ``evaluations.front``.
+        members: whose neighbours are wanted.
+        contexts: of the controller, one per member.
         count: proposals at most; fewer where there are no more neighbours.
     """
     space = evaluations.problem.space
-    near = [[new for new in space.neighbours(one.architecture) if new not in evaluations] for one in evaluations.front]
+    near = [[new for new in space.neighbours(one.architecture) if new not in evaluations] for one in members]
     found: list[Proposal] = []
     while len(found) < count:
         taken = {one.architecture for one in found}
         left = [[one for one in neighbours if one not in taken] for neighbours in near]
-        members = [k for k, neighbours in enumerate(left) if neighbours]
-        if not members:
+        there = [k for k, neighbours in enumerate(left) if neighbours]
+        if not there:
             break
-        member = members[int(torch.randint(len(members), (), generator=generator))]
+        member = there[int(torch.randint(len(there), (), generator=generator))]
         among, context = left[member], contexts[member]
         with torch.no_grad():
             probabilities = controller([context] * len(among), among)[0].softmax(0)

@@ -149,15 +149,18 @@ def test_local_proposals_are_unseen_neighbours_of_the_front() -> None:
 
 
 def test_local_proposals_end_where_there_are_no_neighbours() -> None:
-    """Of a space whose every architecture has been evaluated."""
+    """Where all but one architecture have been evaluated."""
     problem = small_problem()
     evaluations = Evaluations(problem, 243)
     everything = list(SMALL.architectures())
     for one in everything[:-1]:
         evaluations.evaluate(one)
-    members = [0] * len(evaluations.front)
-    found = local_proposals(Controller(SMALL), evaluations, members, 4, torch.Generator().manual_seed(0))
-    assert [one.architecture for one in found] in ([], [everything[-1]])
+    near = [one for one in evaluations.found if everything[-1] in SMALL.neighbours(one.architecture)]
+    far = [one for one in evaluations.found if everything[-1] not in SMALL.neighbours(one.architecture)]
+    for members, expected in ((near, [everything[-1]]), (far, [])):
+        contexts, generator = [0] * len(members), torch.Generator().manual_seed(0)
+        found = local_proposals(Controller(SMALL), evaluations, members, contexts, 4, generator)
+        assert [one.architecture for one in found] == expected
 
 
 def test_probabilities_of_local_proposals_are_those_of_their_neighbourhoods() -> None:
@@ -173,7 +176,7 @@ def test_probabilities_of_local_proposals_are_those_of_their_neighbourhoods() ->
         expected = controller([0] * len(near), near)[0].exp()
         expected = expected / expected.sum()
     generator = torch.Generator().manual_seed(0)
-    drawn = [local_proposals(controller, evaluations, [0], 1, generator)[0] for _ in range(1500)]
+    drawn = [local_proposals(controller, evaluations, evaluations.found, [0], 1, generator)[0] for _ in range(1500)]
     counts = torch.tensor([sum(one.architecture == other for one in drawn) for other in near]) / 1500
     assert float((counts - expected).abs().max()) < 4 * (0.25 / 1500) ** 0.5
     with torch.no_grad():
@@ -184,13 +187,14 @@ def test_probabilities_of_local_proposals_are_those_of_their_neighbourhoods() ->
 
 
 def test_limits_that_nothing_keeps() -> None:
-    """It comes nearer to them than a random search does."""
+    """It finds what comes nearest to them, one of 243."""
     given = small_problem()
     problem = Problem(SMALL, given.objectives, given.evaluator, (Constraint("time", "at most", 1),))
     least = exact_front(problem).violation
     assert least > 0
     evaluations = Evaluations(problem, 80)
     LOCAL.train(evaluations, 0)
+    assert len(evaluations.found) == 80  # though the nearest's neighbourhood is soon used up
     assert {one.violation for one in evaluations.front} == {least}
 
 
