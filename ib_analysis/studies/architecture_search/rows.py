@@ -35,7 +35,7 @@ class SearchRow:
     rank_correlation_cost: float | None
     """The same on the cost, where that is predicted and not known."""
     seconds: float
-    """Time of the search without that of evaluations, which come from a table."""
+    """Processor time of the search without that of evaluations, which come from a table."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class MethodRow:
     rank_correlation_cost: float | None
     """Of the surrogate on the cost, where that is predicted."""
     seconds: float
-    """Mean time of a search."""
+    """Median processor time of a search; the first of a process also loads libraries."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def summary(
             )
         lines.append(
             f"  {'method':22s} {'hypervolume ratio':24s} {'points found':22s} {'IGD+':26s} {'repeats':>8s} {'rho':>6s} "
-            f"{'rho cost':>8s} {'seconds':>8s}"
+            f"{'rho cost':>8s} {'CPU s':>8s}"
         )
         for row in own:
             ratio = _with_interval(row.hypervolume_ratio, row.hypervolume_ratio_low, row.hypervolume_ratio_high, 4)

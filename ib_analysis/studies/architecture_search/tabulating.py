@@ -52,7 +52,7 @@ def method_row(results: Sequence[SearchResult], front: Front, confidence: float)
         repeats=float(np.mean([row.repeats for row in rows])),
         rank_correlation=_mean([row.rank_correlation for row in rows]),
         rank_correlation_cost=_mean([row.rank_correlation_cost for row in rows]),
-        seconds=float(np.mean([row.seconds for row in rows])),
+        seconds=float(np.median([row.seconds for row in rows])),
     )
 
 
