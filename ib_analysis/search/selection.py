@@ -20,7 +20,7 @@ def pareto_selection(
 ) -> list[int]:
     """The best `count` of some points: front after front, the last one thinned; then what breaks a constraint.
 
-    Constraints come before losses (Deb et al. 2002, section VI: constrained domination): whatever keeps them is better
+    Constraints come before losses (the constrained domination of Deb et al. 2002): whatever keeps them is better
     than what does not, and of two that do not, the one with the smaller violation is.
 
     Arguments:
