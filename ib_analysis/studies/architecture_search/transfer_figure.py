@@ -38,26 +38,29 @@ def draw(table: Path, methods: Path, n_seeds: int) -> Iterator[tuple[str, Figure
     rows = read_filled_table(table, TransferRow, "ib search")
     best = best_method(read_filled_table(methods, MethodRow, "ib search"))
     exact = [row for row in rows if row.method == "exact"]
-    found = [row for row in rows if row.method == best]
     targets = list(dict.fromkeys(row.target for row in exact))
-    counts = [len({row.source for row in part}) for part in (exact, found)]
+    parts = {"exact fronts": exact}
+    notes = ["An exact front is worth on its own device all that there is: 0."]
+    if found := [row for row in rows if row.method == best]:  # none where no searched cost is among the devices
+        parts[f"fronts found by {best}"] = found
+        notes.append(
+            f"{best} is the method with the largest mean hypervolume; "
+            + (f"means over {n_seeds} searches." if n_seeds > 1 else "one search.")
+        )
+    counts = [len({row.source for row in part}) for part in parts.values()]
     figure, body = framed(
         "Fronts on other devices",
         "Regret: per cent of a device's exact hypervolume that the front for another device lacks on it. "
         "Rows: the device that the front is for; columns: the device by which it is judged.",
-        [
-            f"Above: exact fronts. Below: fronts found by {best}, the method with the largest mean hypervolume, "
-            + (f"means over {n_seeds} searches." if n_seeds > 1 else "one search.")
-        ],
-        body_inches=0.27 * sum(counts) + 2.1,
+        notes,
+        body_inches=0.27 * sum(counts) + 0.45 * len(counts) + 1.2,
     )
-    grid = body.subplots(2, 1, sharex=True, height_ratios=[max(count, 1) for count in counts])
-    most = max(row.regret for row in [*exact, *found])
-    for axes, part in zip(grid, (exact, found), strict=True):
+    grid = body.subplots(len(parts), 1, sharex=True, squeeze=False, height_ratios=counts)[:, 0]
+    most = max(row.regret for part in parts.values() for row in part)
+    for axes, (title, part) in zip(grid, parts.items(), strict=True):
         _matrix(axes, part, targets, most)
-    grid[0].set_title("exact fronts")
-    grid[1].set_title(f"fronts found by {best}")
-    grid[1].set_xticks(range(len(targets)), targets, rotation=35, ha="right", rotation_mode="anchor")
+        axes.set_title(title)
+    grid[-1].set_xticks(range(len(targets)), targets, rotation=35, ha="right", rotation_mode="anchor")
     yield "transfer", figure
 
 
