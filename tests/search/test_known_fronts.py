@@ -121,15 +121,15 @@ def test_fronts_of_nas_bench_201() -> None:
 
 
 @pytest.mark.slow
-def test_fronts_of_two_devices_share_seven_cells() -> None:
-    """Of the multiply-adds' front and that of milliseconds on a Raspberry Pi 5."""
+def test_fronts_of_two_devices_share_about_seven_points() -> None:
+    """Of the multiply-adds' 14 points and the 37 of milliseconds on a Raspberry Pi 5 an earlier count found 7 shared.
+
+    Several cells may have a point's error and multiply-adds, but other times: with one cell taken per point the count
+    depends on which.
+    """
     table = nas_bench_201()
-    cells = [
-        {members[0] for members in exact_front(error_against(table, cost)).architectures} for cost in ("macs", "pi5_ms")
-    ]
-    everything = [
-        {one for members in exact_front(error_against(table, cost)).architectures for one in members}
-        for cost in ("macs", "pi5_ms")
-    ]
-    assert len(everything[0] & everything[1]) == 7
-    assert 7 / len(cells[0] | everything[1]) == pytest.approx(0.16, abs=0.01)
+    macs, pi5 = (exact_front(error_against(table, cost)).architectures for cost in ("macs", "pi5_ms"))
+    on_pi5 = {one for members in pi5 for one in members}
+    least, most = (sum(some(one in on_pi5 for one in members) for members in macs) for some in (all, any))
+    assert least <= 7 <= most
+    assert most < len(macs)

@@ -78,7 +78,7 @@ def _draw(
         def all_of_them() -> Iterator[tuple[str, Figure]]:
             if has_curves:
                 yield from curve_figure.draw(folder / "curves.csv", len(config.seeds), config.confidence)
-            yield from front_figure.draw(folder / "fronts.csv", config.accuracy)
+            yield from front_figure.draw(folder / "fronts.csv", config.accuracy, config.accuracy_reference)
             if has_transfer:
                 yield from transfer_figure.draw(
                     folder / "transfer.csv", folder / "architecture_search.csv", len(config.seeds)

@@ -15,12 +15,13 @@ from ib_analysis.studies.architecture_search.rows import FrontRow
 __all__ = ["draw"]
 
 
-def draw(table: Path, accuracy: str) -> Iterator[tuple[str, Figure]]:
+def draw(table: Path, accuracy: str, reference: float) -> Iterator[tuple[str, Figure]]:
     """One figure, a panel per cost.
 
     Arguments:
         table: ``fronts.csv``.
         accuracy: what the accuracy is called.
+        reference: accuracy from which on a point counts; what is below is not shown, unless all is.
 
     Raises:
         UserError: it is missing, damaged or empty.
@@ -51,8 +52,9 @@ def draw(table: Path, accuracy: str) -> Iterator[tuple[str, Figure]]:
                 marker=layer_marker(k), color=layer_colour(k), markerfacecolor="none", markersize=4.5,
                 markeredgewidth=0.9,
             )  # fmt: skip
-        # What is worse than the whole exact front would leave no room for what sets the methods apart.
-        low, high = min(row.accuracy for row in exact), max(row.accuracy for row in exact)
+        # What is worse than all that counts would leave no room for what sets the methods apart.
+        high = max(row.accuracy for row in exact)
+        low = min(row.accuracy for row in exact if row.accuracy >= min(reference, high))
         room = 0.08 * (high - low) or 1.0
         axes.set_ylim(low - room, high + room)
         axes.grid(axis="both", color=LIGHT, linewidth=0.5)
