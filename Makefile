@@ -13,8 +13,8 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help install base train estimate-mi figures samples describe audit budget calibrate controls convergence \
-	cost-quality stream-ablation residual-blocks two-step yardsticks pareto-front test test-slow bench lint \
-	format clean
+	cost-quality stream-ablation residual-blocks two-step yardsticks pareto-front search test test-slow bench \
+	lint format clean
 
 help:
 	@echo "make figures      run everything that is missing, then draw (EXPERIMENT=$(EXPERIMENT))"
@@ -34,6 +34,7 @@ help:
 	@echo "make two-step     binary networks trained in one step and in two"
 	@echo "make yardsticks   published accuracies beside those of EXPERIMENT, and what keeps them from a comparison"
 	@echo "make pareto-front  networks between classification and reconstruction (EXPERIMENT=pareto-front)"
+	@echo "make search       methods of architecture search side by side, on tables under the data root"
 	@echo "make test         the tests; make test-slow: the long ones; make lint"
 	@echo "make bench        the benchmarks; BENCH=sampler ARGS=...: one of them with options"
 	@echo "make clean        remove what EXPERIMENT has made"
@@ -54,6 +55,9 @@ residual-blocks two-step yardsticks pareto-front: $(INSTALLED)
 
 calibrate: $(INSTALLED)
 	@$(BIN)/ib calibrate $(ARGS)
+
+search: $(INSTALLED)
+	@$(BIN)/ib search architecture-search $(ARGS)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile $(ARGS)

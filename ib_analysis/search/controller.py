@@ -43,8 +43,21 @@ class Controller(nn.Module):
 
     def sample(self, contexts: Sequence[int], generator: torch.Generator | None = None) -> list[Architecture]:
         """One architecture per context; the likeliest option of each choice where there is no generator."""
+        made: list[list[int]] = [[] for _ in contexts]
         with torch.no_grad():
-            return self._unroll(contexts, None, generator)[0]
+            state = self._start(contexts)
+            for place, readout in enumerate(self.readouts):
+                log_p = readout(state[0]).log_softmax(1)
+                if generator is not None:
+                    chosen = torch.multinomial(log_p.exp(), 1, generator=generator).squeeze(1)
+                else:
+                    chosen = log_p.argmax(1)
+                there = torch.tensor([self.space.is_there(place, one) for one in made])
+                chosen = torch.where(there, chosen, ABSENT)
+                for one, k in zip(made, chosen.tolist(), strict=True):
+                    one.append(k)
+                state = self._step(place, chosen, state)
+        return [tuple(one) for one in made]
 
     def forward(self, contexts: Sequence[int], architectures: Sequence[Architecture]) -> tuple[Tensor, Tensor]:
         """Log-probability and entropy of the choices that were made.
@@ -53,7 +66,16 @@ class Controller(nn.Module):
             Shapes (B,), (B,), in nats: log p(architecture | context), and the sum of the entropies of the softmaxes
             that were met on the way.
         """
-        _, log_probability, entropy = self._unroll(contexts, architectures, None)
+        made = torch.tensor(architectures)
+        state = self._start(contexts)
+        log_probability, entropy = torch.zeros(len(made)), torch.zeros(len(made))
+        for place, readout in enumerate(self.readouts):
+            log_p, chosen = readout(state[0]).log_softmax(1), made[:, place]
+            there = chosen != ABSENT
+            taken = log_p.gather(1, chosen.clamp(min=0)[:, None]).squeeze(1)
+            log_probability = log_probability + torch.where(there, taken, 0.0)
+            entropy = entropy - torch.where(there, (log_p.exp() * log_p).sum(1), 0.0)
+            state = self._step(place, chosen, state)
         return log_probability, entropy
 
     def probabilities(self, contexts: Sequence[int], architectures: Sequence[Architecture]) -> list[Tensor]:
@@ -68,33 +90,6 @@ class Controller(nn.Module):
             found.append(readout(state[0]))
             state = self._step(place, torch.tensor([one[place] for one in architectures]), state)
         return found
-
-    def _unroll(
-        self,
-        contexts: Sequence[int],
-        given: Sequence[Architecture] | None,
-        generator: torch.Generator | None,
-    ) -> tuple[list[Architecture], Tensor, Tensor]:
-        state = self._start(contexts)
-        made: list[list[int]] = [[] for _ in contexts]
-        log_probability, entropy = torch.zeros(len(made)), torch.zeros(len(made))
-        for place, readout in enumerate(self.readouts):
-            there = torch.tensor([self.space.is_there(place, one) for one in made])
-            log_p = readout(state[0]).log_softmax(1)
-            if given is not None:
-                chosen = torch.tensor([one[place] for one in given])
-            elif generator is not None:
-                chosen = torch.multinomial(log_p.exp(), 1, generator=generator).squeeze(1)
-            else:
-                chosen = log_p.argmax(1)
-            chosen = torch.where(there, chosen, ABSENT)
-            taken = log_p.gather(1, chosen.clamp(min=0)[:, None]).squeeze(1)
-            log_probability = log_probability + torch.where(there, taken, 0.0)
-            entropy = entropy - torch.where(there, (log_p.exp() * log_p).sum(1), 0.0)
-            for one, k in zip(made, chosen.tolist(), strict=True):
-                one.append(k)
-            state = self._step(place, chosen, state)
-        return [tuple(one) for one in made], log_probability, entropy
 
     def _start(self, contexts: Sequence[int]) -> tuple[Tensor, Tensor]:
         zeros = torch.zeros(len(contexts), self.cell.hidden_size)

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from ib_analysis.pareto.quality import sorted_fronts
 from ib_analysis.search.evaluations import Evaluated, Evaluations, SearchEnded
-from ib_analysis.search.problem import Problem
+from ib_analysis.search.predictions import Predictions
+from ib_analysis.search.selection import pareto_selection
 from ib_analysis.search.space import Architecture, Option, Space
 from ib_analysis.search.surrogate import RecurrentSurrogate, Surrogate
 
-__all__ = ["DppNet", "pareto_selection"]
+__all__ = ["DppNet"]
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,25 @@ class DppNet:
     rests at an option that passes its input on. When all choices are there, candidates are the one-choice changes of
     the front so far, until the budget is used up.
 
-    The surrogate predicts the objectives that are not device metrics; those that are (MACs, a table or a measurement of
-    latency) are known of every candidate *without an evaluation*, as in the paper. Methods that are not told them have
-    less to go on, which a comparison must say.
+    Device metrics (MACs, a table or a measurement of latency) are known of every candidate *without an evaluation*, as
+    in the paper, unless `costs_known` is False; the surrogate predicts all other objectives and constraints. Methods
+    that are not told a device's metrics have less to go on, which a comparison must say.
 
-    After each round `Evaluations.notes` has: its number, evaluated and candidates (how many), and the rank correlation
-    (Spearman) of the first predicted objective between prediction and truth on the round's evaluations, which the
-    surrogate had not seen; NaN where it was not asked, or all predictions or truths were equal.
+    What keeps all constraints comes before what does not, and a smaller violation before a larger one, among predicted
+    candidates as among the K kept: where nothing keeps them, it looks for what comes nearest.
+
+    After each round `Evaluations.notes` has: its number, evaluated and candidates (how many), and for each predicted
+    objective, as ``rank_correlation <metric>``, the rank correlation (Spearman) between prediction and truth on the
+    round's evaluations, which the surrogate had not seen; NaN where it was not asked, or all predictions or truths were
+    equal.
 
     Arguments:
         growth: names of the choices that each growing round adds; () for one after the other.
         resting: choice -> option before it is reached; the first option for those not named.
         kept: K, evaluations of a round.
         spread: what a round's last, too large front is thinned by: True, to be far apart in losses; False, at random.
+        costs_known: whether device metrics are known before an evaluation; False: of a candidate that has not been
+            evaluated nothing is known, and its cost is predicted like its accuracy.
         surrogate: makes one, from a space and a seed.
 
     Raises:
@@ -54,6 +60,7 @@ class DppNet:
     resting: Mapping[str, Option] = field(default_factory=dict)
     kept: int = 20
     spread: bool = True
+    costs_known: bool = True
     surrogate: Callable[[Space, int], Surrogate] = lambda space, seed: RecurrentSurrogate(space, seed=seed)
 
     def __post_init__(self) -> None:
@@ -69,7 +76,7 @@ class DppNet:
         space = evaluations.problem.space
         rounds = self._rounds(space)
         rng = np.random.default_rng(seed)
-        surrogate = self.surrogate(space, seed)
+        predictions = Predictions(evaluations.problem, self.surrogate(space, seed), self.costs_known)
         parents = [self._resting(space)]
         while True:
             growing = bool(rounds)
@@ -83,44 +90,37 @@ class DppNet:
             new = [one for one in dict.fromkeys(candidates) if one not in evaluations]
             if not new and not growing:
                 raise SearchEnded("every change of what was evaluated has been evaluated.")
-            found = self._evaluate_best(evaluations, new, surrogate, rng) if new else []
+            found = self._evaluate_best(evaluations, new, predictions, rng) if new else []
             if growing:
                 pool = [*found, *(evaluations.recall(one) for one in known)]
-                places = pareto_selection(np.stack([one.losses for one in pool]), self.kept, rng, self.spread)
+                losses = np.stack([one.losses for one in pool])
+                violations = np.array([one.violation for one in pool])
+                places = pareto_selection(losses, self.kept, rng, self.spread, violations=violations)
                 parents = [pool[place].architecture for place in places]
 
     def _evaluate_best(
-        self, evaluations: Evaluations, new: Sequence[Architecture], surrogate: Surrogate, rng: np.random.Generator
+        self, evaluations: Evaluations, new: Sequence[Architecture], predictions: Predictions, rng: np.random.Generator
     ) -> list[Evaluated]:
-        problem = evaluations.problem
-        unknown = ~np.array(problem.known_objectives())
-        asked = bool(evaluations.found) and bool(unknown.any())
-        if evaluations.found or not unknown.any():
-            predicted = _predicted(problem, new, surrogate if asked else None)
-            beside = np.stack([one.losses for one in evaluations.found]) if evaluations.found else None
-            chosen = pareto_selection(predicted, min(self.kept, evaluations.left), rng, self.spread, beside)
+        note = {"round": float(len(evaluations.notes) + 1), "candidates": float(len(new))}
+        if predictions.ready:
+            losses, violations = predictions.of(new)
+            feasible = [one.losses for one in evaluations.found if one.violation == 0]
+            beside = np.stack(feasible) if feasible else None
+            chosen = pareto_selection(
+                losses, min(self.kept, evaluations.left), rng, self.spread, beside, violations
+            )  # fmt: skip
         else:  # nothing to predict from
-            predicted = np.zeros((len(new), len(unknown)))
+            losses = np.zeros((len(new), len(evaluations.problem.objectives)))
             chosen = rng.permutation(len(new))[: self.kept].tolist()
         found = [evaluations.evaluate(new[place]) for place in chosen]
-        correlation = float("nan")
-        if asked:
-            first = int(np.flatnonzero(unknown)[0])
-            correlation = _rank_correlation(predicted[chosen, first], np.array([one.losses[first] for one in found]))
-        evaluations.notes.append(
-            {
-                "round": float(len(evaluations.notes) + 1),
-                "candidates": float(len(new)),
-                "evaluated": float(len(found)),
-                "rank_correlation": correlation,
-            }
-        )
+        for k in np.flatnonzero(~predictions.known_objectives):
+            truth = np.array([one.losses[k] for one in found])
+            name = evaluations.problem.objectives[k].metric
+            note[f"rank_correlation {name}"] = _rank_correlation(losses[chosen, k], truth)
+        evaluations.notes.append({**note, "evaluated": float(len(found))})
         if not evaluations.left:
             raise SearchEnded("all evaluations have been made.")
-        if unknown.any():
-            everything = evaluations.found
-            losses = np.stack([one.losses for one in everything])[:, unknown]
-            surrogate.fit([one.architecture for one in everything], losses)
+        predictions.learn(evaluations.found)
         return found
 
     def _rounds(self, space: Space) -> list[tuple[str, ...]]:
@@ -140,47 +140,6 @@ class DppNet:
         return space.settled(indices)
 
 
-def pareto_selection(
-    losses: NDArray[np.float64],
-    count: int,
-    rng: np.random.Generator,
-    spread: bool = True,
-    beside: NDArray[np.float64] | None = None,
-) -> list[int]:
-    """The best `count` of some points: front after front, the last one thinned.
-
-    Arguments:
-        losses: shape (N, m), N >= 1.
-        count: points wanted; all N if there are fewer.
-        spread: thin the last front by taking the one farthest from those taken, again and again (Gonzalez 1985), from
-            the least sum of losses on; else at random.
-        beside: shape (M, m): further points that fronts are made of, but that are not selected.
-
-    Returns:
-        Indices, the better fronts first.
-    """
-    taken: list[int] = []
-    for whole in sorted_fronts(losses if beside is None else np.concatenate([losses, beside])):
-        front = whole[whole < len(losses)]
-        room = count - len(taken)
-        if len(front) <= room:
-            taken += front.tolist()
-        elif room > 0:
-            taken += (front[_far_apart(losses[front], room)] if spread else rng.permutation(front)[:room]).tolist()
-    return taken
-
-
-def _far_apart(points: NDArray[np.float64], count: int) -> list[int]:
-    scaled = points / np.maximum(np.ptp(points, axis=0), 1e-12)
-    chosen = [int(points.sum(1).argmin())]
-    nearest = np.linalg.norm(scaled - scaled[chosen[0]], axis=1)
-    while len(chosen) < count:
-        nearest[chosen] = -1.0
-        chosen.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, np.linalg.norm(scaled - scaled[chosen[-1]], axis=1))
-    return chosen
-
-
 def _grown(space: Space, parents: Iterable[Architecture], names: Sequence[str]) -> list[Architecture]:
     """Every parent with every combination of options of some choices."""
     places = [k for k, choice in enumerate(space.choices) if choice.name in names]
@@ -192,20 +151,6 @@ def _grown(space: Space, parents: Iterable[Architecture], names: Sequence[str]) 
                 indices[place] = option
             found.append(space.settled(indices))
     return found
-
-
-def _predicted(problem: Problem, new: Sequence[Architecture], surrogate: Surrogate | None) -> NDArray[np.float64]:
-    """Losses, shape (N, m): known ones exactly, the others by the surrogate."""
-    known = np.array(problem.known_objectives())
-    losses = np.zeros((len(new), len(known)))
-    if known.any():
-        devices = [problem.evaluator.device(one) for one in new]
-        for k in np.flatnonzero(known):
-            objective = problem.objectives[k]
-            losses[:, k] = [objective.loss(metrics[objective.metric]) for metrics in devices]
-    if surrogate is not None:
-        losses[:, ~known] = surrogate.predict(new)
-    return losses
 
 
 def _rank_correlation(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> float:

@@ -1,6 +1,6 @@
 """MONAS: a recurrent controller trained by REINFORCE on a reward of accuracy and device cost.
 
-Hsu, Chang, Hsu et al. 2018 (arXiv 1806.10332); Cheng et al. 2018 (arXiv 1808.09830), section on MONAS. The policy
+Hsu, Chang, Liang et al. 2018 (arXiv 1806.10332); Cheng et al. 2018 (arXiv 1808.09830), section on MONAS. The policy
 gradient is that of Williams (1992) with a moving baseline,
 
     grad J = E[(R - b) grad log p(architecture)] + entropy_bonus grad H.
@@ -17,13 +17,10 @@ from numpy.typing import NDArray
 
 from ib_analysis.search.controller import Controller
 from ib_analysis.search.evaluations import Evaluated, Evaluations, SearchEnded
+from ib_analysis.search.proposals import Proposal, free_proposals, local_proposals, log_probabilities
 from ib_analysis.search.rewards import REWARDS
-from ib_analysis.search.space import Architecture
 
 __all__ = ["Monas", "shares"]
-
-LONGEST_WALK = 50
-"""Changes that a repeated proposal is given before it stays a repeat."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +31,29 @@ class Monas:
     the device spends. An architecture that was evaluated before is never evaluated again: the controller hears its
     reward from memory, and `Evaluations.repeats` counts it.
 
+    What follows `entropy_bonus` is not in the papers, and is off by default. With a few hundred evaluations a policy
+    gradient alone leaves the controller near to where it began, which is a random search.
+
     Arguments:
         reward: a name of `REWARDS`.
         parameters: of the reward: weights of the accuracy, or limits, as shares. Batches take them in turn.
-        batch: proposals between two updates, all with the same parameter.
+        batch: proposals between two updates.
         hidden: units of the LSTM.
         learning_rate: of Adam.
         baseline_decay: what the moving baseline, one per parameter, keeps at each batch; it begins at the first batch's
             mean.
         entropy_bonus: weight of the softmaxes' entropy, in units of reward per nat.
+        redraws: how often a proposal that was evaluated before is drawn anew before it is handed on as a repeat; 0:
+            never. What is drawn anew is no longer a sample of the policy, so that its gradient is biased.
+        warm_start: evaluations before imitation and local proposals begin, so that they start from an archive.
         imitation_steps: after each batch, so many further steps towards the best architectures so far under each
-            parameter, of all that were evaluated under any (self-imitation, Oh et al. 2018); 0, as published: none.
-        redraws: how often a proposal that was evaluated before is drawn anew before it is handed on as a repeat; 0, as
-            published: never. What is drawn anew is no longer a sample of the policy, so that its gradient is biased.
-        refine: whether a proposal that is a repeat even so is changed in one random choice after another until it is
-            none, at most `LONGEST_WALK` times (local refinement); False, as published: it is not.
+            parameter, of all that were evaluated under any (self-imitation, Oh et al. 2018); 0: none.
+        imitated: how many of the best, per parameter.
+        local: share of each batch that comes from the neighbourhood of the front: of a random member the neighbours
+            that have not been evaluated, one of them drawn by the controller (`local_proposals`); where the front has
+            no such neighbours any more, of everything that was evaluated; 0: none.
+        annealing: share of the budget over which the parameters spread linearly from their mean, where they begin, to
+            their values; 0: they begin with these.
 
     Raises:
         ValueError: an unknown reward, or a setting that cannot work.
@@ -61,19 +66,26 @@ class Monas:
     learning_rate: float = 0.01
     baseline_decay: float = 0.9
     entropy_bonus: float = 0.01
-    imitation_steps: int = 0
     redraws: int = 0
-    refine: bool = False
+    warm_start: int = 0
+    imitation_steps: int = 0
+    imitated: int = 1
+    local: float = 0.0
+    annealing: float = 0.0
 
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
             raise ValueError(f"there is no reward {self.reward!r}; choose from {', '.join(REWARDS)}.")
         if not self.parameters or not all(0 <= one <= 1 for one in self.parameters):
             raise ValueError("parameters are shares between 0 and 1, at least one.")
-        if min(self.batch, self.hidden) < 1 or self.learning_rate <= 0 or not 0 <= self.baseline_decay < 1:
-            raise ValueError("batch and hidden are at least 1, learning_rate is above 0, baseline_decay from 0 to 1.")
-        if min(self.entropy_bonus, self.imitation_steps, self.redraws) < 0:
-            raise ValueError("entropy_bonus, imitation_steps and redraws are at least 0.")
+        if min(self.batch, self.hidden, self.imitated) < 1 or self.learning_rate <= 0:
+            raise ValueError("batch, hidden and imitated are at least 1, learning_rate is above 0.")
+        if not 0 <= self.baseline_decay < 1:
+            raise ValueError("baseline_decay is at least 0 and below 1.")
+        if min(self.entropy_bonus, self.imitation_steps, self.redraws, self.warm_start) < 0:
+            raise ValueError("entropy_bonus, imitation_steps, redraws and warm_start are at least 0.")
+        if not 0 <= self.local <= 1 or not 0 <= self.annealing <= 1:
+            raise ValueError("local and annealing are shares between 0 and 1.")
 
     def run(self, evaluations: Evaluations, seed: int) -> None:
         """See `Method`."""
@@ -93,62 +105,83 @@ class Monas:
         baselines: dict[int, float] = {}
         batches = 0
         while True:
-            context = batches % len(self.parameters)
+            parameters = self.parameters_after(len(evaluations.found) / evaluations.budget)
+            context = batches % len(parameters)
             batches += 1
-            proposals = self._proposals(controller, context, evaluations, generator)
+            warm = len(evaluations.found) >= self.warm_start
+            proposals: list[Proposal] = []
+            if warm and self.local:
+                count = round(self.local * self.batch)
+                for members in (evaluations.front, evaluations.found):  # the second where the first has been used up
+                    liked = self._liked_under(members, evaluations.found, parameters)
+                    proposals = local_proposals(controller, evaluations, members, liked, count, generator)
+                    if proposals:
+                        break
+            room = self.batch - len(proposals)
+            proposals += free_proposals(controller, evaluations, context, room, proposals, self.redraws, generator)
             try:
-                found = [evaluations.evaluate(one) for one in proposals]
+                found = [evaluations.evaluate(one.architecture) for one in proposals]
             except SearchEnded:
                 return controller
-            rewards = self.rewards(found, context)
-            baseline = baselines.setdefault(context, float(rewards.mean()))
-            baselines[context] += (1 - self.baseline_decay) * (float(rewards.mean()) - baseline)
-            advantage = torch.tensor(rewards - baseline, dtype=torch.float32)
-            log_probability, entropy = controller([context] * len(proposals), proposals)
-            loss = -(advantage * log_probability).mean() - self.entropy_bonus * entropy.mean()
-            _take_step(optimiser, loss)
-            for _ in range(self.imitation_steps):
-                _take_step(optimiser, self._unlike_the_best(controller, evaluations.found))
+            rewards = np.array(
+                [self.rewards([one], parameters[proposal.context])[0]
+                 for one, proposal in zip(found, proposals, strict=True)]
+            )  # fmt: skip
+            advantage = rewards - self._baselines(baselines, [one.context for one in proposals], rewards)
+            log_probability, entropy = log_probabilities(controller, proposals)
+            gained = (torch.tensor(advantage, dtype=torch.float32) * log_probability).mean()
+            _take_step(optimiser, -gained - self.entropy_bonus * entropy.mean())
+            if warm:
+                for _ in range(self.imitation_steps):
+                    _take_step(optimiser, self._unlike_the_best(controller, evaluations.found, parameters))
 
-    def rewards(self, found: Sequence[Evaluated], context: int) -> NDArray[np.float64]:
-        """Shape (N,): the reward of each under a parameter, known by its place; -1 where a constraint is broken."""
+    def parameters_after(self, share: float) -> tuple[float, ...]:
+        """Of the reward, when a share of the budget has been used.
+
+        >>> Monas(parameters=(0.2, 0.8), annealing=0.5).parameters_after(0.25)
+        (0.35, 0.65)
+        """
+        spread = min(1.0, share / self.annealing) if self.annealing else 1.0
+        mean = float(np.mean(self.parameters))
+        return tuple(round(mean + spread * (one - mean), 12) for one in self.parameters)
+
+    def rewards(self, found: Sequence[Evaluated], parameter: float) -> NDArray[np.float64]:
+        """Shape (N,): the reward of each; below -1, the least that any reward can be, where a constraint is broken.
+
+        A larger violation costs more, up to 1 in all.
+        """
         accuracy, cost = shares(found)
-        kept = np.array([one.violation == 0 for one in found])
-        # The least that any reward can be.
-        return np.where(kept, REWARDS[self.reward](accuracy, cost, self.parameters[context]), -1.0)
+        violations = np.array([one.violation for one in found])
+        rewards = REWARDS[self.reward](accuracy, cost, parameter)
+        return np.where(violations == 0, rewards, -1.0 - np.minimum(violations, 1.0))
 
-    def _proposals(
-        self, controller: Controller, context: int, evaluations: Evaluations, generator: torch.Generator
-    ) -> list[Architecture]:
-        proposals = controller.sample([context] * self.batch, generator)
-        for _ in range(self.redraws):
-            old = [k for k, one in enumerate(proposals) if one in evaluations or one in proposals[:k]]
-            if not old:
-                break
-            for k, new in zip(old, controller.sample([context] * len(old), generator), strict=True):
-                proposals[k] = new
-        return self._refined(proposals, evaluations, generator) if self.refine else proposals
+    def _baselines(
+        self, baselines: dict[int, float], contexts: Sequence[int], rewards: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Shape (N,): the baseline of each proposal; those that are met are moved, but only for the next batch."""
+        means = {one: float(rewards[np.array(contexts) == one].mean()) for one in set(contexts)}
+        used = np.array([baselines.setdefault(one, means[one]) for one in contexts])
+        for one, mean in means.items():
+            baselines[one] += (1 - self.baseline_decay) * (mean - baselines[one])
+        return used
 
-    def _refined(
-        self, proposals: Sequence[Architecture], evaluations: Evaluations, generator: torch.Generator
-    ) -> list[Architecture]:
-        taken: list[Architecture] = []
-        for one in proposals:
-            new = one
-            for _ in range(LONGEST_WALK):
-                if new not in evaluations and new not in taken:
-                    break
-                near = evaluations.problem.space.neighbours(new)
-                if not near:
-                    break
-                new = near[int(torch.randint(len(near), (), generator=generator))]
-            taken.append(new)
-        return taken
+    def _liked_under(
+        self, members: Sequence[Evaluated], found: Sequence[Evaluated], parameters: Sequence[float]
+    ) -> list[int]:
+        """Per member, the parameter under which least is missing to the best reward so far."""
+        best = [self.rewards(found, one).max() for one in parameters]
+        missing = [top - self.rewards(members, one) for top, one in zip(best, parameters, strict=True)]
+        return [int(k) for k in np.argmin(missing, axis=0)]
 
-    def _unlike_the_best(self, controller: Controller, found: Sequence[Evaluated]) -> torch.Tensor:
-        contexts = range(len(self.parameters))
-        best = [found[int(np.argmax(self.rewards(found, context)))].architecture for context in contexts]
-        log_probability, entropy = controller(list(contexts), best)
+    def _unlike_the_best(
+        self, controller: Controller, found: Sequence[Evaluated], parameters: Sequence[float]
+    ) -> torch.Tensor:
+        contexts, best = [], []
+        for context, parameter in enumerate(parameters):
+            order = np.argsort(-self.rewards(found, parameter), kind="stable")[: self.imitated]
+            contexts += [context] * len(order)
+            best += [found[k].architecture for k in order]
+        log_probability, entropy = controller(contexts, best)
         return -log_probability.mean() - self.entropy_bonus * entropy.mean()
 
 

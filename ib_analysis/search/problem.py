@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -81,8 +81,13 @@ class Objective:
 class Constraint:
     """A metric that must not pass a limit, which itself is allowed.
 
+    Raises:
+        ValueError: an unknown side, or a limit that is no finite number.
+
     >>> Constraint("milliseconds", "at most", 10.0).violation(12.0)
     0.2
+    >>> Constraint("accuracy", "at least", 80.0).excess(90.0)
+    -0.125
     """
 
     metric: str
@@ -92,11 +97,17 @@ class Constraint:
     def __post_init__(self) -> None:
         if self.side not in ("at most", "at least"):
             raise ValueError(f"the limit of {self.metric} is {self.side!r}; choose at most or at least.")
+        if not np.isfinite(self.limit):
+            raise ValueError(f"the limit of {self.metric} is {self.limit}; it must be a finite number.")
+
+    def excess(self, value: float) -> float:
+        """By what share of the limit (of 1, if the limit is 0) it is missed; below 0, by how much it is kept."""
+        missed = value - self.limit if self.side == "at most" else self.limit - value
+        return missed / (abs(self.limit) or 1.0)
 
     def violation(self, value: float) -> float:
-        """0 if the limit is kept, else by what share of the limit (of 1, if the limit is 0) it is missed."""
-        missed = value - self.limit if self.side == "at most" else self.limit - value
-        return max(0.0, missed) / (abs(self.limit) or 1.0)
+        """`excess` where the limit is missed, else 0."""
+        return max(0.0, self.excess(value))
 
 
 @dataclass(frozen=True)
@@ -134,7 +145,3 @@ class Problem:
     def violation(self, metrics: Metrics) -> float:
         """Sum of the constraints' violations; 0 is feasible."""
         return sum((constraint.violation(metrics[constraint.metric]) for constraint in self.constraints), 0.0)
-
-    def known_objectives(self) -> Sequence[bool]:
-        """Which objectives are device metrics, known without an evaluation."""
-        return [objective.metric in self.evaluator.device_metrics for objective in self.objectives]

@@ -24,27 +24,35 @@ class Front:
     Arguments:
         points: shape (M, objectives): losses, each point once, ascending in the first.
         architectures: for each point, all that have these losses.
-        hypervolume: below the references of all objectives, where the whole box is 1.
+        hypervolume: below the references of all objectives, where the whole box is 1; 0 if nothing keeps the limits.
+        violation: the least of the constraints'; above 0 if nothing keeps the limits. The points are then the
+            non-dominated ones among the least infeasible.
     """
 
     points: NDArray[np.float64]
     architectures: tuple[tuple[Architecture, ...], ...]
     hypervolume: float
+    violation: float = 0.0
 
 
 @dataclass(frozen=True)
 class Quality:
     """What a search found, against the exact front.
 
+    A search all of whose architectures break the limits by more than the exact front does has found nothing: it counts
+    as one point at the references.
+
     Arguments:
-        hypervolume_ratio: share of the exact front's hypervolume.
+        hypervolume_ratio: share of the exact front's hypervolume; NaN if that is 0, as where nothing keeps the limits.
         points_found: points of the exact front that were found, by any architecture that has them.
         igd_plus: mean distance from the exact front's points (`inverted_generational_distance_plus`), in losses.
+        violation: the least of what was evaluated; 0 where the limits are kept.
     """
 
     hypervolume_ratio: float
     points_found: int
     igd_plus: float
+    violation: float = 0.0
 
 
 def hypervolume_of(found: Sequence[Evaluated]) -> float:
@@ -78,7 +86,8 @@ def exact_front(problem: Problem) -> Front:
         if int(g) in members:
             members[int(g)].append(rows[k][0])
     volume = hypervolume(points[kept], np.ones(points.shape[1])) if violations.min() == 0 else 0.0
-    return Front(points[kept], tuple(tuple(members[int(k)]) for k in kept), volume)
+    architectures = tuple(tuple(members[int(k)]) for k in kept)
+    return Front(points[kept], architectures, volume, float(violations.min()))
 
 
 def _non_dominated_of_sorted(points: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -104,10 +113,15 @@ def quality(found: Sequence[Evaluated], front: Front) -> Quality:
         found: everything that a search evaluated; at least one.
         front: of the same problem.
     """
-    losses = np.stack([one.losses for one in best(found)])
+    reached_front = best(found)
+    losses = np.stack([one.losses for one in reached_front])
+    violation = reached_front[0].violation
+    if violation > front.violation:
+        losses = np.ones((1, losses.shape[1]))
     reached = {one.architecture for one in found}
     return Quality(
         hypervolume_ratio=hypervolume_of(found) / front.hypervolume if front.hypervolume else float("nan"),
         points_found=sum(any(one in reached for one in members) for members in front.architectures),
         igd_plus=inverted_generational_distance_plus(losses, front.points),
+        violation=violation,
     )

@@ -7,14 +7,13 @@ from math import isnan
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from search_tables import SMALL, evaluated, small_metrics, small_problem
 
-from ib_analysis.search.dpp_net import DppNet, pareto_selection
+from ib_analysis.search.dpp_net import DppNet
 from ib_analysis.search.evaluations import Evaluations
 from ib_analysis.search.methods import search
-from ib_analysis.search.problem import Problem
+from ib_analysis.search.predictions import Predictions
+from ib_analysis.search.problem import Constraint, Metrics, Problem
 from ib_analysis.search.quality import exact_front, quality
 from ib_analysis.search.space import Architecture, Choice, Space
 from ib_analysis.search.surrogate import RecurrentSurrogate
@@ -29,23 +28,33 @@ def quick(space: Space, seed: int) -> RecurrentSurrogate:
 
 
 class Perfect:
-    """Knows the table."""
+    """Knows the table: the error, the cost where that is not known, and how the limits are kept that are not."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem, self.columns = problem, ~np.array(problem.known_objectives())
+    def __init__(self, problem: Problem, costs_known: bool = False) -> None:
+        told = problem.evaluator.device_metrics if costs_known else ()
+        self.problem = problem
+        self.objectives = [one for one in problem.objectives if one.metric not in told]
+        self.constraints = [one for one in problem.constraints if one.metric not in told]
 
     def fit(self, architectures: Sequence[Architecture], losses: np.ndarray) -> None:
-        assert losses.shape == (len(architectures), self.columns.sum())
+        assert np.array_equal(losses, Perfect.predict(self, architectures))
 
     def predict(self, architectures: Sequence[Architecture]) -> np.ndarray:
-        return np.stack([evaluated(self.problem, one).losses[self.columns] for one in architectures])
+        rows = [self.problem.evaluator.evaluate(one) for one in architectures]
+        return np.array(
+            [
+                [one.loss(row[one.metric]) for one in self.objectives]
+                + [one.excess(row[one.metric]) for one in self.constraints]
+                for row in rows
+            ]
+        )
 
 
 class Useless(Perfect):
     """Says the same of all."""
 
     def predict(self, architectures: Sequence[Architecture]) -> np.ndarray:
-        return np.zeros((len(architectures), int(self.columns.sum())))
+        return np.zeros((len(architectures), len(self.objectives) + len(self.constraints)))
 
 
 def ratio(problem: Problem, method: DppNet, budget: int, seed: int) -> tuple[float, int, Evaluations]:
@@ -61,7 +70,7 @@ def test_with_a_perfect_surrogate_the_front_is_found() -> None:
         method = DppNet(kept=10, surrogate=lambda space, seed: Perfect(BLIND))
         volume, _, evaluations = ratio(BLIND, method, 70, seed)
         assert volume > 0.99
-        told = [note["rank_correlation"] for note in evaluations.notes[1:] if note["evaluated"] >= 3]
+        told = [note["rank_correlation error"] for note in evaluations.notes[1:] if note["evaluated"] >= 3]
         assert told
         assert min(told) > 0.999
         _, all_found, _ = ratio(BLIND, method, 140, seed)
@@ -76,7 +85,7 @@ def test_with_a_useless_one_it_is_growth_and_mutation_at_random() -> None:
         volume, _, evaluations = ratio(BLIND, method, 50, seed)
         worse.append(volume)
         better.append(ratio(BLIND, DppNet(kept=6, surrogate=lambda space, seed: Perfect(BLIND)), 50, seed)[0])
-        assert all(isnan(note["rank_correlation"]) for note in evaluations.notes)
+        assert all(isnan(note["rank_correlation cost"]) for note in evaluations.notes)
         before: list[Architecture] = [(0, 0, 0, 0, 0)]
         for one in (one.architecture for one in evaluations.found):
             assert any(sum(a != b for a, b in zip(one, old, strict=True)) <= 1 for old in before)
@@ -113,39 +122,85 @@ def _objectives():  # type: ignore[no-untyped-def]
     return Objective("error", "minimize", 0, 20), Objective("cost", "minimize", 0, 20)
 
 
-def test_known_costs_are_not_left_to_the_surrogate() -> None:
-    seen: list[tuple[int, ...]] = []
+class Asked(TableEvaluator):
+    """Counts how often it is asked for device metrics."""
+
+    asked = 0
+
+    def device(self, architecture: Architecture) -> Metrics:
+        self.asked += 1
+        return super().device(architecture)
+
+
+@pytest.mark.parametrize("costs_known", [True, False])
+def test_costs_are_free_or_learned(costs_known: bool) -> None:
+    """Learned costs are never asked for; known ones are not left to the surrogate."""
+    columns: list[int] = []
 
     class Watching(Useless):
         def fit(self, architectures: Sequence[Architecture], losses: np.ndarray) -> None:
-            seen.append(losses.shape)
+            columns.append(losses.shape[1])
 
-    problem = small_problem()
-    search(DppNet(kept=5, surrogate=lambda space, seed: Watching(problem)), Evaluations(problem, 20), 0)
-    assert seen
-    assert all(columns == 1 for _, columns in seen)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=20), st.integers(1, 25))
-def test_selection_takes_whole_fronts_first(points: list[tuple[int, int]], count: int) -> None:
-    losses = np.array(points, dtype=np.float64)
-
-    def rank(k: int, alive: set[int]) -> int:
-        beaten = [j for j in alive if (losses[j] <= losses[k]).all() and (losses[j] < losses[k]).any()]
-        return 1 + max((rank(j, alive) for j in beaten), default=-1)
-
-    ranks = [rank(k, set(range(len(points)))) for k in range(len(points))]
-    for spread in (True, False):
-        chosen = pareto_selection(losses, count, np.random.default_rng(0), spread)
-        assert len(set(chosen)) == len(chosen) == min(count, len(points))
-        assert sorted(ranks)[: len(chosen)] == sorted(ranks[k] for k in chosen)
+    table = Asked({a: small_metrics(a) for a in SMALL.architectures()}, ("cost", "time"))
+    problem = Problem(SMALL, small_problem().objectives, table, (Constraint("time", "at most", 20),))
+    method = DppNet(kept=5, costs_known=costs_known, surrogate=lambda space, seed: Watching(problem, costs_known))
+    evaluations = search(method, Evaluations(problem, 20), 0)
+    assert (table.asked > 0) == costs_known
+    assert set(columns) == ({1} if costs_known else {3})
+    assert ("rank_correlation cost" in evaluations.notes[1]) == (not costs_known)
 
 
-def test_points_beside_are_not_selected_but_count() -> None:
-    losses = np.array([[0.0, 3.0], [2.0, 2.0], [3.0, 0.5]])
-    chosen = pareto_selection(losses, 2, np.random.default_rng(0), beside=np.array([[1.0, 1.0]]))
-    assert sorted(chosen) == [0, 2]
+@pytest.mark.parametrize("costs_known", [True, False])
+def test_limits_are_kept(costs_known: bool) -> None:
+    """On what is known and on what is predicted; with a perfect surrogate their front is found."""
+    given = small_problem()
+    limits = (Constraint("time", "at most", 15), Constraint("error", "at most", 35))
+    problem = Problem(SMALL, given.objectives, given.evaluator, limits)
+    front = exact_front(problem)
+    assert front.violation == 0
+    assert len(front.points) < len(exact_front(given).points)
+    method = DppNet(kept=8, costs_known=costs_known, surrogate=lambda space, seed: Perfect(problem, costs_known))
+    for seed in range(2):
+        evaluations = search(method, Evaluations(problem, 60), seed)
+        assert all(one.violation == 0 for one in evaluations.front)
+        assert quality(evaluations.found, front).hypervolume_ratio > 0.98
+    without = search(
+        DppNet(kept=8, costs_known=costs_known, surrogate=lambda space, seed: Perfect(given, costs_known)),
+        Evaluations(given, 60),
+        0,
+    )
+    broken = [sum(problem.violation(one.metrics) > 0 for one in found.found) for found in (evaluations, without)]
+    assert broken[0] < broken[1]
+
+
+def test_of_limits_that_nothing_keeps_the_nearest_is_found() -> None:
+    given = small_problem()
+    impossible = (Constraint("time", "at most", 3), Constraint("error", "at most", 30))
+    problem = Problem(SMALL, given.objectives, given.evaluator, impossible)
+    front = exact_front(problem)
+    assert front.violation > 0
+    evaluations = search(
+        DppNet(kept=8, surrogate=lambda space, seed: Perfect(problem, True)), Evaluations(problem, 60), 0
+    )
+    assert {one.violation for one in evaluations.front} == {front.violation}
+    assert {one.architecture for one in evaluations.front} <= {
+        one for members in front.architectures for one in members
+    }
+
+
+def test_predictions_are_exact_where_nothing_is_left_to_guess() -> None:
+    given = small_problem()
+    limits = (Constraint("time", "at most", 12), Constraint("error", "at most", 36))
+    problem = Problem(SMALL, given.objectives, given.evaluator, limits)
+    everything = [evaluated(problem, one) for one in SMALL.architectures()]
+    for costs_known in (True, False):
+        predictions = Predictions(problem, Perfect(problem, costs_known), costs_known)
+        with pytest.raises(RuntimeError, match="nothing to predict from"):
+            predictions.of([(0, 0, 0, 0, 0)])
+        predictions.learn(everything[:5])
+        losses, violations = predictions.of([one.architecture for one in everything])
+        assert np.allclose(losses, [one.losses for one in everything], atol=1e-12)
+        assert np.allclose(violations, [one.violation for one in everything], atol=1e-12)
 
 
 def test_recurrent_surrogate_ranks_unseen_architectures() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from search_tables import SMALL, evaluated, small_problem
 
 from ib_analysis.search.controller import Controller
-from ib_analysis.search.evaluations import Evaluations
+from ib_analysis.search.evaluations import Evaluations, best
 from ib_analysis.search.monas import Monas, shares
 from ib_analysis.search.problem import Constraint, Objective, Problem
+from ib_analysis.search.proposals import Proposal, local_proposals, log_probabilities
+from ib_analysis.search.quality import exact_front
 from ib_analysis.search.rewards import REWARDS
 from ib_analysis.search.space import Choice, Space
 from ib_analysis.search.table import TableEvaluator
@@ -84,7 +88,7 @@ def test_the_rewards_argmax_is_what_controllers_come_to_like(reward: str) -> Non
     method = Monas(
         reward, (PARAMETERS[reward],), batch=16, entropy_bonus=0.1 if reward == "limit_on_accuracy" else 0.05
     )
-    rewards = method.rewards(everything, 0)
+    rewards = method.rewards(everything, PARAMETERS[reward])
     best = everything[int(rewards.argmax())]
     assert np.sort(rewards)[-2] < rewards.max()
     accuracy, cost = shares([best])
@@ -97,7 +101,9 @@ def test_the_rewards_argmax_is_what_controllers_come_to_like(reward: str) -> Non
         for seed in (0, 1)
     ]
     assert best.architecture in liked
-    assert all(method.rewards([evaluated(problem, one)], 0)[0] >= np.sort(rewards)[-4] for one in liked)
+    assert all(
+        method.rewards([evaluated(problem, one)], PARAMETERS[reward])[0] >= np.sort(rewards)[-4] for one in liked
+    )
 
 
 def constant_problem() -> Problem:
@@ -126,11 +132,87 @@ def test_repeats_are_said_and_cost_nothing() -> None:
     assert fewer.repeats < evaluations.repeats
 
 
-def test_refined_proposals_are_new_as_long_as_there_are_new_ones_near() -> None:
-    evaluations = Evaluations(small_problem(), 100)
-    Monas(batch=10, learning_rate=0.03, imitation_steps=5, refine=True).train(evaluations, 0)
-    assert len(evaluations.found) == 100
-    assert evaluations.repeats < 20
+LOCAL = Monas("mixed", (0.2, 0.8), batch=5, redraws=2, warm_start=15, imitation_steps=3, imitated=3, local=1.0)
+
+
+def test_local_proposals_are_unseen_neighbours_of_the_front() -> None:
+    """From the warm start on, all of them, and none twice."""
+    evaluations = Evaluations(small_problem(), 60)
+    LOCAL.train(evaluations, 0)
+    found = evaluations.found
+    assert evaluations.repeats <= 2
+    begin = next(count for count in range(15, 21) if (count - 15 + evaluations.repeats) % 5 == 0)
+    for start in range(begin, 60, 5):
+        members = [one.architecture for one in best(found[:start])]
+        for one in found[start : start + 5]:
+            assert any(one.architecture in SMALL.neighbours(member) for member in members)
+
+
+def test_local_proposals_end_where_there_are_no_neighbours() -> None:
+    """Where all but one architecture have been evaluated."""
+    problem = small_problem()
+    evaluations = Evaluations(problem, 243)
+    everything = list(SMALL.architectures())
+    for one in everything[:-1]:
+        evaluations.evaluate(one)
+    near = [one for one in evaluations.found if everything[-1] in SMALL.neighbours(one.architecture)]
+    far = [one for one in evaluations.found if everything[-1] not in SMALL.neighbours(one.architecture)]
+    for members, expected in ((near, [everything[-1]]), (far, [])):
+        contexts, generator = [0] * len(members), torch.Generator().manual_seed(0)
+        found = local_proposals(Controller(SMALL), evaluations, members, contexts, 4, generator)
+        assert [one.architecture for one in found] == expected
+
+
+def test_probabilities_of_local_proposals_are_those_of_their_neighbourhoods() -> None:
+    """Drawn as often as p(one) / sum of p over the neighbourhood says, and known by that."""
+    controller = moved(Controller(CONDITIONAL, hidden=4))
+    rows = {one: {"error": 1.0 + sum(one), "cost": 10.0 - sum(one)} for one in CONDITIONAL.architectures()}
+    objectives = (Objective("error", "minimize", 0, 20), Objective("cost", "minimize", 0, 20))
+    evaluations = Evaluations(Problem(CONDITIONAL, objectives, TableEvaluator(rows)), 20)
+    start = (0, 0, -1)
+    evaluations.evaluate(start)
+    near = CONDITIONAL.neighbours(start)
+    with torch.no_grad():
+        expected = controller([0] * len(near), near)[0].exp()
+        expected = expected / expected.sum()
+    generator = torch.Generator().manual_seed(0)
+    drawn = [local_proposals(controller, evaluations, evaluations.found, [0], 1, generator)[0] for _ in range(1500)]
+    counts = torch.tensor([sum(one.architecture == other for one in drawn) for other in near]) / 1500
+    assert float((counts - expected).abs().max()) < 4 * (0.25 / 1500) ** 0.5
+    with torch.no_grad():
+        log_p, _ = log_probabilities(controller, [Proposal(one, 0, tuple(near)) for one in near])
+        whole, _ = log_probabilities(controller, [Proposal(one, 0) for one in near])
+        assert torch.allclose(log_p.exp(), expected, atol=1e-6)
+        assert torch.allclose(whole, controller([0] * len(near), near)[0], atol=1e-6)
+
+
+def test_limits_that_nothing_keeps() -> None:
+    """It finds what comes nearest to them, one of 243."""
+    given = small_problem()
+    problem = Problem(SMALL, given.objectives, given.evaluator, (Constraint("time", "at most", 1),))
+    least = exact_front(problem).violation
+    assert least > 0
+    evaluations = Evaluations(problem, 80)
+    LOCAL.train(evaluations, 0)
+    assert len(evaluations.found) == 80  # though the nearest's neighbourhood is soon used up
+    assert {one.violation for one in evaluations.front} == {least}
+
+
+def test_parameters_spread_from_their_mean() -> None:
+    method = Monas(parameters=(0.1, 0.4, 0.7), annealing=0.5)
+    assert method.parameters_after(0.0) == (0.4, 0.4, 0.4)
+    assert method.parameters_after(0.5) == method.parameters_after(1.0) == (0.1, 0.4, 0.7)
+    assert Monas(parameters=(0.1, 0.7)).parameters_after(0.0) == (0.1, 0.7)
+
+
+def test_a_killed_search_goes_on(tmp_path: Path) -> None:
+    """As `Evaluations` promises of every method: the same in the end as one that was never stopped."""
+    whole = Evaluations(small_problem(), 40)
+    LOCAL.train(whole, 3)
+    LOCAL.train(Evaluations(small_problem(), 23, tmp_path / "journal.jsonl"), 3)
+    on = Evaluations(small_problem(), 40, tmp_path / "journal.jsonl")
+    LOCAL.train(on, 3)
+    assert [one.architecture for one in on.found] == [one.architecture for one in whole.found]
 
 
 def test_one_controller_for_several_weights() -> None:
@@ -146,9 +228,11 @@ def test_a_broken_constraint_never_pays() -> None:
     given = small_problem()
     problem = Problem(SMALL, given.objectives, given.evaluator, (Constraint("time", "at most", 10),))
     found = [evaluated(problem, one) for one in SMALL.architectures()]
-    rewards = Monas(parameters=(0.9,)).rewards(found, 0)
-    broken = np.array([one.violation > 0 for one in found])
-    assert rewards[broken].max() < rewards[~broken].min()
+    rewards = Monas().rewards(found, 0.9)
+    violations = np.array([one.violation for one in found])
+    assert rewards[violations > 0].max() < rewards[violations == 0].min()
+    order = np.argsort(violations[violations > 0])  # and of those that break it the nearest is worth most
+    assert (np.diff(rewards[violations > 0][order]) <= 0).all()
 
 
 @pytest.mark.parametrize(
@@ -159,6 +243,8 @@ def test_a_broken_constraint_never_pays() -> None:
         ({"parameters": (1.5,)}, "shares between 0 and 1"),
         ({"baseline_decay": 1.0}, "baseline_decay"),
         ({"imitation_steps": -1}, "at least 0"),
+        ({"imitated": 0}, "at least 1"),
+        ({"local": 1.5}, "local and annealing are shares"),
     ],
 )
 def test_bad_settings(settings: dict, message: str) -> None:

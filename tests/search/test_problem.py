@@ -123,6 +123,11 @@ def test_what_is_no_problem() -> None:
 TINY = Space((Choice("depth", (1, 2)), Choice("kind", ("a", "b"), {"depth": (2,)})))
 
 
+def test_a_limit_is_a_number() -> None:
+    with pytest.raises(ValueError, match="the limit of cost is nan; it must be a finite number"):
+        Constraint("cost", "at most", float("nan"))
+
+
 def test_table_with_columns_of_choices(tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("depth,kind,error\n1,,9\n2,a,8\n2,b,7\n")
     (tmp_path / "two.csv").write_text("kind,depth,cost\nb,2,30\n,1,10\na,2,20\n")

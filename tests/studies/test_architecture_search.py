@@ -15,9 +15,18 @@ from ib_analysis.cli import main
 from ib_analysis.information.table import read_table
 from ib_analysis.studies.architecture_search.config import ArchitectureSearchConfig
 from ib_analysis.studies.architecture_search.problems import problems
-from ib_analysis.studies.architecture_search.rows import CurveRow, MethodRow, SearchRow
+from ib_analysis.studies.architecture_search.rows import CurveRow, FrontRow, MethodRow, SearchRow, TransferRow
 
-METHODS = ("random", "nsga2", "tpe", "local_search", "monas", "monas_refined", "dpp_net")
+METHODS = (
+    "random",
+    "nsga2",
+    "tpe",
+    "local_search",
+    "monas",
+    "monas_refined",
+    "dpp_net",
+    "dpp_net_costs_learned",
+)
 CONFIG = f"""
 tables: [table.csv]
 choices: {{first: [none, small, large], second: [none, small, large], last: ["1", "2", "4"]}}
@@ -30,14 +39,18 @@ seeds: [0, 1]
 """
 
 
-def write_inputs() -> None:
-    lines = ["first,second,last,accuracy,cost,time"]
+def rows_of_the_table() -> list[tuple[str, str, str, float, int, int]]:
+    """Choices, accuracy, cost, time."""
+    rows = []
     for a, b, c in product(range(3), range(3), range(3)):
         accuracy = 55 + 8 * a + 5 * b + 4 * c - 2 * (a == b) - 1.5 * a * b
-        lines.append(
-            f"{('none', 'small', 'large')[a]},{('none', 'small', 'large')[b]},{(1, 2, 4)[c]},{accuracy},"
-            f"{1 + a * a + b + 2 * c},{3 + a + b * b + c}"
-        )
+        sizes = ("none", "small", "large")
+        rows.append((sizes[a], sizes[b], "124"[c], accuracy, 1 + a * a + b + 2 * c, 3 + 4 * c + b * b))
+    return rows
+
+
+def write_inputs() -> None:
+    lines = ["first,second,last,accuracy,cost,time", *(",".join(map(str, row)) for row in rows_of_the_table())]
     Path("table.csv").write_text("\n".join(lines) + "\n")
     Path("mine.yaml").write_text(CONFIG)
 
@@ -60,7 +73,8 @@ def test_tables(done: Path) -> None:
     assert {(row.cost, row.method, row.seed) for row in rows} == set(product(("cost", "time"), METHODS, (0, 1)))
     assert all(row.evaluations == 12 for row in rows)
     assert all(0 < row.hypervolume_ratio <= 1 + 1e-9 for row in rows)
-    assert all((row.rank_correlation is not None) == (row.method == "dpp_net") for row in rows)
+    assert all((row.rank_correlation is not None) == row.method.startswith("dpp_net") for row in rows)
+    assert all((row.rank_correlation_cost is not None) == row.method.endswith("costs_learned") for row in rows)
     for row in read_table(done / "checkpoints/mine/architecture_search.csv", MethodRow):
         own = [one.hypervolume_ratio for one in rows if (one.cost, one.method) == (row.cost, row.method)]
         half = 12.706205 * np.std(own, ddof=1) / np.sqrt(2)  # Student's t with one degree of freedom, 97.5 %
@@ -105,10 +119,84 @@ def test_only_what_is_missing_is_run_again(
     assert (again["architectures"], again["curve"]) == (old["architectures"], old["curve"])
 
 
-def test_figure(done: Path) -> None:
-    with Image.open(done / "figures/mine/architecture_search.png") as image:
-        assert image.width == 1400
-    assert (done / "figures/mine/architecture_search.svg").exists()
+def area(points: list[tuple[float, float]]) -> float:
+    """Share of the unit box that points (cost, error) dominate, summed along their staircase."""
+    total, low = 0.0, 1.0
+    corners = sorted(points)
+    for (x, y), (after, _) in zip(corners, [*corners[1:], (1.0, 0.0)], strict=True):
+        low = min(low, y)
+        total += max(0.0, min(after, 1.0) - min(x, 1.0)) * (1.0 - low)
+    return total
+
+
+def test_transfer_and_fronts(done: Path) -> None:
+    """Regrets against areas of staircases that are computed here from the fronts' architectures."""
+    table = {(a, b, c): (accuracy, cost, time) for a, b, c, accuracy, cost, time in rows_of_the_table()}
+    most = {"cost": max(row[1] for row in table.values()), "time": max(row[2] for row in table.values())}
+
+    def points(of: list[FrontRow], target: str) -> list[tuple[float, float]]:
+        found = []
+        for row in of:
+            accuracy, *costs = table[tuple(word.split("=")[1] for word in row.architecture.split())]
+            found.append((costs[target == "time"] / most[target], (100 - accuracy) / 50))
+        return found
+
+    fronts = read_table(done / "checkpoints/mine/fronts.csv", FrontRow)
+    whole = {
+        cost: area([((costs[cost == "time"]) / most[cost], (100 - a) / 50) for a, *costs in table.values()])
+        for cost in ("cost", "time")
+    }
+    exact = {cost: [row for row in fronts if (row.cost, row.method) == (cost, "exact")] for cost in whole}
+    for row in read_table(done / "checkpoints/mine/transfer.csv", TransferRow):
+        if row.method == "exact":
+            ends = area(points(exact[row.source], row.target)) / whole[row.target]
+            assert row.regret == pytest.approx(1 - ends, abs=1e-8)
+            assert (row.regret < 1e-12) == (row.source == row.target)
+        else:
+            assert row.n_seeds == 2
+            assert row.shared is None
+            own = [one for one in read_table(done / "checkpoints/mine/searches.csv", SearchRow)
+                   if (one.cost, one.method) == (row.source, row.method)]  # fmt: skip
+            if row.source == row.target:
+                assert row.regret == pytest.approx(1 - np.mean([one.hypervolume_ratio for one in own]), abs=1e-8)
+    shared = {row.architecture for row in exact["cost"]} & {row.architecture for row in exact["time"]}
+    assert {row.shared for row in read_table(done / "checkpoints/mine/transfer.csv", TransferRow)
+            if row.method == "exact" and row.source != row.target} == {len(shared)}  # fmt: skip
+    median = [row for row in fronts if (row.cost, row.method) == ("time", "random")]
+    assert len({row.seed for row in median}) == 1
+    assert [row.cost_value for row in median] == sorted(row.cost_value for row in median)
+
+
+def test_limits(done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    """Limits on the accuracy, on the cost and on what is no objective; then one that nothing can meet."""
+    monkeypatch.chdir(done)
+    options = ["--tables", f"[{done}/table.csv]", "--methods", "[local_search, dpp_net]", "--costs", "[cost]"]
+    assert main(["search", "mine.yaml", *options, "--name", "limits", "--limits", "{accuracy: 65, time: 9}"]) == 0
+    for row in read_table(done / "checkpoints/limits/fronts.csv", FrontRow):
+        a, b, c = (word.split("=")[1] for word in row.architecture.split())
+        ((accuracy, time),) = [(x[3], x[5]) for x in rows_of_the_table() if x[:3] == (a, b, c)]
+        assert accuracy >= 65
+        assert time <= 9
+    rows = read_table(done / "checkpoints/limits/architecture_search.csv", MethodRow)
+    assert all((row.as_feasible, row.violation) == (2, 0) for row in rows)
+    capsys.readouterr()
+    assert main(["search", "mine.yaml", *options, "--name", "none", "--limits", "{time: 2}"]) == 0
+    said = capsys.readouterr().out
+    assert "No architecture of the table keeps the limits" in said
+    assert "which miss them by 50.0%" in said  # the least time is 3
+    rows = read_table(done / "checkpoints/none/architecture_search.csv", MethodRow)
+    assert all(row.hypervolume_ratio is None for row in rows)
+    assert all(row.violation == pytest.approx(0.5) for row in rows if row.as_feasible == 2)
+    assert read_table(done / "checkpoints/none/curves.csv", CurveRow) == []
+    assert (done / "figures/none/fronts.png").exists()
+    assert not (done / "figures/none/architecture_search.png").exists()
+
+
+def test_figures(done: Path) -> None:
+    for name in ("architecture_search", "fronts", "transfer"):
+        with Image.open(done / f"figures/mine/{name}.png") as image:
+            assert image.width == 1400
+        assert (done / f"figures/mine/{name}.svg").exists()
     rows = read_table(done / "checkpoints/mine/curves.csv", CurveRow)
     assert len(rows) == 2 * len(METHODS) * 12
 
@@ -118,6 +206,10 @@ def test_figure(done: Path) -> None:
     [
         (["--methods", "[annealing]"], "there is no search method 'annealing'; choose from random"),
         (["--seeds", "[]"], "seeds is []; give at least one"),
+        (["--limits", "{energy: 3}"], "there is no column energy"),
+        (["--limits", "{cost: .nan}"], "limits are finite numbers"),
+        (["--devices", "[cost, cost]"], "devices is ['cost', 'cost']; give each once"),
+        (["--devices", "[accuracy]"], "accuracy is the accuracy; it cannot be a cost as well"),
         (["--costs", "[energy]"], "there is no column energy"),
         (["--tables", "[nowhere.csv]"], "nowhere.csv cannot be read"),
         (["--root", "nowhere"], "The data root nowhere (from data.root) is not a folder"),
@@ -142,12 +234,13 @@ def test_mistakes(
     assert said.count("\n") == 1
 
 
-def test_the_shipped_file_is_a_config() -> None:
+@pytest.mark.parametrize("name", ["architecture-search", "architecture-search-monas"])
+def test_shipped_files_are_configs(name: str) -> None:
     from ib_analysis.cli import parse_config
 
-    path = Path(__file__).parents[2] / "experiments" / "architecture-search.yaml"
+    path = Path(__file__).parents[2] / "experiments" / f"{name}.yaml"
     config = parse_config(ArchitectureSearchConfig, "search", "", [str(path)])
-    assert config.name == "architecture-search"
+    assert config.name == name
     assert len(config.seeds) == 20
 
 

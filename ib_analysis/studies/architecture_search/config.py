@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.studies.architecture_search.methods import METHODS
@@ -41,10 +42,16 @@ class ArchitectureSearchConfig:
     costs: tuple[str, ...] = ("macs", "raspberry_pi5_onnx_mj", "xeon_gold_6226_ms")
     """Columns of what is to be small, each a search problem of its own with the accuracy. Its reference is its largest
     value in the table, its ideal 0."""
-    costs_known: bool = True
-    """Whether methods may know the cost of an architecture before it is evaluated; only dpp_net makes use of it."""
-    methods: tuple[str, ...] = ("random", "nsga2", "tpe", "local_search", "monas", "monas_refined", "dpp_net")
-    """Methods, each a name of `ib_analysis.studies.architecture_search.methods`."""
+    limits: dict[str, float] = field(default_factory=dict)
+    """Column -> its limit, in all problems: the accuracy must be at least that, any other column at most. Where no
+    architecture keeps them all, what comes nearest is looked for."""
+    devices: tuple[str, ...] = ()
+    """Columns of costs between which fronts are transferred: what the front for one is worth on another. Empty: the
+    `costs` alone."""
+    methods: tuple[str, ...] = ("random", "nsga2", "tpe", "local_search", "monas", "monas_refined", "dpp_net",
+                                "dpp_net_costs_learned")  # fmt: skip
+    """Methods, each a name of `ib_analysis.studies.architecture_search.methods`. Only dpp_net knows what an
+    architecture costs before it is evaluated."""
     budget: int = 200
     """Distinct evaluations of a search; what is asked for again does not count."""
     seeds: tuple[int, ...] = tuple(range(20))
@@ -68,6 +75,12 @@ class ArchitectureSearchConfig:
         for method in self.methods:
             if method not in METHODS:
                 raise UserError(f"there is no search method {method!r}; choose from {', '.join(METHODS)}.")
+        if len(set(self.devices)) != len(self.devices):
+            raise UserError(f"devices is {list(self.devices)}; give each once.")
+        if self.accuracy in (*self.costs, *self.devices):
+            raise UserError(f"{self.accuracy} is the accuracy; it cannot be a cost as well.")
+        if not all(isfinite(limit) for limit in self.limits.values()):
+            raise UserError("limits are finite numbers.")
         if self.accuracy_ideal <= self.accuracy_reference:
             raise UserError("accuracy_ideal must be larger than accuracy_reference.")
         if self.budget < 1 or min(self.seeds) < 0 or self.threads < 1 or not 0 < self.confidence < 1:

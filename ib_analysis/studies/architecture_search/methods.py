@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ib_analysis.search.dpp_net import DppNet
 from ib_analysis.search.local_search import ParetoLocalSearch
@@ -18,21 +19,35 @@ WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Weights of the accuracy in MONAS' mixed reward, that one controller is trained for in turn."""
 
 
-def _dpp_net(space: Space) -> Method:
+def _dpp_net(space: Space, costs_known: bool) -> Method:
     if space != NAS_BENCH_201:
-        return DppNet()
+        return DppNet(costs_known=costs_known)
     # A layer is a node with its edges; an edge before its turn passes its input on.
     layers = [tuple(f"edge_{source}_{end}" for source, end in EDGES if end == node) for node in (1, 2, 3)]
-    return DppNet(tuple(layers), {choice.name: "skip_connect" for choice in space.choices})
+    resting = {choice.name: "skip_connect" for choice in space.choices}
+    return DppNet(tuple(layers), resting, costs_known=costs_known)
 
+
+PUBLISHED = Monas("mixed", WEIGHTS)
+"""MONAS with the papers' means alone."""
+
+REFINED = replace(PUBLISHED, batch=5, redraws=2, warm_start=20, imitation_steps=3, imitated=5, local=1.0)
+"""MONAS whose controller is warm-started from an archive and refines it."""
 
 METHODS: dict[str, Callable[[Space], Method]] = {
     "random": lambda space: OptunaSearch("random"),
     "nsga2": lambda space: OptunaSearch("nsga2", population=20),
     "tpe": lambda space: OptunaSearch("tpe"),
     "local_search": lambda space: ParetoLocalSearch(initial=20),
-    "monas": lambda space: Monas("mixed", WEIGHTS),
-    "monas_refined": lambda space: Monas("mixed", WEIGHTS, imitation_steps=5, redraws=2, refine=True),
-    "dpp_net": _dpp_net,
+    "monas": lambda space: PUBLISHED,
+    "monas_large_batches": lambda space: replace(PUBLISHED, batch=20),
+    "monas_imitation": lambda space: replace(REFINED, local=0.0),
+    "monas_local": lambda space: replace(REFINED, imitation_steps=0),
+    "monas_half_local": lambda space: replace(REFINED, local=0.5),
+    "monas_annealed": lambda space: replace(REFINED, annealing=0.5),
+    "monas_limits": lambda space: replace(REFINED, reward="limit_on_device"),
+    "monas_refined": lambda space: REFINED,
+    "dpp_net": lambda space: _dpp_net(space, costs_known=True),
+    "dpp_net_costs_learned": lambda space: _dpp_net(space, costs_known=False),
 }
 """Name -> the method for a space."""

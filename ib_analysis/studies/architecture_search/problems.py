@@ -8,7 +8,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.data import DataConfig
 from ib_analysis.data.root import data_root
 from ib_analysis.search.nas_bench_201 import NAS_BENCH_201, architecture_of, macs
-from ib_analysis.search.problem import Objective, Problem
+from ib_analysis.search.problem import Constraint, Objective, Problem
 from ib_analysis.search.space import Choice, Space
 from ib_analysis.search.table import TableEvaluator, read_table
 from ib_analysis.studies.architecture_search.config import ArchitectureSearchConfig
@@ -29,13 +29,14 @@ def table_paths(config: ArchitectureSearchConfig) -> list[Path]:
 
 
 def problems(config: ArchitectureSearchConfig) -> dict[str, Problem]:
-    """Cost -> its problem, all on one table.
+    """Cost -> its problem, all on one table: those that are searched, then the other devices of a transfer.
 
     Raises:
         UserError: what `read_table` says of the tables; choices that are no space; a cost that is nowhere above 0.
     """
-    metrics = [config.accuracy, *config.costs]
-    known = config.costs if config.costs_known else ()
+    costs = tuple(dict.fromkeys((*config.costs, *config.devices)))
+    metrics = list(dict.fromkeys((config.accuracy, *costs, *config.limits)))
+    known = [name for name in metrics if name != config.accuracy]
     paths = table_paths(config)
     if config.choices:
         space = _space(config)
@@ -49,11 +50,11 @@ def problems(config: ArchitectureSearchConfig) -> dict[str, Problem]:
             architecture_column=config.architecture,
             parse=architecture_of,
             device_metrics=known,
-            derived={"macs": macs} if "macs" in config.costs else {},
+            derived={"macs": macs} if "macs" in metrics else {},
         )
     if len(table) != len(space):
         raise UserError(f"the tables have {len(table)} of the {len(space)} architectures of the space; all are needed.")
-    return {cost: _problem(config, space, table, cost) for cost in config.costs}
+    return {cost: _problem(config, space, table, cost) for cost in costs}
 
 
 def _problem(config: ArchitectureSearchConfig, space: Space, table: TableEvaluator, cost: str) -> Problem:
@@ -61,7 +62,11 @@ def _problem(config: ArchitectureSearchConfig, space: Space, table: TableEvaluat
     most = float(table.column(cost).max())
     if float(table.column(cost).min()) < 0 or most == 0:
         raise UserError(f"the cost {cost} must be at least 0 in all rows, and above 0 in some.")
-    return Problem(space, (accuracy, Objective(cost, "minimize", 0.0, most)), table)
+    limits = tuple(
+        Constraint(name, "at least" if name == config.accuracy else "at most", limit)
+        for name, limit in config.limits.items()
+    )
+    return Problem(space, (accuracy, Objective(cost, "minimize", 0.0, most)), table, limits)
 
 
 def _space(config: ArchitectureSearchConfig) -> Space:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CurveRow", "MethodRow", "SearchRow"]
+__all__ = ["CurveRow", "FrontRow", "MethodRow", "SearchRow", "TransferRow"]
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,21 @@ class SearchRow:
     """Distinct evaluations; fewer than the budget where the method had nothing new to propose."""
     repeats: int
     """Proposals that had been evaluated before; not evaluated again."""
-    hypervolume_ratio: float
-    """Share of the exact front's hypervolume."""
+    hypervolume_ratio: float | None
+    """Share of the exact front's hypervolume; empty where no architecture of the table keeps the limits."""
     points_found: int
     """Points of the exact front that were found."""
     igd_plus: float
     """Mean distance from the exact front's points, in losses."""
+    violation: float
+    """Least violation of the limits that was found; 0 where they are kept."""
     rank_correlation: float | None
-    """Mean over rounds of the surrogate's rank correlation on architectures it had not seen, where there is one."""
+    """Mean over rounds of the surrogate's rank correlation on the accuracy of architectures that it had not seen, where
+    there is one."""
+    rank_correlation_cost: float | None
+    """The same on the cost, where that is predicted and not known."""
     seconds: float
-    """Time of the search without that of evaluations, which come from a table."""
+    """Processor time of the search without that of evaluations, which come from a table."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,11 @@ class MethodRow:
     """Name of the method."""
     n_seeds: int
     """Searches."""
-    hypervolume_ratio: float
-    """Share of the exact front's hypervolume."""
-    hypervolume_ratio_low: float
+    hypervolume_ratio: float | None
+    """Share of the exact front's hypervolume; empty where no architecture of the table keeps the limits."""
+    hypervolume_ratio_low: float | None
     """Lower end of its interval for new seeds."""
-    hypervolume_ratio_high: float
+    hypervolume_ratio_high: float | None
     """Upper end."""
     points_found: float
     """Points of the exact front that were found."""
@@ -63,14 +68,21 @@ class MethodRow:
     """Lower end of its interval."""
     igd_plus_high: float
     """Upper end."""
+    as_feasible: int
+    """Searches that broke the limits no more than they must be broken: where anything keeps them, those that found
+    such a thing."""
+    violation: float
+    """Mean of the least violations of the limits that searches found."""
     evaluations: float
     """Mean number of distinct evaluations."""
     repeats: float
     """Mean number of proposals that had been evaluated before."""
     rank_correlation: float | None
-    """Of the surrogate, where there is one."""
+    """Of the surrogate on the accuracy, where there is one."""
+    rank_correlation_cost: float | None
+    """Of the surrogate on the cost, where that is predicted."""
     seconds: float
-    """Mean time of a search."""
+    """Median processor time of a search; the first of a process also loads libraries."""
 
 
 @dataclass(frozen=True)
@@ -89,3 +101,43 @@ class CurveRow:
     """Lower end of its t-interval for new seeds."""
     hypervolume_ratio_high: float
     """Upper end."""
+
+
+@dataclass(frozen=True)
+class FrontRow:
+    """A point of a front, a row of ``fronts.csv``: the exact ones, and those of each method's median search."""
+
+    cost: str
+    """Column of the cost."""
+    method: str
+    """Name of the method, or ``exact``."""
+    seed: int | None
+    """Of the search, the median one by its hypervolume ratio (the lower of two); empty for the exact front."""
+    cost_value: float
+    """In the unit of its column."""
+    accuracy: float
+    """In the unit of its column."""
+    architecture: str
+    """The cell's string, or its choices."""
+
+
+@dataclass(frozen=True)
+class TransferRow:
+    """What fronts for one device are worth on another, a row of ``transfer.csv``."""
+
+    method: str
+    """Name of the method that searched, or ``exact``."""
+    source: str
+    """Column of the cost that the fronts are for."""
+    target: str
+    """Column of the cost by which they are judged."""
+    n_seeds: int
+    """Searches; 1 for the exact front."""
+    regret: float
+    """Share of the target's exact hypervolume that the source's front lacks; mean over searches."""
+    regret_low: float
+    """Lower end of its t-interval for new seeds."""
+    regret_high: float
+    """Upper end."""
+    shared: int | None
+    """Architectures on the exact fronts of both; empty for searches."""

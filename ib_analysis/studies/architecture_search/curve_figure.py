@@ -59,8 +59,8 @@ def draw(table: Path, n_seeds: int, confidence: float) -> Iterator[tuple[str, Fi
                 color=layer_colour(k), alpha=0.15, linewidth=0,
             )  # fmt: skip
         axes.axhline(1.0, color=TRUTH, linewidth=0.9, linestyle=(0, (5, 3)), gid="exact")
-        # The first tenth would leave no room for what sets the methods apart.
-        bottom = min((row.hypervolume_ratio_low for row in own if row.evaluations > last / 10), default=0.0)
+        # The first quarter would leave no room for what sets the methods apart.
+        bottom = min((row.hypervolume_ratio_low for row in own if row.evaluations > last / 4), default=0.0)
         axes.set_ylim(max(0.0, bottom), 1.0 + 0.05 * (1.0 - max(0.0, bottom)) + 1e-6)
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.grid(axis="both", color=LIGHT, linewidth=0.5)
