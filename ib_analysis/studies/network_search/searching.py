@@ -107,7 +107,8 @@ def _run(config: ExperimentConfig, settings: NetworkSearchConfig, name: str, pro
     problem = problem_of(network_search, _Telling(network_search, settings.budget, progress))
     journal = network_search.folder / "journals" / f"{name}_{network_search.identity}.jsonl"
     found = search(_method(name, network_search), Evaluations(problem, settings.budget, journal), settings.seed)
-    correlations = [note["rank_correlation"] for note in found.notes if np.isfinite(note["rank_correlation"])]
+    correlations = [note.get(f"rank_correlation {ERROR}", np.nan) for note in found.notes]
+    correlations = [correlation for correlation in correlations if np.isfinite(correlation)]
     result = {
         "identity": _identity(network_search),
         "architectures": [list(one.architecture) for one in found.found],
