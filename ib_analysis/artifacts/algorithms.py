@@ -39,6 +39,9 @@ ALGORITHMS: dict[str, int] = {
     "tables": 4,
     "figures": 2,  # of all experiments and studies, and pages (see `ib_analysis.drawn`)
     "packed_images": 1,
+    # Of a search among networks: which of them are its front, and what they took when timed at the end.
+    "network_search_front": 1,
+    "final_timings": 1,
 }
 """Name of an algorithm -> its number."""
 
