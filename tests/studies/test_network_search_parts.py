@@ -208,7 +208,7 @@ def test_formats_of_all_stages_are_real_formats() -> None:
 
 
 def test_experiments_of_the_front_are_read_as_they_were_written(tmp_path: Path) -> None:
-    layers = {"h4": 50, "h1_residual": 7}  # of which a binary network has none
+    layers = {"h4": 5000, "h1_residual": 3000}  # of which a binary network has none
     search = make(folder=tmp_path, layer_steps=layers, sharing="layer", reader="deep", layers=("h1_residual", "h4"),
                   encoder=replace(ExperimentConfig().encoder, architecture="rir"))  # fmt: skip
     for number, values in enumerate(
