@@ -69,9 +69,8 @@ def loss_of_worker(process: BaseProcess, began: bool, stage: str) -> UserError:
     code = process.exitcode
     if not began and code is not None and code > 0:
         return UserError(
-            f"A worker process of the stage '{stage}' could not start: it imports the script that was run, and this "
-            'ended with the error above; put what the script does under `if __name__ == "__main__":`, or use one '
-            "worker."
+            f"A worker process of the stage '{stage}' could not start, as the error above says; use one worker "
+            "(--workers 1) if it cannot be mended."
         )
     again = "run the same command again to go on"
     if code == -signal.SIGKILL:
