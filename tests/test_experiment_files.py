@@ -70,7 +70,7 @@ def test_every_file_is_an_experiment_that_can_work(path: Path) -> None:
 
 
 # They take the ways of `quantized`, with more networks, and of `cifar10`; the last one has tests of its own.
-SLOW = ("quantized-full", "cifar10-small", "rir")
+SLOW = ("quantized-full", "cifar10-small", "cifar10-small-gated", "rir")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in LARGE])
