@@ -1,4 +1,4 @@
-"""Full float32 on GPUs that would otherwise round products to TF32."""
+"""What precision a device multiplies in: full float32 where it is asked for, bfloat16 where instructions exist."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-__all__ = ["full_precision"]
+__all__ = ["cpu_multiplies_bfloat16", "full_precision"]
 
 T = TypeVar("T")
 
@@ -31,6 +31,17 @@ def full_precision() -> Iterator[None]:
         yield
     finally:
         _set(before, *older)
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for products of bfloat16 numbers (AVX512-BF16, AMX or ARM's).
+
+    Elsewhere they are emulated, and bfloat16 is several times slower than float32.
+    """
+    found = getattr(torch.cpu, "get_capabilities", None)
+    if found is None:  # before torch 2.12
+        return bool(torch.cpu._is_avx512_bf16_supported())
+    return any(found().get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _settings() -> tuple[Any, Any, Any]:

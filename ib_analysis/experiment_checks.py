@@ -10,6 +10,7 @@ import torch
 from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
 from decoders.fitting.certificate import check_judgeable
 from decoders.fitting.fit import FittingConfig
+from decoders.precision import cpu_multiplies_bfloat16
 from ib_analysis.artifacts import UserError
 from ib_analysis.data import image_space
 from ib_analysis.experiment_config import ExperimentConfig, taps_of
@@ -191,8 +192,11 @@ def _check_base(config: ExperimentConfig) -> None:
 
 
 def _check_precision(fitting: FittingConfig, name: str) -> None:
-    if fitting.precision == "bfloat16" and not torch.cuda.is_available():
-        raise UserError(f"{name}.precision is bfloat16, which needs a GPU, and there is none; use auto or float32.")
+    if fitting.precision == "bfloat16" and not (torch.cuda.is_available() or cpu_multiplies_bfloat16()):
+        raise UserError(
+            f"{name}.precision is bfloat16, for which this machine has neither a GPU nor a CPU with the instructions; "
+            "use auto or float32."
+        )
 
 
 def _check_network(config: ExperimentConfig, architecture: Architecture, what: str) -> None:

@@ -89,7 +89,7 @@ def fit(
             starts from the weights that the decoder has, e.g. those of an earlier fit.
 
     Raises:
-        ValueError: no validation image, a checkpoint of another fit, bfloat16 on a CPU.
+        ValueError: no validation image, a checkpoint of another fit, bfloat16 on a CPU without it.
         FloatingPointError: the loss or its gradient stayed non-finite after several recoveries.
         torch.OutOfMemoryError: not even one image fits on the GPU.
     """

@@ -17,6 +17,7 @@ from decoders.fitting.batches import Minibatch, TrainingData, on_device, rows
 from decoders.fitting.flat_parameters import FlatParameters
 from decoders.fitting.micro_batches import with_fitting_micro_batch
 from decoders.fitting.recorded_step import RecordedStep
+from decoders.precision import cpu_multiplies_bfloat16
 
 if TYPE_CHECKING:
     from decoders import Decoder
@@ -45,17 +46,19 @@ def draw_step(data: TrainingData, seed: int, step: int, null_share: float) -> St
 
 
 def uses_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> bool:
-    """Whether the training steps use bfloat16 autocast; never on a CPU, where it is several times slower.
+    """Whether the training steps use bfloat16 autocast; on a CPU only if asked, so that most machines compute alike.
 
     Raises:
-        ValueError: bfloat16 is asked for on a CPU.
+        ValueError: bfloat16 is asked for on a CPU that has no instructions for it.
     """
-    if device.type != "cuda":
-        if precision == "bfloat16":
-            raise ValueError("The fitting setting precision is bfloat16, but the fit runs on a CPU: choose auto.")
-        return False
-    if precision == "auto":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cuda":
+        emulated = precision == "auto" and not torch.cuda.is_bf16_supported(including_emulation=False)
+        return precision != "float32" and not emulated
+    if precision == "bfloat16" and not cpu_multiplies_bfloat16():
+        raise ValueError(
+            "The fitting setting precision is bfloat16, but the fit runs on a CPU without instructions for it: "
+            "choose auto."
+        )
     return precision == "bfloat16"
 
 

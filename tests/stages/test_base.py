@@ -20,6 +20,7 @@ import torch
 import yaml
 
 from decoders import Minibatch, code_lengths_bits
+from ib_analysis import experiment_checks
 from ib_analysis.artifacts import Artifact, sha256_of_array
 from ib_analysis.bases import recipe
 from ib_analysis.cli import main, parse_experiment
@@ -285,10 +286,13 @@ def test_what_cannot_work_is_refused_before_anything_is_fitted(
     assert not BASES.exists()
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has bfloat16")
-def test_bfloat16_without_a_gpu_is_refused_before_anything_is_fitted(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+def test_bfloat16_where_nothing_has_it_is_refused_before_anything_is_fitted(
+    tiny: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(experiment_checks, "cpu_multiplies_bfloat16", lambda: False)
     assert main(["base", "tiny.yaml", "--base_fitting.precision", "bfloat16"]) == 2
-    assert "base_fitting.precision is bfloat16, which needs a GPU" in sentence(capsys)
+    assert "base_fitting.precision is bfloat16, for which this machine has neither a GPU nor a CPU" in sentence(capsys)
 
 
 # ------------------------------------------------------------------------------------------- the one that ships
