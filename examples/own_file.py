@@ -39,7 +39,7 @@ def write(path: str) -> None:
 def main(arguments: list[str] | None = None):
     """Write and measure, as `ib figures digits --name own_file --activations_file own_file.h5` does."""
     parser = argparse.ArgumentParser(description="Information in a file of activations.")
-    parser.add_argument("--steps", type=int, default=4000, help="steps of the decoder's fit")
+    parser.add_argument("--steps", type=int, default=800, help="steps of each reader's fit")
     steps = parser.parse_args(arguments).steps
     fitting = {"steps": steps, "validate_every": steps // 20}
     write("own_file.h5")

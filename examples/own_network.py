@@ -4,7 +4,7 @@ The network is a small one for scikit-learn's 8x8 digits, trained on half of the
 `OwnNetwork` and `trained` by yours. What a tap, a network and an image may be: docs/own_networks.md.
 
     python examples/own_network.py                # minutes on one core
-    python examples/own_network.py --steps 200    # a quick look, with decoders that still learn
+    python examples/own_network.py --steps 200    # a quick look, with readers that still learn
 
 Everything is written to the current folder; a second call goes on from what is there. Figures and a page of samples lie
 in figures/own_network, tables in checkpoints/own_network.
@@ -68,7 +68,7 @@ def trained(network: nn.Module, images: Tensor, labels: Tensor, prepare: Callabl
 def main(arguments: list[str] | None = None) -> Results:
     """Record and measure."""
     parser = argparse.ArgumentParser(description="Information in the layers of one's own network.")
-    parser.add_argument("--steps", type=int, default=4000, help="steps of the decoder's fit")
+    parser.add_argument("--steps", type=int, default=800, help="steps of each reader's fit")
     steps = parser.parse_args(arguments).steps
     fitting = {"steps": steps, "validate_every": steps // 20}
     torch.manual_seed(0)

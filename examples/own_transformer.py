@@ -27,7 +27,7 @@ def preprocess(images: Tensor) -> Tensor:
 def main(arguments: list[str] | None = None) -> Results:
     """Train, record and measure."""
     parser = argparse.ArgumentParser(description="Information in the tokens of a vision transformer.")
-    parser.add_argument("--steps", type=int, default=4000, help="steps of the decoder's fit")
+    parser.add_argument("--steps", type=int, default=800, help="steps of each reader's fit")
     steps = parser.parse_args(arguments).steps
     fitting = {"steps": steps, "validate_every": steps // 20}
     torch.manual_seed(0)

@@ -246,11 +246,25 @@ def with_activations_file(config: ExperimentConfig) -> ExperimentConfig:
     path = str(Path(config.activations_file).expanduser().absolute())
     return replace(
         config,
+        layer_steps=_layer_steps_of_file(config),
         tasks=("recorded",),
         number_formats=("float32",),
         encoder_seeds=(0,),
         data=replace(config.data, source="activations_file", folder=path),
     )
+
+
+def _layer_steps_of_file(config: ExperimentConfig) -> dict[str, int]:
+    """`layer_steps` without the layers of the network that the settings were written for and the file does not have.
+
+    Names that neither has stay, to be refused.
+    """
+    contents = contents_for(config)
+    assert contents is not None
+    if set(config.layer_steps) <= set(contents.taps):
+        return config.layer_steps
+    elsewhere = tap_names(config.encoder, "classification", (3, 32, 32), 256, 10)  # whatever its images are
+    return {name: n for name, n in config.layer_steps.items() if name in contents.taps or name not in elsewhere}
 
 
 def unused_with_activations_file(config: ExperimentConfig) -> list[str]:

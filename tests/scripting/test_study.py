@@ -17,6 +17,7 @@ from decoders.config import Architecture
 from ib_analysis import Results, study
 from ib_analysis.artifacts import UserError
 from ib_analysis.cli import main
+from ib_analysis.experiment import Experiment
 
 
 def write_file(path: Path) -> None:
@@ -53,6 +54,31 @@ def test_a_study_is_the_command_lines_experiment(tiny: Path, capsys: pytest.Capt
     assert main(["estimate-mi", "tiny.yaml", "--layers", "[]", "--name", "mine", "--activations_file", "mine.h5"]) == 0
     assert decoders == {path: path.stat().st_mtime_ns for path in decoders}
     assert "half" in capsys.readouterr().out
+
+
+def test_steps_of_layers_that_the_settings_name_and_the_file_lacks_are_left_out(tiny: Path) -> None:
+    write_file(Path("mine.h5"))
+    settings = {**fields(tiny), "sharing": "dedicated"}
+    chosen = study("mine", **settings, layer_steps={"h2": 24, "half": 18})
+    assert chosen.config.layer_steps == {"h2": 24, "half": 18}
+    experiment = Experiment(chosen.config)
+    assert experiment.config.layer_steps == {"half": 18}
+    # Of neither the file nor a network of these settings: a typing error.
+    with pytest.raises(
+        UserError, match="layer_steps names 'haalf', which is not among the layers; choose from half, sums"
+    ):
+        study("mine", **settings, layer_steps={"haalf": 18})
+
+
+@pytest.mark.parametrize("experiment", ["default", "digits", "cifar10-16"])
+def test_settings_of_shipped_experiments_suit_any_file(experiment: str, tiny: Path) -> None:
+    write_file(Path("mine.h5"))
+    taps = {
+        fit.cells[0][1]
+        for fit in Experiment(study("mine", experiment, activations_file="mine.h5").config).fits
+        if fit.cells
+    }
+    assert taps == {"half", "sums"}
 
 
 def test_settings_come_from_keywords_dataclasses_and_files(tiny: Path) -> None:
