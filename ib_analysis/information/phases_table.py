@@ -14,7 +14,12 @@ from ib_analysis.information.phases import Phases, phases_over_images
 from ib_analysis.information.phases_in_words import finding, verdict
 from ib_analysis.information.seeds import phases_over_seeds, seed_interval_method
 from ib_analysis.information.variance import VarianceSplit, variance_split
-from ib_analysis.information.warnings import INFORMATION_STILL_MOVING, join_warnings, split_warnings
+from ib_analysis.information.warnings import (
+    COMMON_NULL_WARNINGS,
+    INFORMATION_STILL_MOVING,
+    join_warnings,
+    split_warnings,
+)
 
 __all__ = ["CurveKey", "Phase", "PhaseRow", "phase_rows"]
 
@@ -215,7 +220,7 @@ class _Twice:
 
     def of_cells(self, warnings: Iterable[str]) -> list[str]:
         """Which warnings of cells are warnings of a difference between them."""
-        found = [name for cell in warnings for name in split_warnings(cell)]
+        found = [name for cell in warnings for name in split_warnings(cell) if name not in COMMON_NULL_WARNINGS]
         return [name for name in found if self.halfway is None or name != INFORMATION_STILL_MOVING]
 
 

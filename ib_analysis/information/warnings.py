@@ -11,6 +11,7 @@ from ib_analysis.information.estimates import usable_information
 from ib_analysis.information.intervals import Bootstrap, Interval
 
 __all__ = [
+    "COMMON_NULL_WARNINGS",
     "EXPLANATIONS",
     "INFORMATION_STILL_MOVING",
     "NOTE_EXPLANATIONS",
@@ -27,6 +28,8 @@ WORTH_MENTION = 1e-3
 """Share of clipped values above which a cell comes with a warning."""
 
 INFORMATION_STILL_MOVING = "information_still_moving"
+COMMON_NULL_WARNINGS = ("common_null_not_converged", "common_null_rising")
+"""Of the L0 that all cells have in common, and that cancels in differences of cells."""
 
 EXPLANATIONS: dict[str, str] = {
     "validation_code_length_still_falling": (
@@ -156,8 +159,8 @@ def common_null_warnings(fitted: Iterable[str]) -> list[str]:
     """
     rising = {"validation_code_length_rising", "validation_code_length_rose"}
     names = set(fitted)
-    found = ["common_null_not_converged"] if names - rising else []
-    return [*found, *(["common_null_rising"] if names & rising else [])]
+    not_converged, rising_null = COMMON_NULL_WARNINGS
+    return [*([not_converged] if names - rising else []), *([rising_null] if names & rising else [])]
 
 
 def own_null_much_worse_than_common(

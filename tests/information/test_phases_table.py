@@ -248,6 +248,15 @@ def test_a_level_that_still_moves_says_nothing_against_a_difference_whose_change
     assert row.gain_warnings == row.loss_warnings == row.warnings == "information_still_moving"
 
 
+def test_a_common_l0_that_is_wrong_says_nothing_against_differences_from_which_it_cancels() -> None:
+    lengths = measured(("h1",), tasks=("classification",))
+    (key,) = lengths
+    doubts = {(key, epoch): "common_null_not_converged;common_null_rising" for epoch in EPOCHS}
+    for halfway in (None, halfway_of(lengths, (0.0,) * 4)):
+        (row,) = phase_rows("toy", lengths, doubts, QUICK, halfway)
+        assert (row.gain_warnings, row.loss_warnings, row.warnings) == ("", "", "")
+
+
 def test_a_table_from_before_they_were_told_apart_is_in_doubt_as_a_whole() -> None:
     (row,) = phase_rows("toy", measured(("h1",), tasks=("classification",)), bootstrap=QUICK)
     before = dataclasses.replace(row, warnings="phase_still_moving")
