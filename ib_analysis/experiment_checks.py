@@ -215,10 +215,10 @@ def _check_reader(config: ExperimentConfig) -> None:
                 "deep, or --sharing layer."
             )
         return
-    if config.spike_in:
+    if config.spike_in and config.sharing == "across_runs":
         raise UserError(
-            "spike_in does not go with reader: deep, since the base has not seen images with coins and could be no L0 "
-            "for them; choose --reader gated, or --spike_in 0."
+            "spike_in does not go with sharing: across_runs, as coins are mixed into the layers of each run by scales "
+            "of its own; choose --sharing layer, or --spike_in 0."
         )
     if config.unconditional_fit:
         raise UserError(

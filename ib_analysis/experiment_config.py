@@ -216,8 +216,8 @@ class ExperimentConfig:
     """Conditional samples."""
     spike_in: int = 0
     """Pixels (at most a quarter) of the decoder's and the evaluation's images that are overwritten with fair coins,
-    which the encoder never sees, to measure how many of these known bits decoders find. 0: none. Not with `deep`
-    readers, whose base has not seen such images."""
+    which the encoder never sees, to measure how many of these known bits decoders find. 0: none. Readers stand on a
+    base of such images, fitted for them."""
     spike_in_options: SpikeInConfig = field(default_factory=SpikeInConfig)
     """How coins are shown, and mixed into activations."""
     workers: int = 0

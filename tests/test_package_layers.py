@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "spike_ins": {"artifacts"},
     "pareto": set(),
     "search": {"artifacts", "pareto"},  # of pareto: how good a set of points is
-    "bases": {"artifacts", "data", "decoders"},
+    "bases": {"artifacts", "data", "decoders", "spike_ins"},
     "experiment_config": {
         "activations_file",
         "artifacts",

@@ -13,6 +13,7 @@ from torch import Tensor
 from decoders import ImageSpace, Minibatch
 from ib_analysis.artifacts import UserError, sha256_of_plain
 from ib_analysis.data import DataConfig, FactorsConfig, ImageData, draw_factors, image_digests, load_data
+from ib_analysis.spike_ins import Coins, draw_coins
 
 __all__ = ["BaseFeed", "digests_of"]
 
@@ -35,36 +36,39 @@ class BaseFeed:
         config: of the experiment's images.
         batch_size: images of a minibatch.
         validation_images: at most so many images judge a fit; they are not fitted to.
+        coins: that are written over all images, those of evaluation and validation images once, others anew each time.
 
     Attributes:
         space: the images.
         sha256: of what the base may learn from and what it must not see: split by split for finite data sets, whichever
             way they are read; of the distribution where images are drawn.
         evaluation: images that the base must not have seen, (N, C, H, W), uint8.
-        unseen: their `digests_of`, (N,), int64; empty where images are drawn, which may repeat one by chance.
+        unseen: their `digests_of` without coins, (N,), int64; empty where images are drawn, which may repeat one by
+            chance.
 
     Raises:
         UserError: the images cannot be loaded, or none is left to learn from.
     """
 
-    def __init__(self, config: DataConfig, batch_size: int, validation_images: int) -> None:
-        self._batch_size = batch_size
+    def __init__(self, config: DataConfig, batch_size: int, validation_images: int, coins: Coins | None = None) -> None:
+        self._batch_size, self._coins = batch_size, coins
         self._drawn = config.factors if config.source == "factors" else None
         data = whole_data(config)
         self.space = ImageSpace(*data.image_shape, data.intensities)
-        self.evaluation = data.evaluation.images
+        self.evaluation = self._with_coins(data.evaluation.images)
         if self._drawn is not None:
             _check_streams(self._drawn, batch_size, validation_images)
             sizes = {"size": self._drawn.size, "levels": self._drawn.noise_levels, "grain": self._drawn.noise_grain}
             self.sha256 = sha256_of_plain({"factors": sizes})
             rng = np.random.default_rng(VALIDATION_STREAM)
-            self._validation = torch.from_numpy(draw_factors(validation_images, self._drawn, rng).images)
+            self._set_validation(draw_factors(validation_images, self._drawn, rng).images)
             self.unseen = np.empty(0, dtype=np.int64)
             return
         self.sha256 = data.sha256
-        self.unseen = digests_of(self.evaluation)
+        self.unseen = digests_of(data.evaluation.images)
         chosen = np.random.default_rng(0).permutation(data.n_validation)[:validation_images]
-        self._validation = torch.from_numpy(data.validation.images[np.sort(chosen)])
+        validation = data.validation.images[np.sort(chosen)]
+        self._set_validation(validation)
         # What is like a validation image without being one has its group: then the whole slice, which groups do not
         # leave, is kept from fitting.
         grouped = config.group_folders or config.group_file is not None
@@ -73,8 +77,8 @@ class BaseFeed:
         learned[len(data.fitting) + held] = False
         others = np.concatenate([data.encoder.images, data.decoder.images[learned]])
         # An image that other splits have too must be on one side only.
-        judged = np.isin(digests_of(others), np.concatenate([self.unseen, digests_of(self._validation.numpy())]))
-        self._pool = torch.from_numpy(others[~judged])
+        judged = np.isin(digests_of(others), np.concatenate([self.unseen, digests_of(validation)]))
+        self._pool = others[~judged]
         if not len(self._pool):
             raise UserError("The data set has no image that a base could learn from; add images.")
 
@@ -94,8 +98,24 @@ class BaseFeed:
     def minibatch(self, rng: np.random.Generator) -> Minibatch:
         """Images drawn at random, a pure function of ``rng``."""
         if self._drawn is not None:
-            return Minibatch(torch.from_numpy(draw_factors(self._batch_size, self._drawn, rng).images))
-        return Minibatch(self._pool[torch.from_numpy(rng.integers(len(self._pool), size=self._batch_size))])
+            images = draw_factors(self._batch_size, self._drawn, rng).images
+        else:
+            images = self._pool[rng.integers(len(self._pool), size=self._batch_size)]
+        return Minibatch(torch.from_numpy(self._with_coins(images, rng)))
+
+    def _with_coins(self, images: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+        """The images with coins that fall by a generator, or are those of an experiment's evaluation images."""
+        if self._coins is None:
+            return images
+        shape = (len(images), self._coins.count)
+        if rng is None:
+            fallen = draw_coins(*shape, "evaluation", self._coins.seed)
+        else:
+            fallen = (rng.random(shape) < 0.5).astype(np.uint8)
+        return self._coins.shown(images, fallen, self.space.intensities)
+
+    def _set_validation(self, images: np.ndarray) -> None:
+        self._validation = torch.from_numpy(self._with_coins(images, np.random.default_rng((*VALIDATION_STREAM, 1))))
 
     def validation(self) -> Iterator[Minibatch]:
         """The validation images, the same ones in the same order each time."""

@@ -9,6 +9,7 @@ from typing import Any
 from decoders.config import Architecture, ImageSpace, PixelCNNPPConfig
 from decoders.fitting.schedule import FittingConfig
 from ib_analysis.artifacts import Artifact, Setting, plain, settings_of, sha256_of_plain
+from ib_analysis.spike_ins import Coins
 
 __all__ = ["FILE_NAME", "SHIPPED", "BaseRecipe"]
 
@@ -28,6 +29,7 @@ class BaseRecipe:
         architecture: the network.
         fitting: how it is fitted.
         seed: of the weights and of everything random in the fit.
+        coins: that are written over the images, falling anew each time (spike-ins).
     """
 
     images: str
@@ -35,21 +37,28 @@ class BaseRecipe:
     architecture: Architecture
     fitting: FittingConfig
     seed: int
+    coins: Coins | None = None
 
     @property
     def network(self) -> PixelCNNPPConfig:
         """The base as a decoder without conditions."""
-        return PixelCNNPPConfig(self.space, self.architecture)
+        marked = self.coins.pixels(self.space.height, self.space.width) if self.coins else ()
+        return PixelCNNPPConfig(self.space, self.architecture, marked_pixels=marked)
 
     @property
     def key(self) -> str:
         """Name of its folder. Settings at their defaults do not enter: a new one does not rename what is there."""
         chosen = {name: _chosen(getattr(self, name)) for name in ("architecture", "fitting")}
-        return sha256_of_plain({**chosen, "space": self.space, "images": self.images, "seed": self.seed})[:12]
+        images = {"space": self.space, "images": self.images, **self._shown}
+        return sha256_of_plain({**chosen, **images, "seed": self.seed})[:12]
+
+    @property
+    def _shown(self) -> dict[str, Any]:
+        return {"coins": self.coins} if self.coins else {}
 
     def at(self, folder: Path) -> Artifact:
         """Its record in a folder of its own."""
-        config = {"space": self.space, **settings_of(self, "architecture", "fitting")}
+        config = {"space": self.space, **settings_of(self, "architecture", "fitting"), **self._shown}
         return Artifact(folder / FILE_NAME, "base", config, {"images": self.images}, self.seed)
 
     def shipped(self) -> Artifact | None:

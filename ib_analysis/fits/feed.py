@@ -276,7 +276,7 @@ class CellFeed:
     @cached_property
     def _holds_activations(self) -> bool:
         """Whether the training part's activations are held in memory, and mixed freely."""
-        if not self._mixed or not self.cells or self._spike_ins is not None:
+        if not self._mixed or not self.cells:
             return False
         assert self._activations is not None
         images, (group, *_) = len(self.groups.images("train")), self.groups.part("train")
@@ -287,15 +287,27 @@ class CellFeed:
         return held <= LARGEST_HELD_BYTES
 
     def _mixture(self, rng: np.random.Generator) -> Minibatch:
-        """Images in equal shares under up to `MIXED_CELLS` cells."""
-        count = min(MIXED_CELLS, len(self.cells), self._batch_size)
-        chosen = rng.permutation(len(self.cells))[:count]
-        images = torch.from_numpy(rng.integers(len(self.groups.images("train")), size=self._batch_size))
+        """Images in equal shares under up to `MIXED_CELLS` readings."""
+        count = min(MIXED_CELLS, len(self.readings), self._batch_size)
+        chosen = rng.permutation(len(self.readings))[:count]
+        numbers = rng.integers(len(self.groups.images("train")), size=self._batch_size)
+        images = self._images[torch.from_numpy(numbers)]
+        coins = None if self._spike_ins is None else self._spike_ins.fallen(numbers, rng)
+        if coins is not None and self._spike_ins is not None and self._spike_ins.redraw:
+            images = self._spike_ins.show(images, coins)
+        parts = np.array_split(np.arange(self._batch_size), count)
         conditions = tuple(
-            Condition(self._activations_of(self.cells[k])[part], name_of(self.cells[k]))
-            for k, part in zip(chosen, images.tensor_split(count), strict=True)
+            self._read(
+                Condition(
+                    self._activations_of(self.readings[k].cell)[torch.from_numpy(numbers[part])],
+                    name_of(self.readings[k].cell),
+                ),
+                self.readings[k],
+                None if coins is None else coins[part],
+            )
+            for k, part in zip(chosen, parts, strict=True)
         )
-        return Minibatch(self._images[images], conditions)
+        return Minibatch(images, conditions)
 
     def _activations_of(self, cell: CellKey) -> Tensor:
         """The training part's activations of a cell, held from the first time on."""
@@ -310,7 +322,7 @@ class CellFeed:
         images = torch.cat([self._images[start:stop] for start, stop in bounds])
         coins: list[np.ndarray | None] = [None] * len(pairs)
         if self._spike_ins is not None:
-            fallen = [self._spike_ins.fallen(part, rng) for part in bounds]
+            fallen = [self._spike_ins.fallen(np.arange(*part), rng) for part in bounds]
             coins = [*fallen]
             if rng is not None and self._spike_ins.redraw:  # else they show them already
                 images = self._spike_ins.show(images, np.concatenate(fallen))
@@ -329,7 +341,12 @@ class CellFeed:
 
     def _condition(self, group: int, reading: Reading, coins: np.ndarray | None) -> Condition:
         assert self._activations is not None
-        plain = Condition(self._activations.read(*reading.cell, group), name_of(reading.cell))
+        return self._read(
+            Condition(self._activations.read(*reading.cell, group), name_of(reading.cell)), reading, coins
+        )
+
+    def _read(self, plain: Condition, reading: Reading, coins: np.ndarray | None) -> Condition:
+        """A cell's activations as a reading gives them, of images with these coins."""
         if self._spike_ins is None or coins is None:
             return plain
         return self._spike_ins.condition(plain, reading.cell[1], reading.variant, coins)

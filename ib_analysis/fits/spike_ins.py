@@ -49,15 +49,16 @@ class SpikeIns:
     intensities: int = 256
     redraw: bool = False
 
-    def fallen(self, bounds: tuple[int, int], rng: np.random.Generator | None) -> np.ndarray:
-        """The coins of images ``bounds[0]`` to ``bounds[1]`` (excluded), shape (n, m).
+    def fallen(self, images: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """The coins of images, shape (n, m).
 
         Arguments:
+            images: their numbers, (n,).
             rng: of a training minibatch, which may have coins of its own; None: those that stay.
         """
         if rng is None or not self.redraw:
-            return self.coins[bounds[0] : bounds[1]]
-        return (rng.random((bounds[1] - bounds[0], len(self.pixels))) < 0.5).astype(np.uint8)
+            return self.coins[images]
+        return (rng.random((len(images), len(self.pixels))) < 0.5).astype(np.uint8)
 
     def show(self, images: Tensor, coins: np.ndarray) -> Tensor:
         """The images with coins: shape (n, C, H, W), uint8. What coins they showed before does not matter."""

@@ -15,6 +15,7 @@ from ib_analysis.bases.feed import digests_of
 from ib_analysis.data import DataConfig
 from ib_analysis.experiment import Experiment
 from ib_analysis.records.images import images_of
+from ib_analysis.spike_ins import Coins
 
 __all__ = ["BASES", "base_artifact", "base_feed", "base_recipe", "is_shipped", "load_base"]
 
@@ -25,18 +26,25 @@ BASES = "bases"
 def base_feed(experiment: Experiment) -> BaseFeed:
     """The images that the base is fitted to."""
     fitting = experiment.config.base_fitting
-    return _feed(experiment.config.data, fitting.batch_size, fitting.validation_images)
+    return _feed(experiment.config.data, fitting.batch_size, fitting.validation_images, _coins(experiment))
 
 
 @lru_cache(maxsize=1)
-def _feed(data: DataConfig, batch_size: int, validation_images: int) -> BaseFeed:
-    return BaseFeed(data, batch_size, validation_images)
+def _feed(data: DataConfig, batch_size: int, validation_images: int, coins: Coins | None) -> BaseFeed:
+    return BaseFeed(data, batch_size, validation_images, coins)
+
+
+def _coins(experiment: Experiment) -> Coins | None:
+    count, options = experiment.config.spike_in, experiment.config.spike_in_options
+    return Coins(count, options.shown_as, options.seed) if count else None
 
 
 def base_recipe(experiment: Experiment) -> BaseRecipe:
     """What the base is made from."""
     config, feed = experiment.config, base_feed(experiment)
-    return BaseRecipe(feed.sha256, feed.space, config.base_network, config.base_fitting, config.base_seed)
+    return BaseRecipe(
+        feed.sha256, feed.space, config.base_network, config.base_fitting, config.base_seed, _coins(experiment)
+    )
 
 
 def base_artifact(experiment: Experiment) -> Artifact:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from ib_analysis.artifacts import UserError
 
-__all__ = ["ShownAs", "check", "coin_map", "coin_pixels", "draw_coins", "overwrite"]
+__all__ = ["Coins", "ShownAs", "check", "coin_map", "coin_pixels", "draw_coins", "overwrite"]
 
 # Keeps these random streams apart from those of data sources with equal seeds.
 _TAG = 0x5B1CE
@@ -98,6 +99,27 @@ def overwrite(
         pairs = np.minimum(shown[:, :, places] // 2, intensities // 2 - 1)
         shown[:, :, places] = 2 * pairs + fallen
     return shown.reshape(images.shape)
+
+
+@dataclass(frozen=True)
+class Coins:
+    """Everything about coins that images tell: how many there are, where they lie, and how they look.
+
+    >>> Coins(4).pixels(8, 8) == coin_pixels(4, 8, 8, seed=0)
+    True
+    """
+
+    count: int
+    shown_as: ShownAs = "extremes"
+    seed: int = 0
+
+    def pixels(self, height: int, width: int) -> tuple[int, ...]:
+        """See `coin_pixels`."""
+        return coin_pixels(self.count, height, width, self.seed)
+
+    def shown(self, images: np.ndarray, coins: np.ndarray, intensities: int) -> np.ndarray:
+        """See `overwrite`."""
+        return overwrite(images, coins, self.pixels(*images.shape[2:]), intensities, self.shown_as)
 
 
 def coin_map(coins: np.ndarray, pixels: Sequence[int], height: int, width: int) -> np.ndarray:

@@ -88,6 +88,8 @@ def _card(experiment: Experiment, artifact: Artifact) -> str:
     rows = [
         ("images", f"{config.data.source}, {space.channels} x {space.height} x {space.width}, "
                    f"{space.intensities} intensities"),
+        *([("coins", f"{recipe.coins.count} spike-ins ({recipe.coins.shown_as}), seed {recipe.coins.seed}")]
+          if recipe.coins else []),
         ("hash of what it may learn from and of what not", f"`{recipe.images}`"),
         ("images that it must not have seen", f"{record['unseen_images']:,}, hash `{record['unseen_sha256']}`"),
         ("made by", f"`ib base {shlex.quote(config.name)} --base scratch`, with the settings below"),

@@ -20,6 +20,7 @@ from ib_analysis.bases import BaseFeed
 from ib_analysis.data import DataConfig, FactorsConfig, ImageData, load_data, sources
 from ib_analysis.data.collection import collection_of_arrays, divide
 from ib_analysis.data.interface import Source
+from ib_analysis.spike_ins import Coins, draw_coins
 
 CLASSES = ("cat", "dog")
 FACTORS = FactorsConfig(noise_grain=2, n_encoder=20, n_decoder=20, n_evaluation=20)
@@ -228,3 +229,30 @@ def test_a_minibatch_that_could_be_a_whole_split_is_refused() -> None:
         BaseFeed(DataConfig(factors=FACTORS), 20, 16)
     with pytest.raises(UserError, match=r"batch_size and base_fitting\.validation_images are both 16"):
         BaseFeed(DataConfig(factors=FACTORS), 16, 16)
+
+
+# ------------------------------------------------------------------------------------------------------- coins
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_coins_are_over_all_images_and_fall_anew_in_minibatches_only(tmp_path: Path, drawn: bool) -> None:
+    if not drawn:
+        tree(tmp_path / "set")
+    chosen = DataConfig(factors=FACTORS) if drawn else config(tmp_path, greyscale=True)
+    plain, coins = BaseFeed(chosen, 8, 4), Coins(4, "least_significant_bit", seed=2)
+    feed = BaseFeed(chosen, 8, 4, coins)
+    places = list(coins.pixels(feed.space.height, feed.space.width))
+    others = np.setdiff1d(np.arange(feed.space.height * feed.space.width), places)
+    one, two = (BaseFeed(chosen, 8, 4, coins).minibatch(np.random.default_rng(3)).images.numpy() for _ in range(2))
+    assert np.array_equal(one, two)
+    before = plain.minibatch(np.random.default_rng(3)).images.numpy()
+    assert np.array_equal(one.reshape(8, -1)[:, others], before.reshape(8, -1)[:, others])
+    falls = [feed.minibatch(np.random.default_rng(seed)).images.flatten(1)[:, places] % 2 for seed in range(40)]
+    assert abs(float(torch.cat(falls).double().mean()) - 0.5) < 0.05
+    (judged,), (again,) = feed.validation(), feed.validation()
+    assert torch.equal(judged.images, again.images)
+    # As an experiment's own evaluation images, which are known by what they show without coins.
+    fallen = draw_coins(len(plain.evaluation), 4, "evaluation", 2)
+    assert np.array_equal(feed.evaluation, coins.shown(plain.evaluation, fallen, feed.space.intensities))
+    assert np.array_equal(feed.unseen, plain.unseen)
+    assert feed.sha256 == plain.sha256

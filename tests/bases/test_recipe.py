@@ -20,6 +20,7 @@ from ib_analysis.cli import parse_experiment
 from ib_analysis.data import DataConfig, image_space
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.records.bases import base_artifact, base_feed, base_recipe, load_base
+from ib_analysis.spike_ins import Coins
 from ib_analysis.stages.base import base_units
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +59,17 @@ def test_every_setting_that_is_chosen_changes_the_key(part: str, name: str) -> N
         before = dataclasses.replace(RECIPE, fitting=dataclasses.replace(RECIPE.fitting, cooldown_share=0.5))
     changed = dataclasses.replace(before, **{part: moved(getattr(before, part), name)})
     assert changed.key != before.key
+
+
+def test_coins_make_another_base_whose_network_marks_their_pixels() -> None:
+    keys = {RECIPE.key}
+    for coins in (Coins(4), Coins(5), Coins(4, seed=1), Coins(4, "least_significant_bit")):
+        changed = dataclasses.replace(RECIPE, coins=coins)
+        assert changed.network.marked_pixels == coins.pixels(8, 8)
+        assert changed.at(Path("x")).config != RECIPE.at(Path("x")).config
+        assert changed.shipped() is None
+        keys.add(changed.key)
+    assert len(keys) == 5
 
 
 @pytest.mark.parametrize("change", [{"images": "other"}, {"space": ImageSpace(1, 8, 8, 17)}, {"seed": 1}])

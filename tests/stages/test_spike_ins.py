@@ -11,7 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from decoders import Architecture, Cell, FittingConfig, ImageSpace, PixelCNNPP, PixelCNNPPConfig, code_lengths_bits, fit
+from decoders import (
+    Architecture,
+    Cell,
+    FittingConfig,
+    ImageSpace,
+    Minibatch,
+    PixelCNNPP,
+    PixelCNNPPConfig,
+    Reader,
+    ReaderArchitecture,
+    code_lengths_bits,
+    fit,
+)
 from ib_analysis import load_results
 from ib_analysis.activations import Groups
 from ib_analysis.cli import main, parse_experiment
@@ -20,10 +32,12 @@ from ib_analysis.fits import artifact as fit_artifact
 from ib_analysis.fits.feed import CellFeed
 from ib_analysis.fits.spike_ins import SpikeIns
 from ib_analysis.information.spike_ins import recovered_fraction
+from ib_analysis.records.bases import base_artifact, load_base
 from ib_analysis.records.images import images_of, measured_images
 from ib_analysis.spike_ins import coin_pixels, draw_coins, mixing_for, overwrite
 
 SMALL = ["--tasks", "[classification]", "--layers", "[h3,h4]"]
+BASES = Path("checkpoints/bases")
 NAMES = ("spike_in_recovered", "spike_in_mixed_recovered")
 
 
@@ -110,6 +124,40 @@ def test_dedicated_recomputed_and_interrupted_give_the_same(tiny: Path, monkeypa
     assert rows("again") == first
 
 
+def test_readers_stand_on_a_base_of_images_with_coins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deep_text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("deep.yaml").write_text(deep_text)
+    options = ["deep.yaml", "--tasks", "[classification]", "--layers", "[h4]", "--training.checkpoints", "[2]"]
+    assert main(["estimate-mi", *options]) == 0
+    spiked = [*options, "--name", "spiked", "--spike_in", "8"]
+    assert main(["figures", *spiked]) == 0
+    bases = {
+        json.loads(path.read_text())["recipe"]["config"].get("coins") is not None: path.parent
+        for path in BASES.glob("*/*.json")
+    }
+    assert set(bases) == {False, True}
+    experiment = Experiment(parse_experiment("train", spiked))
+    base = load_base(experiment, torch.device("cpu"))
+    assert base.config.marked_pixels == coin_pixels(8, 8, 8, 0)
+    evaluation = torch.from_numpy(measured_images(experiment).evaluation.images)
+    (row,) = rows("spiked")
+    with h5py.File("checkpoints/spiked/code_lengths.h5") as file:
+        assert np.allclose(code_lengths_bits(base, [Minibatch(evaluation)]), file["null"][:], atol=0.01)
+        cell = f"{row['decoder']}/epoch_0002/h4"
+        for name, suffix in zip(NAMES, ("_spike_in", "_spike_in_mixed"), strict=True):
+            assert float(row[name]) == pytest.approx((file[cell][:] - file[cell + suffix][:]).mean() / 8, rel=1e-6)
+    # Elsewhere drawn coins, or coins of another look, need another base; how they are mixed into a layer does not.
+    same, others = base_artifact(experiment).path, {}
+    for change in (["--spike_in", "7"], ["--spike_in_options.seed", "1"],
+                   ["--spike_in_options.shown_as", "least_significant_bit"]):  # fmt: skip
+        others[str(change)] = base_artifact(Experiment(parse_experiment("train", [*spiked, *change]))).path
+    assert len({same, *others.values()}) == 4
+    mixed = parse_experiment("train", [*spiked, "--spike_in_options.mixing", "global"])
+    assert base_artifact(Experiment(mixed)).path == same
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -182,6 +230,51 @@ def test_known_bits_are_found_where_everything_is_known() -> None:
     config = FittingConfig(steps=400, batch_size=32, learning_rate=0.01, validate_every=50, cooldown_share=0.5)
     fit(decoder, feed, config, seed=0)
     bits = {one.variant: code_lengths_bits(decoder, feed.part("evaluation", *one)) for one in feed.readings}
+    assert bits["plain"].mean() == pytest.approx(4, abs=0.15)
+    assert recovered_fraction(bits["plain"], bits["spike_in"], 4).estimate == pytest.approx(1, abs=0.03)
+    assert recovered_fraction(bits["plain"], bits["spike_in_mixed"], 4).estimate == pytest.approx(1, abs=0.1)
+
+
+def test_readers_find_known_bits_where_everything_is_known() -> None:
+    """The same images on a base that is right: the reader has only the coins to find, images and readings mixed."""
+    groups, pixels, shape = Groups(4096, 256, 512, 16), coin_pixels(4, 4, 4, seed=0), (8, 2, 2)
+    coins = np.concatenate([draw_coins(4352, 4, "decoder", 0), draw_coins(512, 4, "evaluation", 0)])
+    images = overwrite(np.zeros((4864, 1, 4, 4), dtype=np.uint8), coins, pixels, 4)
+    mixings = {"h": mixing_for(shape, (4, 4), pixels, "local", 0)}
+    kept, spike_ins = (
+        SpikeIns(coins, pixels, (4, 4), mixings, intensities=4, redraw=redraw) for redraw in (False, True)
+    )
+    activations = Random(groups, shape)
+    feeds = [CellFeed(images, groups, activations, [(0, "h")], 32, 256, s, mixed=True) for s in (kept, spike_ins)]
+    for feed in feeds:
+        feed.calibrate_spike_ins(feed.channel_statistics())
+    for name in spike_ins.scales:
+        spike_ins.scales[name] *= 4  # as above
+    for seed, feed in enumerate(feeds * 2):
+        batch = feed.minibatch(np.random.default_rng(seed))
+        shown = batch.images.flatten(1)[:, list(pixels)].numpy() == 3
+        assert batch.condition is not None
+        told = {part.cell: [other.activations for other in part.beside] for part in batch.condition}
+        assert set(told) == {"epoch_0000/h", "epoch_0000/h_spike_in_mixed"}
+        assert (batch.images.sum((1, 2, 3)).numpy() == 3 * shown.sum(1)).all()  # nothing else is shown
+        start = 0
+        for part in batch.condition:  # the coins that are told are those that are shown
+            rows = slice(start, start + len(part.activations))
+            for other in part.beside:
+                found = other.activations.flatten(1)[:, list(pixels)].numpy() > 0
+                assert np.array_equal(found, shown[rows])
+            start = rows.stop
+    torch.manual_seed(0)
+    architecture = Architecture(blocks=1, filters=8, output="categorical", dropout=0.0)
+    base = PixelCNNPP(PixelCNNPPConfig(ImageSpace(1, 4, 4, 4), architecture, (), marked_pixels=pixels))
+    config = FittingConfig(steps=250, batch_size=32, learning_rate=0.01, validate_every=50, cooldown_share=0.5)
+    unconditional = CellFeed(images, groups, None, (), 32, 256, spike_ins)
+    fit(base, unconditional, config, seed=0)
+    cells = spike_ins.decoder_cells((Cell("epoch_0000/h", "h", shape),))
+    reader = Reader(base.requires_grad_(False).eval(), ReaderArchitecture(width=8, own_share=0.0), cells)
+    feed = feeds[1]
+    fit(reader, feed, FittingConfig(steps=250, batch_size=32, learning_rate=0.01, validate_every=50), seed=0)
+    bits = {one.variant: code_lengths_bits(reader, feed.part("evaluation", *one)) for one in feed.readings}
     assert bits["plain"].mean() == pytest.approx(4, abs=0.15)
     assert recovered_fraction(bits["plain"], bits["spike_in"], 4).estimate == pytest.approx(1, abs=0.03)
     assert recovered_fraction(bits["plain"], bits["spike_in_mixed"], 4).estimate == pytest.approx(1, abs=0.1)
