@@ -25,28 +25,26 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from courses.course import KINDS, Course, Pair, headline, table
+from courses.figure import draw
 
 from decoders import Decoder, FittingConfig, Minibatch, PixelCNNPP, Reader, TrainingData, fit
-from ib_analysis.artifacts import UserError, write_atomically
+from ib_analysis.artifacts import UserError
 from ib_analysis.bases.features import StoredFeatures, write_features
 from ib_analysis.cli import parse_experiment
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run
-from ib_analysis.plots.style import drawing_style, framed, layer_colour, layer_marker
 from ib_analysis.records.activations import dump_artifact
 from ib_analysis.records.bases import base_artifact, load_base
 from ib_analysis.records.decoders import decoder_network, feed_for
 from ib_analysis.records.images import measured_images
 from ib_analysis.studies.budget.plan import scaled
 
-KINDS = ("gated", "deep")
 REHEARSAL = 30
 """Steps that are timed before a fit, to choose its number of steps."""
 SEED = 0
@@ -89,73 +87,6 @@ class Timed:
         if not self._validating:
             self.steps.append(now - self._since)
         self._validating, self._since = False, now
-
-
-@dataclass(frozen=True)
-class Course:
-    """What a decoder had found when; one value per validation. Code lengths are means in bits per image."""
-
-    seconds: tuple[float, ...]
-    """CPU seconds of training."""
-    bits: tuple[float, ...]
-    """Given the activations."""
-    null_bits: float
-    """Under the null condition: L0, if the decoder is a reader."""
-    steps: int
-    ms_per_image: float
-    """CPU time of a training step (its median) per image."""
-
-    @property
-    def best(self) -> int:
-        """The validation whose weights a fit keeps."""
-        return int(np.argmin(self.bits))
-
-    def first_at(self, bits: float) -> float | None:
-        """Seconds at the first validation with a code of at most so many bits; None if there is none.
-
-        >>> Course((1.0, 2.0, 3.0), (9.0, 7.0, 8.0), 10.0, 3, 1.0).first_at(7.5)
-        2.0
-        """
-        return next((second for second, found in zip(self.seconds, self.bits, strict=True) if found <= bits), None)
-
-    def bits_at(self, seconds: float) -> float | None:
-        """Code length at the last validation until then; None before the first.
-
-        >>> Course((1.0, 2.0, 3.0), (9.0, 7.0, 8.0), 10.0, 3, 1.0).bits_at(2.9)
-        7.0
-        """
-        before = [found for second, found in zip(self.seconds, self.bits, strict=True) if second <= seconds]
-        return before[-1] if before else None
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Both kinds of decoders on one layer.
-
-    Arguments:
-        base_seconds, feature_seconds: of the base's fit and its features of the images, this layer's share.
-    """
-
-    layer: str
-    gated: Course
-    deep: Course
-    base_seconds: float
-    feature_seconds: float
-
-    def information(self, bits: float) -> float:
-        """I(X;H) in bits, from a code length."""
-        return self.deep.null_bits - bits
-
-    @property
-    def target(self) -> tuple[float, float]:
-        """The gated decoder's best code length in bits, and the seconds at which it had it."""
-        return self.gated.bits[self.gated.best], self.gated.seconds[self.gated.best]
-
-    def ratio(self, more_seconds: float = 0.0) -> float | None:
-        """Seconds until the reader is as good as the gated decoder, over the latter's; None if it never is."""
-        bits, seconds = self.target
-        reached = self.deep.first_at(bits)
-        return None if reached is None else (reached + more_seconds) / seconds
 
 
 # ---------------------------------------------------------------------------------------------- fits
@@ -322,92 +253,6 @@ def _base_record(experiment: Experiment) -> dict:
     if not artifact.is_whole:
         raise UserError(f"the base of {name} is not fitted; run ib base {name} with the same options first.")
     return artifact.record
-
-
-# ---------------------------------------------------------------------------------------------- what is told
-
-
-def table(pairs: Sequence[Pair], budget: float) -> Iterator[str]:
-    """I(X;H) at several times, a line per layer and kind."""
-    times = [budget / 2**k for k in (5, 4, 3, 2, 1)]
-    yield "I(X;H) in bits, mean over the cells, after so many CPU seconds of training (-: before the first validation)"
-    yield (
-        f"{'layer':8s}{'decoder':8s}{'steps':>8s}{'ms/image':>10s}"
-        + "".join(f"{seconds:10.4g}" for seconds in times)
-        + f"{'end':>10s}{'best':>10s}"
-    )
-    for pair in pairs:
-        for kind, course in zip(KINDS, (pair.gated, pair.deep), strict=True):
-            found = [*(course.bits_at(seconds) for seconds in times), course.bits[-1], course.bits[course.best]]
-            yield f"{pair.layer:8s}{kind:8s}{course.steps:8,d}{course.ms_per_image:10.2f}" + "".join(
-                f"{'-':>10s}" if bits is None else f"{pair.information(bits):10.2f}" for bits in found
-            )
-
-
-def headline(pairs: Sequence[Pair]) -> Iterator[str]:
-    """When readers were as good as the gated decoders, a line per layer."""
-    yield "CPU seconds until the reader's code is as short as the gated decoder's best, over the latter's CPU seconds"
-    yield (
-        f"{'layer':8s}{'gated':>10s}{'seconds':>10s}{'reader':>10s}{'ratio':>10s}{'with features':>16s}"
-        f"{'and base':>12s}"
-    )
-    for pair in pairs:
-        bits, seconds = pair.target
-        reached = pair.deep.first_at(bits)
-        both = pair.feature_seconds + pair.base_seconds
-        shown = [pair.ratio(), pair.ratio(pair.feature_seconds), pair.ratio(both)]
-        first, second, third = ("never" if ratio is None else f"{ratio:.3f}" for ratio in shown)
-        when = "never" if reached is None else f"{reached:.1f}"
-        yield (
-            f"{pair.layer:8s}{pair.information(bits):10.2f}{seconds:10.1f}{when:>10s}{first:>10s}{second:>16s}"
-            f"{third:>12s}"
-        )
-
-
-def picture(pairs: Sequence[Pair], name: str) -> Figure:
-    """I(X;H) against time, a panel per layer."""
-    columns = min(2, len(pairs))
-    rows = -(-len(pairs) // columns)
-    figure, body = framed(
-        "What a decoder finds, and when",
-        f"{name}: I(X;H), mean over the epochs of a layer, on validation images, against the CPU time of the training "
-        "steps on one thread.",
-        [
-            "L0 is the base's for both. Dotted: the best that the gated decoder found. A code longer than L0 by more "
-            "than a quarter of a panel's height lies below it. The time of the base's fit and of its features, which "
-            "serve all layers, is not in the reader's."
-        ],
-        body_inches=2.3 * rows + 0.3,
-    )
-    panels = body.subplots(rows, columns, squeeze=False, sharex=True).flat
-    for pair, axes in zip(pairs, panels, strict=False):
-        for index, (label, course) in enumerate((("gated PixelCNN++", pair.gated), ("deep reader", pair.deep))):
-            axes.plot(
-                course.seconds, [pair.information(bits) for bits in course.bits], color=layer_colour(index),
-                marker=layer_marker(index), markersize=3, linewidth=1.4, label=label, gid=KINDS[index],
-            )  # fmt: skip
-        axes.axhline(pair.information(pair.target[0]), color=layer_colour(0), linestyle=":", linewidth=1.0)
-        top = max(pair.information(min(course.bits)) for course in (pair.gated, pair.deep))
-        if top > 0:
-            axes.set_ylim(max(axes.get_ylim()[0], -top / 3), 1.06 * top)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))  # no powers of ten as formulas
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.tick_params(labelbottom=True)
-        axes.set_title(pair.layer)
-        axes.set_xlabel("CPU time of training, s")
-        axes.set_ylabel("I(X;H), bits")
-    for axes in list(panels):
-        axes.remove()
-    handles, labels = body.axes[0].get_legend_handles_labels()
-    body.legend(handles, labels, loc="outside lower center", ncols=2)
-    return figure
-
-
-def draw(path: Path, pairs: Sequence[Pair], name: str) -> None:
-    with drawing_style(), write_atomically(path) as file:
-        picture(pairs, name).savefig(file, format=path.suffix[1:], dpi=200)
 
 
 # ---------------------------------------------------------------------------------------------- the command
