@@ -377,7 +377,7 @@ def _compare(words: list[str]) -> int:
     parser.add_argument("b", type=str, help="Another one.")
     parser.add_argument("--checkpoints", type=str, default="checkpoints", help="Folder of the experiments.")
     chosen = parser.parse_args(words)
-    from ib_analysis.information.summary import compare
+    from ib_analysis.information.comparison import compare
     from ib_analysis.results import load_results
 
     print(compare(load_results(chosen.a, chosen.checkpoints), load_results(chosen.b, chosen.checkpoints)))

@@ -1,43 +1,33 @@
-"""Results as plain text for the terminal: one experiment's closing table, and two experiments side by side."""
+"""An experiment's closing table, as plain text for the terminal."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
 
+from ib_analysis.information.cell_text import (
+    MARK,
+    Finished,
+    label_information,
+    legend,
+    marked,
+    number,
+    usable,
+    with_interval,
+)
 from ib_analysis.information.intervals import Interval
 from ib_analysis.information.plain_text import align
 from ib_analysis.information.seed_spread import spread_over_seeds
 from ib_analysis.information.spike_ins import tolerance
 from ib_analysis.information.table import InformationRow, quantized_from
-from ib_analysis.information.warnings import EXPLANATIONS, NOTE_EXPLANATIONS, split_warnings
+from ib_analysis.information.warnings import NOTE_EXPLANATIONS, split_warnings
 
-__all__ = ["Finished", "compare", "summary"]
-
-MARK = "!"
-"""Stands behind the number of a cell with warnings."""
+__all__ = ["NO_LABELS", "summary"]
 
 NO_LABELS = "I(H;Y), the information plane and what else needs labels is left out: the images have none."
 
 _Of = Callable[[InformationRow], Interval]
-
-
-class Finished(Protocol):
-    """What is needed of an experiment's results, as `ib_analysis.load_results` gives them."""
-
-    @property
-    def experiment(self) -> str: ...
-
-    @property
-    def information(self) -> Sequence[InformationRow]: ...
-
-    @property
-    def config(self) -> Mapping[str, Any]: ...
-
-
-# ---------------------------------------------------------------------------------------------- one experiment
 
 
 def summary(results: Finished) -> str:
@@ -54,7 +44,7 @@ def summary(results: Finished) -> str:
         return f"{results.experiment}: no cell has been measured."
     several = len({(row.encoder_seed, row.decoder_seed) for row in rows}) > 1
     told = _over_seeds(results) if several else _single_runs(results)
-    return "\n".join([*told, *_late_peaks(rows), *_spike_ins(rows), *_notes(rows), *_legend(rows)])
+    return "\n".join([*told, *_late_peaks(rows), *_spike_ins(rows), *_notes(rows), *legend(rows)])
 
 
 def _single_runs(results: Finished) -> list[str]:
@@ -65,9 +55,9 @@ def _single_runs(results: Finished) -> list[str]:
     starts = _starts(layers)
     for (subject, layer), found in layers.items():
         cells = sorted(found, key=lambda row: row.epoch)
-        line = [subject, layer, *_course(cells, _usable, starts[subject])]
+        line = [subject, layer, *_course(cells, usable, starts[subject])]
         if known:
-            line += [_lower_bound(cells[-1]), _number(cells[-1].h_x_bits)]
+            line += [_lower_bound(cells[-1]), number(cells[-1].h_x_bits)]
         lines.append(line)
     text = [f"I(X;H) in bits, usable information with its interval ({results.experiment})", *align(lines), ""]
 
@@ -76,7 +66,7 @@ def _single_runs(results: Finished) -> list[str]:
     lines = [["task", "layer", "first", "peak", "last"]]
     for (subject, layer), found in layers.items():
         cells = sorted(found, key=lambda row: row.epoch)
-        lines.append([subject, layer, *_course(cells, _label_information, starts[subject])])
+        lines.append([subject, layer, *_course(cells, label_information, starts[subject])])
     return [*text, "I(H;Y) in bits, lower bound from probes with its interval", *align(lines)]
 
 
@@ -142,7 +132,7 @@ def _spike_ins(rows: Sequence[InformationRow]) -> list[str]:
 
 def _fraction(row: InformationRow, name: str) -> str:
     value, low, high = (getattr(row, name + end) for end in ("", "_low", "_high"))
-    return "-" if value is None else _with_interval(Interval(value, low, high), row)
+    return "-" if value is None else with_interval(Interval(value, low, high), row)
 
 
 # ---------------------------------------------------------------------------------------------- several seeds
@@ -163,29 +153,24 @@ def _over_seeds(results: Finished) -> list[str]:
     head, starts = ["task", "layer", "first", "peak of the mean", "last"], _starts(layers)
     lines = [
         head,
-        *([*key, *_mean_course(found, _usable, confidence, starts[key[0]])] for key, found in layers.items()),
+        *([*key, *_mean_course(found, usable, confidence, starts[key[0]])] for key, found in layers.items()),
     ]
     text += [f"I(X;H) in bits, usable information ({results.experiment})", *align(lines), ""]
     if known:
         lines = [["task", "layer", "lower bound, last", "H(X)"]]
         for key, found in layers.items():
-            lines.append(
-                [*key, _mean_course(found, _bound, confidence, starts[key[0]])[-1], _number(found[0].h_x_bits)]
-            )
+            lines.append([*key, _mean_course(found, _bound, confidence, starts[key[0]])[-1], number(found[0].h_x_bits)])
         text += ["Lower bound on Shannon's I(X;H) in bits", *align(lines), ""]
     lines = [
         head,
-        *(
-            [*key, *_mean_course(found, _label_information, confidence, starts[key[0]])]
-            for key, found in layers.items()
-        ),
+        *([*key, *_mean_course(found, label_information, confidence, starts[key[0]])] for key, found in layers.items()),
     ]
     text += ["I(H;Y) in bits, lower bound from probes", *align(lines), ""] if _has_labels(rows) else [NO_LABELS, ""]
     runs = sorted({(row.encoder_seed, row.decoder_seed) for row in rows})
     lines = [["task", "layer", *(f"seeds {encoder}/{decoder}" for encoder, decoder in runs)]]
     for key, found in layers.items():
         last = {(row.encoder_seed, row.decoder_seed): row for row in sorted(found, key=lambda row: row.epoch)}
-        lines.append([*key, *(_marked(last[run].i_xh_bits, last[run]) if run in last else "-" for run in runs)])
+        lines.append([*key, *(marked(last[run].i_xh_bits, last[run]) if run in last else "-" for run in runs)])
     return [*text, "I(X;H) in bits of single runs (encoder/decoder seed), last epoch", *align(lines)]
 
 
@@ -213,20 +198,10 @@ def _course(cells: Sequence[InformationRow], of: _Of, start: int) -> list[str]:
     """First cell, peak from the start on, and last cell of one layer."""
     peak = max((row for row in cells if row.epoch >= start), key=lambda row: of(row).estimate)
     return [
-        _with_interval(of(cells[0]), cells[0]),
-        f"{_with_interval(of(peak), peak)} epoch {peak.epoch}",
-        _with_interval(of(cells[-1]), cells[-1]),
+        with_interval(of(cells[0]), cells[0]),
+        f"{with_interval(of(peak), peak)} epoch {peak.epoch}",
+        with_interval(of(cells[-1]), cells[-1]),
     ]
-
-
-def _usable(row: InformationRow) -> Interval:
-    return Interval(row.i_xh_bits, row.i_xh_bits_low, row.i_xh_bits_high)
-
-
-def _label_information(row: InformationRow) -> Interval:
-    """I(H;Y); nan without labels."""
-    ends = row.i_hy_bits, row.i_hy_bits_low, row.i_hy_bits_high
-    return Interval(*(math.nan if end is None else end for end in ends))
 
 
 def _has_labels(rows: Iterable[InformationRow]) -> bool:
@@ -240,20 +215,7 @@ def _bound(row: InformationRow) -> Interval:
 
 
 def _lower_bound(row: InformationRow) -> str:
-    return "-" if row.lower_bound_bits is None else _with_interval(_bound(row), row)
-
-
-def _legend(rows: Iterable[InformationRow]) -> list[str]:
-    counts: dict[str, int] = defaultdict(int)
-    for row in rows:
-        for name in split_warnings(row.warnings):
-            counts[name] += 1
-        for name in split_warnings(row.probe_warnings):
-            counts[name] += 1  # named, but no number is marked: i_hy_bits is a lower bound all the same
-    if not counts:
-        return []
-    lines = [f"{MARK} {name} (cells: {counts[name]}). {EXPLANATIONS.get(name, '')}".rstrip() for name in sorted(counts)]
-    return ["", *lines]
+    return "-" if row.lower_bound_bits is None else with_interval(_bound(row), row)
 
 
 def _notes(rows: Sequence[InformationRow]) -> list[str]:
@@ -271,95 +233,3 @@ def _notes(rows: Sequence[InformationRow]) -> list[str]:
         f"note: {name} (cells: {counts[name]}). {NOTE_EXPLANATIONS.get(name, '')}".rstrip() for name in sorted(counts)
     ]
     return ["", *lines]
-
-
-# ---------------------------------------------------------------------------------------------- two experiments
-
-
-def compare(a: Finished, b: Finished) -> str:
-    """The cells that two experiments share, with differences (b minus a), and what differs in their configs.
-
-    Cells are matched by task, layer and epoch, and by number format and seeds where these are the same; a single run
-    in each also matches one of another format or seed. A star marks differences whose intervals do not overlap.
-    """
-    text = [f"a: {a.experiment}", f"b: {b.experiment}", "", "Config"]
-    changes = _config_differences(a.config, b.config)
-    text += align([["field", "a", "b"], *changes]) if changes else ["the same"]
-
-    pairs, lone_a, lone_b = _matched(a.information, b.information)
-    text += ["", "Information in bits: b - a (* intervals do not overlap)"]
-    if pairs:
-        several = len({_run(row)[1:] for row, _ in pairs}) > 1
-        lines = [["task", "layer", "epoch", "I(X;H) a", "b", "b - a", "I(H;Y) a", "b", "b - a"]]
-        for row_a, row_b in pairs:
-            line = [_label((*_run(row_a), row_a.layer), several), row_a.layer, str(row_a.epoch)]
-            for of in (_usable, _label_information):
-                left, right = of(row_a), of(row_b)
-                star = "" if left.overlaps(right) else " *"
-                difference = f"{right.estimate - left.estimate:+.2f}{star}"
-                line += [_marked(left.estimate, row_a), _marked(right.estimate, row_b), difference]
-            lines.append(line)
-        text += align(lines)
-    else:
-        text.append("no cell in common")
-    if lone_a or lone_b:
-        text.append(f"Cells without a partner: {lone_a} in a, {lone_b} in b.")
-    if any(row.warnings for pair in pairs for row in pair):
-        text += _legend(row for pair in pairs for row in pair)
-    return "\n".join(text)
-
-
-def _matched(
-    a: Sequence[InformationRow], b: Sequence[InformationRow]
-) -> tuple[list[tuple[InformationRow, InformationRow]], int, int]:
-    """Pairs of rows, sorted, and how many rows of a and of b have no partner."""
-    by_cell: dict[tuple[str, str, int], tuple[list[InformationRow], list[InformationRow]]] = defaultdict(
-        lambda: ([], [])
-    )
-    for side, rows in enumerate((a, b)):
-        for row in rows:
-            by_cell[row.task, row.layer, row.epoch][side].append(row)
-    pairs = []
-    for cell in sorted(by_cell):
-        rows_a, rows_b = by_cell[cell]
-        runs_b = {_run(row): row for row in rows_b}
-        found = [(row, runs_b[_run(row)]) for row in rows_a if _run(row) in runs_b]
-        if not found and len(rows_a) == len(rows_b) == 1:
-            found = [(rows_a[0], rows_b[0])]
-        pairs += found
-    return pairs, len(a) - len(pairs), len(b) - len(pairs)
-
-
-def _config_differences(a: Any, b: Any, where: str = "") -> list[list[str]]:
-    """Lines (field, value in a, value in b) of plain config data, without the experiments' own names."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        lines = []
-        for key in sorted({*a, *b}):
-            if where or key != "name":
-                lines += _config_differences(a.get(key), b.get(key), f"{where}.{key}" if where else str(key))
-        return lines
-    return [] if a == b else [[where, str(a), str(b)]]
-
-
-# ---------------------------------------------------------------------------------------------- text
-
-
-def _run(row: InformationRow) -> tuple[str, str, int, int]:
-    return row.task, row.number_format, row.encoder_seed, row.decoder_seed
-
-
-def _label(key: tuple[str, str, int, int, str], several: bool) -> str:
-    task, number_format, encoder_seed, decoder_seed, _ = key
-    return f"{task} {number_format} seeds {encoder_seed}/{decoder_seed}" if several else task
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _marked(value: float, row: InformationRow) -> str:
-    return f"{value:.2f}{MARK if row.warnings else ''}"
-
-
-def _with_interval(interval: Interval, row: InformationRow) -> str:
-    return f"{_marked(interval.estimate, row)} [{interval.low:.2f}, {interval.high:.2f}]"

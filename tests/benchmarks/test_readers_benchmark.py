@@ -28,12 +28,15 @@ def _load() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found  # where dataclasses look up the names of their annotations
-    spec.loader.exec_module(found)
+    sys.modules[spec.name] = found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(PATH.parent))  # as for a script
+        spec.loader.exec_module(found)
     return found
 
 
 bench = _load()
+picture = sys.modules["courses.figure"].picture
 
 
 @pytest.fixture
@@ -144,7 +147,7 @@ def test_information_is_from_the_base_for_both_decoders() -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_figure_has_a_panel_per_layer_with_both_curves(count: int, tmp_path: Path) -> None:
     found = pair(course([1, 2, 4, 8], [900, 95, 90, 93]), course([2, 3, 8], [99, 90, 80]))
-    figure = bench.picture([found] * count, "toy")
+    figure = picture([found] * count, "toy")
     panels = [axes for axes in figure.axes if axes.get_title("left") or axes.get_title()]
     assert len(panels) == count
     for axes in panels:

@@ -3,7 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 from result_rows import row
 
-from ib_analysis.information.summary import compare, summary
+from ib_analysis.information.comparison import compare
+from ib_analysis.information.summary import summary
 
 
 def finished(rows, name="toy", config=None):
