@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 
 from ib_analysis.artifacts import UserError
 from ib_analysis.data.interface import ImageData, Split
@@ -19,6 +19,7 @@ from ib_analysis.training.checkpoints import Checkpoints, history_path
 from ib_analysis.training.config import TrainingConfig, checkpoint_epochs
 from ib_analysis.training.course import Course, ordinary_course
 from ib_analysis.training.devices import make_accelerator
+from ib_analysis.training.fresh_normalisation import calibrate_fresh
 from ib_analysis.training.history import write_history
 from ib_analysis.training.objectives import Joint, Objective, objective_for
 from ib_analysis.training.small_batches import check_smallest_batch
@@ -36,8 +37,6 @@ class TrainingDiverged(UserError):
 Progress = Callable[[int, int, dict[str, float]], None]
 
 EVALUATION_BATCH = 500
-# Batches from which a fresh network's batch normalisation learns its statistics.
-CALIBRATION_STEPS = 8
 
 
 def train(
@@ -169,7 +168,7 @@ class _Run:
     def initialise(self) -> None:
         """Epoch 0: set what is learned from the images without training, and report."""
         self.network.fit_preprocessing(self.batches.images)
-        self._calibrate()
+        calibrate_fresh(self.network, self.batches)
         self.epoch = 0
         self._record("train", self._evaluate(self.batches))
         self._record("evaluation", self._evaluate(self.evaluation))
@@ -290,35 +289,6 @@ class _Run:
             sums = torch.zeros(n_scores.shape[1], dtype=torch.float64, device=self.accelerator.device)
         totals = self.accelerator.reduce(torch.cat([sums, sums.new_tensor([count])]))
         return self._report(totals[:-1], int(totals[-1]))
-
-    @torch.no_grad()
-    def _calibrate(self) -> None:
-        """Give fresh batch normalisations the statistics of the images.
-
-        They begin with mean 0 and variance 1: in evaluation mode a residual network would then double its variance
-        with every block, and a deep one would leave the range of float16 before it is trained at all.
-        """
-        fresh = [
-            module
-            for module in self.network.modules()
-            if isinstance(module, nn.modules.batchnorm._BatchNorm)
-            and module.num_batches_tracked is not None
-            and module.num_batches_tracked == 0
-        ]
-        if not fresh:
-            return
-        momenta = [module.momentum for module in fresh]
-        for module in fresh:
-            module.momentum = None  # the plain mean over batches
-        self.network.eval()
-        for module in fresh:
-            module.train()
-        for step in range(min(CALIBRATION_STEPS, len(self.batches))):
-            self.network(self.batches.batch(0, step)[0])
-        for module, momentum in zip(fresh, momenta, strict=True):
-            module.momentum = momentum
-            assert module.num_batches_tracked is not None
-            module.num_batches_tracked.zero_()
 
     def _report(self, sums: Tensor | float, count: int) -> dict[str, float]:
         assert isinstance(sums, Tensor)
