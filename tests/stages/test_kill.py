@@ -24,6 +24,8 @@ MOMENTS = (
 """Files whose first appearance tells in which stage the process is."""
 IN_PARALLEL = ("encoders/*/resume.pt", "decoders/*/resume.pt", "code_lengths/*/epoch_0000_h1.npz")
 """Those at which several processes may be at work."""
+WORK = ("encoders/*/resume.pt", "decoders/*/resume.pt", "code_lengths/*/epoch_0000_h1.npz", "samples/*.npz")
+"""Those in the middle of work that is kept in pieces."""
 
 
 def command(name: str, workers: int) -> list[str]:
@@ -47,7 +49,15 @@ def kill_when(process: subprocess.Popen, name: str, pattern: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("workers", "moments"), [(1, MOMENTS), (2, IN_PARALLEL)])
+@pytest.mark.parametrize(
+    ("workers", "moments"),
+    [
+        (1, WORK),
+        (2, ("decoders/*/resume.pt",)),
+        pytest.param(1, MOMENTS, marks=pytest.mark.slow),
+        pytest.param(2, IN_PARALLEL, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_command_goes_on_and_ends_with_the_same_table(
     tiny: Path, workers: int, moments: tuple[str, ...]
 ) -> None:
