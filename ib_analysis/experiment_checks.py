@@ -61,6 +61,8 @@ def check(config: ExperimentConfig) -> None:
             raise UserError(f"{field_name} is {list(getattr(config, field_name))}; seeds are whole numbers from 0 on.")
     if config.threads < 1 or config.workers < 0:
         raise UserError("threads must be at least 1 and workers at least 0 (0: one per core).")
+    if not config.held_gib >= 0:
+        raise UserError(f"held_gib is {config.held_gib}; give the GiB of activations that a fit may hold, 0 for none.")
     if config.activations.group_size < 1:
         raise UserError("activations.group_size must be at least 1.")
     _check_encoder(config)

@@ -178,6 +178,10 @@ class ExperimentConfig:
     """Layer -> steps of its fits, where they need more or fewer than `fitting.steps`: a pooled layer tells few bits,
     which take long to find (twice the steps are a good start), and an early one many that are found soon. Not with
     `shared` decoders, which read all."""
+    held_gib: float = 3.0
+    """Activations that the fit of a reader may hold in memory, in GiB, in each process: of what fits, minibatches mix
+    images and cells freely; else they are made of whole groups of one cell each, from which readers learn more slowly.
+    Changes numbers only where it decides between the two."""
     base: Literal["shipped", "scratch"] = "shipped"
     """The unconditional model of the images: `shipped` takes one of this recipe that is part of the package, if there
     is one; else, and with `scratch`, it is fitted once and kept in `bases` under `checkpoints` for all experiments on

@@ -19,8 +19,8 @@ from ib_analysis.fits.spike_ins import COINS, SpikeIns, Variant
 
 __all__ = ["CellFeed", "Reading", "images_in_order", "name_of", "readings"]
 
-LARGEST_HELD_BYTES = 3 << 30
-"""Activations that a fit may hold in memory."""
+HELD_GIB = 3.0
+"""Activations that a fit may hold in memory, if nothing else is said."""
 MIXED_CELLS = 4
 """Cells of a mixed minibatch: more would vary its gradient less and cost more."""
 
@@ -92,6 +92,7 @@ class CellFeed:
         validation_images: (image, cell) pairs of one validation, at the least.
         spike_ins: coins that the images show, if any.
         mixed: whether minibatches mix images and cells freely, where the training part's activations fit in memory.
+        held_gib: how much of them that is, in GiB.
 
     Attributes:
         readings: what images are conditioned on: the cells in order, each in all its variants.
@@ -107,13 +108,14 @@ class CellFeed:
         validation_images: int,
         spike_ins: SpikeIns | None = None,
         mixed: bool = False,
+        held_gib: float = HELD_GIB,
     ) -> None:
         self._images = torch.from_numpy(np.ascontiguousarray(images))
         self.groups, self._activations, self.cells = groups, activations, tuple(cells)
         self._per_minibatch = max(1, batch_size // groups.group_size)
         self._validation_images = validation_images
         self._spike_ins = spike_ins
-        self._batch_size, self._mixed = batch_size, mixed
+        self._batch_size, self._mixed, self._held_bytes = batch_size, mixed, held_gib * 2**30
         self._held: dict[CellKey, Tensor] = {}
         self.readings = readings(self.cells, spike_ins)
 
@@ -284,7 +286,7 @@ class CellFeed:
         for epoch, layer in self.cells:
             size = self._activations.read(epoch, layer, group).element_size()
             held += size * images * math.prod(self._activations.shape(layer))
-        return held <= LARGEST_HELD_BYTES
+        return held <= self._held_bytes
 
     def _mixture(self, rng: np.random.Generator) -> Minibatch:
         """Images in equal shares under up to `MIXED_CELLS` readings."""

@@ -51,7 +51,7 @@ def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
         return base_artifact(experiment)
     joint = joint_reader(experiment, fit) if fit.joint else None
     # Which settings a reader does not have, its recipe does not name.
-    own = ("reader_network", "sharing") if experiment.has_base else ("decoder",)
+    own = ("reader_network", "sharing", "held_gib") if experiment.has_base else ("decoder",)
     steps = experiment.fitting_for(fit).steps
     fitted = replace(experiment.config, fitting=replace(experiment.config.fitting, steps=steps))
     config: dict[str, Any] = {
@@ -154,6 +154,7 @@ def _feed(
         config.fitting.validation_images,
         spike_ins,
         mixed=experiment.has_base,
+        held_gib=config.held_gib,
     )
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import yaml
 
+from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import UserError, plain, tell_once, write_text
 from ib_analysis.data import facts, save_splits
-from ib_analysis.experiment import Experiment
+from ib_analysis.experiment import BASE, Experiment
 from ib_analysis.experiment_config import unused_with_activations_file
 from ib_analysis.information.summary import NO_LABELS
+from ib_analysis.records.encoders import layer_shapes
 from ib_analysis.records.filed import check_values
 from ib_analysis.records.images import images_of, measured_images
+from ib_analysis.records.joint import joint_reader
 
 __all__ = ["prepare", "record_config"]
 
@@ -39,6 +43,7 @@ def prepare(experiment: Experiment) -> None:
         check_values(experiment)
         if not data.has_labels:
             tell_once("no labels", NO_LABELS)
+    _tell_unmixed(experiment)
     if not (experiment.folder / "config.yaml").exists():
         record_config(experiment)
     # Figures compare with the entropy of what was measured: the images with the coins of spike-ins.
@@ -47,6 +52,32 @@ def prepare(experiment: Experiment) -> None:
     if known is None or other or not (experiment.folder / "splits.h5").exists():
         save_splits(data, experiment.folder / "splits.h5")
         write_text(path, json.dumps(measured, indent=1) + "\n")
+
+
+def _tell_unmixed(experiment: Experiment) -> None:
+    """Say which layers are too large to be mixed freely, as if kept in float16."""
+    if not experiment.has_base:
+        return
+    n_train = groups_of(measured_images(experiment), experiment.config.activations.group_size).n_train
+    needed: dict[str, float] = {}
+    for fit in experiment.fits:
+        if fit.key == BASE or fit.run is None:
+            continue
+        whole = joint_reader(experiment, fit) if fit.joint else fit
+        shapes = layer_shapes(experiment, fit.run)
+        values = sum(math.prod(shapes[layer]) for _, layer in whole.cells)
+        layers = " and ".join(sorted({layer for _, layer in whole.cells}))
+        needed[layers] = max(needed.get(layers, 0.0), 2 * n_train * values / 2**30)
+    held = experiment.config.held_gib
+    large = {layers: gib for layers, gib in needed.items() if gib > held}
+    if large:
+        listed = ", ".join(f"{layers} {gib:.1f} GiB" for layers, gib in large.items())
+        tell_once(
+            "unmixed",
+            f"Activations that readers learn from do not fit into the {held:g} GiB that each fit may hold ({listed}): "
+            "there minibatches are whole groups of one cell each, from which readers learn more slowly. Raise held_gib "
+            "if memory allows, or use fewer images (data.per_class) or checkpoints.",
+        )
 
 
 def record_config(experiment: Experiment) -> None:

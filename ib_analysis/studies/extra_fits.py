@@ -18,7 +18,7 @@ from decoders.config import Architecture, ReaderArchitecture
 from decoders.fitting.fit import FittingConfig
 from decoders.transfer import take_weights
 from ib_analysis.activations import groups_of
-from ib_analysis.artifacts import Artifact, UserError, load_tensors, sha256_of_plain
+from ib_analysis.artifacts import Artifact, UserError, load_tensors, settings_of, sha256_of_plain
 from ib_analysis.engines.choose import engine_for
 from ib_analysis.engines.local import Progress, Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment, ExperimentConfig, Fit, Run, cell_name
@@ -137,6 +137,7 @@ class ExtraFits:
         }
         inputs = {"data": images_of(self.experiment).sha256}
         if fit.is_reader:
+            config |= settings_of(self.experiment.config, "held_gib")
             inputs["base"] = base_artifact(self.experiment).identity
         if fit.run is not None:
             identities = encoder_identities(self.experiment, fit.run)
@@ -190,6 +191,7 @@ class ExtraFits:
             fit.fitting.batch_size,
             fit.fitting.validation_images,
             mixed=fit.is_reader,
+            held_gib=self.experiment.config.held_gib,
         )
 
     def new_decoder(self, fit: ExtraFit) -> Decoder:

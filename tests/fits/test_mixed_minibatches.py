@@ -14,7 +14,6 @@ from torch import Tensor
 from decoders import Minibatch
 from ib_analysis.activations import Groups
 from ib_analysis.artifacts import UserError
-from ib_analysis.fits import feed as feeds
 from ib_analysis.fits.feed import MIXED_CELLS, CellFeed, name_of
 from ib_analysis.fits.spike_ins import SpikeIns
 from ib_analysis.spike_ins import mixing_for
@@ -155,7 +154,7 @@ def test_activations_are_read_once() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 def test_where_they_do_not_fit_in_memory_minibatches_are_made_of_whole_groups(
-    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+    dtype: torch.dtype,
 ) -> None:
     groups = Groups(40, 8, 8, 4)
     size = torch.empty(0, dtype=dtype).element_size()
@@ -163,8 +162,7 @@ def test_where_they_do_not_fit_in_memory_minibatches_are_made_of_whole_groups(
     index = np.arange(groups.n_images)
     images = np.stack([index // 256, index % 256], 1).astype(np.uint8).reshape(-1, 1, 1, 2)
     for allowed, mixed in ((needed, True), (needed - 1, False)):
-        monkeypatch.setattr(feeds, "LARGEST_HELD_BYTES", allowed)
-        feed = CellFeed(images, groups, Telling(groups, dtype), CELLS, 8, 6, mixed=True)
+        feed = CellFeed(images, groups, Telling(groups, dtype), CELLS, 8, 6, mixed=True, held_gib=allowed / 2**30)
         found = [feed.minibatch(np.random.default_rng(seed)) for seed in range(20)]
         for minibatch in found:
             check(minibatch, groups.images("train"))
@@ -177,7 +175,7 @@ def test_where_they_do_not_fit_in_memory_minibatches_are_made_of_whole_groups(
         assert len(feed.validation_pairs()) == 6 * 2
 
 
-def test_without_cells_and_with_spike_ins_minibatches_are_groups() -> None:
+def test_without_cells_there_is_no_condition_and_spike_ins_are_mixed_as_cells_are() -> None:
     groups = Groups(40, 8, 8, 4)
     assert feed_of(groups, []).minibatch(np.random.default_rng(0)).condition is None
     coins = np.zeros((groups.n_images, 2), dtype=np.uint8)

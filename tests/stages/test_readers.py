@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -18,14 +19,17 @@ import torch
 from decoders import Reader, ReaderArchitecture, code_lengths_bits
 from decoders.fitting.batches import Minibatch
 from decoders.fitting.gradients import draw_step
-from ib_analysis.artifacts import UserError
+from ib_analysis.activations import groups_of
+from ib_analysis.artifacts import UserError, begin_notices
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.experiment import BASE, Experiment
 from ib_analysis.records.bases import load_base
 from ib_analysis.records.decoders import decoder_artifact, feed_for, load_decoder
+from ib_analysis.records.encoders import layer_shapes
 from ib_analysis.records.features import feature_parts
 from ib_analysis.records.images import images_of
 from ib_analysis.stages.fit import fit_seed
+from ib_analysis.stages.prepare import prepare
 from ib_analysis.studies.audit.config import AuditConfig
 from ib_analysis.studies.audit.plan import Plan, check
 
@@ -56,6 +60,32 @@ def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def experiment(*options: str) -> Experiment:
     return Experiment(parse_experiment("train", ["deep.yaml", *options]))
+
+
+def test_layers_that_are_too_large_to_be_mixed_are_named_before_anything_runs(caplog: pytest.LogCaptureFixture) -> None:
+    options = ["--name", "large", "--tasks", "[classification]"]
+    made = experiment(*options)
+    prepare(made)
+    assert not caplog.records
+    shapes = layer_shapes(made, made.runs[0])
+    n_train = groups_of(images_of(made), made.config.activations.group_size).n_train
+    gib = {layer: 2 * n_train * len(made.epochs) * math.prod(shapes[layer]) / 2**30 for layer in made.layers}
+    held = sorted(gib.values())[1]
+    large = {layer for layer in gib if gib[layer] > held}
+    assert 0 < len(large) < len(gib)
+    begin_notices()
+    prepare(experiment(*options, "--held_gib", repr(held)))
+    (record,) = caplog.records
+    assert {layer for layer in gib if f"{layer} 0.0 GiB" in record.message} == large
+    assert "Raise held_gib" in record.message
+    with pytest.raises(UserError, match="held_gib is -1"):
+        experiment("--held_gib", "-1")
+
+
+def test_what_fits_in_memory_is_part_of_a_readers_recipe_and_old_ones_had_three_gib() -> None:
+    fit = next(fit for fit in experiment(*SMALL).fits if fit.key != BASE)
+    assert decoder_artifact(experiment(*SMALL), fit).status() == "complete"
+    assert decoder_artifact(experiment(*SMALL, "--held_gib", "1"), fit).status() != "complete"
 
 
 # ---------------------------------------------------------------------------------------------- what comes out
