@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,10 @@ from ib_analysis.artifacts import UserError, sha256_of_plain
 from ib_analysis.data import DataConfig, FactorsConfig, ImageData, draw_factors, image_digests, load_data
 from ib_analysis.spike_ins import Coins, draw_coins
 
-__all__ = ["BaseFeed", "digests_of"]
+__all__ = ["BaseFeed", "LearnsFrom", "digests_of"]
+
+LearnsFrom = Literal["all", "encoder_images"]
+"""Which images a base is fitted to."""
 
 VALIDATION_STREAM = (0, 3)
 """Seed of the draws that a base is validated on, whatever `data.seed` is: they choose the weights that are kept, and
@@ -37,6 +40,7 @@ class BaseFeed:
         batch_size: images of a minibatch.
         validation_images: at most so many images judge a fit; they are not fitted to.
         coins: that are written over all images, those of evaluation and validation images once, others anew each time.
+        learns_from: all images, or those of encoders only, so that the base has not seen what decoders are fitted to.
 
     Attributes:
         space: the images.
@@ -50,7 +54,14 @@ class BaseFeed:
         UserError: the images cannot be loaded, or none is left to learn from.
     """
 
-    def __init__(self, config: DataConfig, batch_size: int, validation_images: int, coins: Coins | None = None) -> None:
+    def __init__(
+        self,
+        config: DataConfig,
+        batch_size: int,
+        validation_images: int,
+        coins: Coins | None = None,
+        learns_from: LearnsFrom = "all",
+    ) -> None:
         self._batch_size, self._coins = batch_size, coins
         self._drawn = config.factors if config.source == "factors" else None
         data = whole_data(config)
@@ -65,6 +76,8 @@ class BaseFeed:
             self.unseen = np.empty(0, dtype=np.int64)
             return
         self.sha256 = data.sha256
+        if learns_from == "encoder_images":
+            self.sha256 = sha256_of_plain({"data": data.sha256, "learns_from": learns_from})
         self.unseen = digests_of(data.evaluation.images)
         chosen = np.random.default_rng(0).permutation(data.n_validation)[:validation_images]
         validation = data.validation.images[np.sort(chosen)]
@@ -75,12 +88,18 @@ class BaseFeed:
         held = np.arange(data.n_validation) if grouped else chosen
         learned = np.ones(len(data.decoder), dtype=bool)
         learned[len(data.fitting) + held] = False
+        secret = [self.unseen, digests_of(validation)]
+        if learns_from == "encoder_images":
+            learned[:] = False
+            secret.append(digests_of(data.decoder.images))
         others = np.concatenate([data.encoder.images, data.decoder.images[learned]])
         # An image that other splits have too must be on one side only.
-        judged = np.isin(digests_of(others), np.concatenate([self.unseen, digests_of(validation)]))
+        judged = np.isin(digests_of(others), np.concatenate(secret))
         self._pool = others[~judged]
         if not len(self._pool):
-            raise UserError("The data set has no image that a base could learn from; add images.")
+            raise UserError(
+                "There is no image that a base could learn from; add images, or leave base_learns_from at all."
+            )
 
     def standardisation(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Nothing: there are no cells."""

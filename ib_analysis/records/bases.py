@@ -11,7 +11,7 @@ import torch
 from decoders import PixelCNNPP
 from ib_analysis.artifacts import Artifact, UserError
 from ib_analysis.bases import BaseFeed, BaseRecipe, read_base, recipe
-from ib_analysis.bases.feed import digests_of
+from ib_analysis.bases.feed import LearnsFrom, digests_of
 from ib_analysis.data import DataConfig
 from ib_analysis.experiment import Experiment
 from ib_analysis.records.images import images_of
@@ -26,12 +26,17 @@ BASES = "bases"
 def base_feed(experiment: Experiment) -> BaseFeed:
     """The images that the base is fitted to."""
     fitting = experiment.config.base_fitting
-    return _feed(experiment.config.data, fitting.batch_size, fitting.validation_images, _coins(experiment))
+    config = experiment.config
+    return _feed(
+        config.data, fitting.batch_size, fitting.validation_images, _coins(experiment), config.base_learns_from
+    )
 
 
 @lru_cache(maxsize=1)
-def _feed(data: DataConfig, batch_size: int, validation_images: int, coins: Coins | None) -> BaseFeed:
-    return BaseFeed(data, batch_size, validation_images, coins)
+def _feed(
+    data: DataConfig, batch_size: int, validation_images: int, coins: Coins | None, learns_from: LearnsFrom
+) -> BaseFeed:
+    return BaseFeed(data, batch_size, validation_images, coins, learns_from)
 
 
 def _coins(experiment: Experiment) -> Coins | None:

@@ -231,6 +231,20 @@ def test_a_minibatch_that_could_be_a_whole_split_is_refused() -> None:
         BaseFeed(DataConfig(factors=FACTORS), 16, 16)
 
 
+def test_a_base_may_be_kept_from_what_decoders_are_fitted_to(tmp_path: Path) -> None:
+    tree(tmp_path / "set")
+    whole, apart = (BaseFeed(config(tmp_path), 8, 4, learns_from=which) for which in ("all", "encoder_images"))
+    encoder, fitting, validation, evaluation = splits(load_data(config(tmp_path)))
+    assert learned(apart) == encoder - fitting - validation - evaluation
+    assert learned(whole) > learned(apart)
+    assert validated(apart) == validated(whole)
+    assert np.array_equal(apart.unseen, whole.unseen)
+    assert apart.sha256 != whole.sha256
+    put(tmp_path / "set" / "train" / "cat" / "again.png", pixels(3))  # once more, perhaps on the other side
+    again = BaseFeed(config(tmp_path), 8, 4, learns_from="encoder_images")
+    assert not learned(again) & splits(load_data(config(tmp_path)))[1]
+
+
 # ------------------------------------------------------------------------------------------------------- coins
 
 
