@@ -121,6 +121,9 @@ class ReaderArchitecture:
     """The same at each coarser resolution."""
     causal_blocks: int = 2
     """Gated blocks that join what the base knows, the pixels before, and what was read."""
+    dropout: float = 0.0
+    """Probability with which a value is zeroed in a fit, of what was read and before each causal block: for a few
+    hundred images, which a reader otherwise learns by heart."""
     own_share: float = 0.3
     """Weight in the fit of the distribution that is read from the activations alone, without any pixel: it teaches the
     reading part directly, from the first step on."""
@@ -129,6 +132,8 @@ class ReaderArchitecture:
         for name, least in (("width", 1), ("largest_width", 1), ("blocks", 0), ("coarse_blocks", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"reader_network.{name} must be at least {least}, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"reader_network.dropout must be from 0 up to, but not including, 1, not {self.dropout}")
         if self.causal_blocks < 0 or self.own_share < 0:
             raise ValueError("reader_network.causal_blocks and own_share must be at least 0")
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from decoders.activations import elu, gated_sum
 from decoders.config import Architecture, Cell, ImageSpace, PixelCNNPPConfig, ReaderArchitecture
 from decoders.distribution import ImageDistribution
+from decoders.dropout import Dropout
 from decoders.outputs import OutputDistribution
 from decoders.pixelcnnpp import PixelCNNPP, length_of
 from decoders.precision import full_precision
@@ -77,14 +78,15 @@ class MaskedConvolution(nn.Conv2d):
 class CausalBlock(nn.Module):
     """z + a sigmoid(b), with (a, b) a causal convolution of z and a linear map of what was read."""
 
-    def __init__(self, filters: int) -> None:
+    def __init__(self, filters: int, dropout: float) -> None:
         super().__init__()
+        self.dropout = Dropout(dropout)
         # The base has looked far already: at equal time, 2x3 found more than 3x5.
         self.before = MaskedConvolution(filters, 2 * filters, 1, strict=False)
         self.read = nn.Conv2d(filters, 2 * filters, 1)
 
     def forward(self, z: Tensor, read: Tensor) -> Tensor:
-        return gated_sum(z, self.before(elu(z)) + self.read(read))
+        return gated_sum(z, self.before(self.dropout(elu(z))) + self.read(read))
 
 
 class ReaderDistribution(ImageDistribution):
@@ -143,6 +145,7 @@ class Reader(nn.Module):
         size = (known.image.height, known.image.width)
         self.conditioning = CellReadings(cells, lambda shape, n_cells: Trunk(shape, n_cells, size, reader))
         output, width = base.output, reader.width
+        self.dropout = Dropout(reader.dropout)
         self.summary = nn.Conv2d(width, width + output.n_own, 1)
         self.from_base = nn.Conv2d(known.architecture.filters, width, 1)
         # Set from the first minibatch, like the gains of the base once were, and fitted from there on.
@@ -151,7 +154,7 @@ class Reader(nn.Module):
         self.from_read = nn.Conv2d(width, width, 1)
         inputs = known.image.channels * base.input_table.shape[1] + 1
         self.from_pixels = MaskedConvolution(inputs + output.n_hints, width, 2, strict=True)
-        self.blocks = nn.ModuleList(CausalBlock(width) for _ in range(reader.causal_blocks))
+        self.blocks = nn.ModuleList(CausalBlock(width, reader.dropout) for _ in range(reader.causal_blocks))
         self.change = nn.Conv2d(width, 2 * output.n_parameters + output.n_pulls, 1)
         nn.init.zeros_(self.change.weight)
         assert self.change.bias is not None
@@ -187,7 +190,7 @@ class Reader(nn.Module):
         size = next(iter(sizes), None)
         if condition is None:
             return ReaderDistribution(cast(CausalNetwork, self), None, size, fixed=False)
-        summary = self.summary(elu(self.conditioning.read(condition)))
+        summary = self.summary(self.dropout(elu(self.conditioning.read(condition))))
         read, own = summary.split((self.config.reader.width, self.output.n_own), 1)
         terms = (elu(read), own) if null_mask is None else (elu(read), own, null_mask.view(-1, 1, 1, 1))
         return ReaderDistribution(cast(CausalNetwork, self), [terms], size, fixed=True)

@@ -18,6 +18,7 @@ __all__ = [
     "common_null_warnings",
     "conditions_clipped",
     "information_above_upper_bound",
+    "information_below_label_information",
     "join_warnings",
     "not_finite",
     "own_null_much_worse_than_common",
@@ -89,6 +90,10 @@ EXPLANATIONS: dict[str, str] = {
     "information_above_upper_bound": (
         "The estimate lies above a known upper bound on I(X;H), such as H(X) or the bits that the activations can "
         "hold: the null code length is too long, or evaluation images were seen in training."
+    ),
+    "information_below_label_information": (
+        "I(X;H) is at least I(H;Y), of which a probe of the same activations finds more than the decoder finds of the "
+        "whole image: the decoder reads badly (most often it has too few images), and the information is understated."
     ),
     "activations_lose_precision": (
         "Activations lose digits or values beyond the range of the numbers that they are kept in, and with them "
@@ -191,6 +196,21 @@ def information_above_upper_bound(information: Iterable[Interval], upper_bounds_
     """
     smallest = min(upper_bounds_bits.values(), default=math.inf)
     return any(estimate.low > smallest for estimate in information)
+
+
+def information_below_label_information(information: Interval, label: Interval) -> bool:
+    """Whether I(X;H) lies with its whole interval below that of I(H;Y), which it cannot: H is a function of X.
+
+    Arguments:
+        information: usable information.
+        label: the probe's lower bound on I(H;Y).
+
+    >>> information_below_label_information(Interval(1.0, 0.6, 1.4), Interval(3.2, 3.1, 3.3))
+    True
+    >>> information_below_label_information(Interval(3.0, 2.6, 3.4), Interval(3.2, 3.1, 3.3))
+    False
+    """
+    return information.high < label.low
 
 
 def not_finite(intervals: Iterable[Interval]) -> bool:

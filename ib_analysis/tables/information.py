@@ -24,6 +24,7 @@ from ib_analysis.information.warnings import (
     common_null_warnings,
     conditions_clipped,
     information_above_upper_bound,
+    information_below_label_information,
     join_warnings,
     not_finite,
     own_null_much_worse_than_common,
@@ -188,6 +189,8 @@ def _warnings(
         found.append("own_null_much_worse_than_common")
     if information_above_upper_bound(estimates, upper_bounds_bits):
         found.append("information_above_upper_bound")
+    if label is not None and information_below_label_information(estimates[0], label):
+        found.append("information_below_label_information")
     return join_warnings(found)
 
 

@@ -35,7 +35,7 @@ class IndependentImages:
         return [self.minibatch(np.random.default_rng((99, index))) for index in range(3)]
 
 
-def toy_reader(own_share: float = 0.3) -> Reader:
+def toy_reader(own_share: float = 0.3, dropout: float = 0.0) -> Reader:
     """A new reader on the true base: all intensities alike."""
     torch.manual_seed(0)
     architecture = Architecture(blocks=1, filters=4, output="categorical", dropout=0.3)
@@ -43,5 +43,5 @@ def toy_reader(own_share: float = 0.3) -> Reader:
     with torch.no_grad():
         base.readout.gain.zero_()
         base.readout.bias.zero_()
-    size = ReaderArchitecture(width=8, blocks=1, coarse_blocks=1, causal_blocks=1, own_share=own_share)
+    size = ReaderArchitecture(width=8, blocks=1, coarse_blocks=1, causal_blocks=1, own_share=own_share, dropout=dropout)
     return Reader(base, size, (TELLING, NOTHING))

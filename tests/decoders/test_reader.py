@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from reader_builders import OUTPUTS, build_reader, fitted_reader, random_images, shake
 
 from decoders import Cell, Condition, ImageSpace, PixelCNNPP, PixelCNNPPConfig, Reader, ReaderArchitecture
+from decoders.dropout import set_dropout_stream
 from decoders.matrices import matrices_of
 
 SHAPES = [(3,), (3, 1, 1), (2, 1, 2), (2, 2, 2), (2, 3, 3), (1, 4, 4), (2, 4, 2), (1, 8, 8), (1, 5, 9)]
@@ -423,3 +425,22 @@ def test_readers_without_blocks_still_read() -> None:
     shake(reader)
     x, given = random_images(image, 6), conditions(CELLS)
     assert (reader(given).log_prob(x) - reader().log_prob(x)).abs().min() > 1e-4
+
+
+def test_dropout_is_for_fits_only_and_starts_at_the_base_too() -> None:
+    image = ImageSpace(1, 4, 4, 8)
+    plain = fitted_reader(image, "categorical")
+    dropping = Reader(plain.base, dataclasses.replace(plain.config.reader, dropout=0.5), plain.config.cells).double()
+    x, h = random_images(image, 6), torch.randn(6, *CELLS[0].shape, dtype=torch.float64)
+    condition = Condition(h, CELLS[0].name)
+    assert torch.equal(dropping.train()(condition).log_prob(x), plain().log_prob(x))  # nothing has been read yet
+    dropping.load_state_dict(plain.state_dict())
+    assert torch.equal(dropping.eval()(condition).log_prob(x), plain(condition).log_prob(x))
+    set_dropout_stream(dropping.train(), 3)
+    first = dropping(condition).log_prob(x)
+    assert torch.equal(first, dropping(condition).log_prob(x))
+    set_dropout_stream(dropping, 4)
+    assert not torch.allclose(first, dropping(condition).log_prob(x))
+    for outside in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=r"reader_network.dropout must be from 0"):
+            ReaderArchitecture(dropout=outside)

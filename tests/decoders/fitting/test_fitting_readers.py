@@ -121,7 +121,8 @@ def test_the_curve_holds_code_lengths_and_not_what_the_fit_adds() -> None:
         assert [point.training_bits for point in result.curve] == pytest.approx([BITS] * 2, rel=1e-5)
 
 
-def test_micro_batches_change_nothing(monkeypatch: pytest.MonkeyPatch, in_float64: None) -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_micro_batches_change_nothing(monkeypatch: pytest.MonkeyPatch, in_float64: None, dropout: float) -> None:
     forward = Reader.forward
 
     def limited(self, condition=None, null_mask=None, batch_size=None):
@@ -130,7 +131,7 @@ def test_micro_batches_change_nothing(monkeypatch: pytest.MonkeyPatch, in_float6
         return forward(self, condition, null_mask, batch_size)
 
     config = replace(SHORT, steps=6, validate_every=3, save_every=5)
-    whole, cut = toy_reader(), toy_reader()
+    whole, cut = toy_reader(dropout=dropout), toy_reader(dropout=dropout)
     # Without data-dependent initialisation, for which fewer images would not be the same.
     fit(whole, IndependentImages(), config, seed=0, initialise=False)
     monkeypatch.setattr(Reader, "forward", limited)
