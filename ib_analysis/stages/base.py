@@ -105,6 +105,8 @@ def _card(experiment: Experiment, artifact: Artifact) -> str:
     # Where the data lie is no setting of the base, nor is how many of them an experiment uses.
     data = {name: value for name, value in plain(config.data).items() if name not in (*PLACES, *CAPS)}
     settings = {"data": data, "base_network": network, "base_fitting": fitting, "base_seed": recipe.seed}
+    if config.base_learns_from != "all":
+        settings["base_learns_from"] = config.base_learns_from
     text = yaml.safe_dump(plain(settings), sort_keys=False, default_flow_style=None, width=110)
     table = ["# Base", "", "| | |", "| --- | --- |", *(f"| {name} | {what} |" for name, what in rows)]
     return "\n".join([*table, "", "```yaml", text.rstrip(), "```", ""])

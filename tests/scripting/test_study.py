@@ -73,12 +73,9 @@ def test_steps_of_layers_that_the_settings_name_and_the_file_lacks_are_left_out(
 @pytest.mark.parametrize("experiment", ["default", "digits", "cifar10-16"])
 def test_settings_of_shipped_experiments_suit_any_file(experiment: str, tiny: Path) -> None:
     write_file(Path("mine.h5"))
-    taps = {
-        fit.cells[0][1]
-        for fit in Experiment(study("mine", experiment, activations_file="mine.h5").config).fits
-        if fit.cells
-    }
-    assert taps == {"half", "sums"}
+    chosen = Experiment(study("mine", experiment, activations_file="mine.h5").config)
+    assert chosen.config.base_learns_from == "all"
+    assert {fit.cells[0][1] for fit in chosen.fits if fit.cells} == {"half", "sums"}
 
 
 def test_settings_come_from_keywords_dataclasses_and_files(tiny: Path) -> None:
