@@ -181,8 +181,8 @@ class ExperimentConfig:
     base_learns_from: Literal["all", "encoder_images"] = "all"
     """Images that the base is fitted to: `all` but the evaluation images, or only those that encoders are trained on.
     A base that knows a few hundred images by heart gives readers features of their training images that are better than
-    those of new ones; with `encoder_images` it has seen neither. Of no meaning where images are drawn, and always `all` with an
-    activations file, which holds no images of encoders."""
+    those of new ones; with `encoder_images` it has seen neither. Of no meaning where images are drawn, and always `all`
+    with an activations file, which holds no images of encoders."""
     held_gib: float = 3.0
     """Activations that the fit of a reader may hold in memory, in GiB, in each process: of what fits, minibatches mix
     images and cells freely; else they are made of whole groups of one cell each, from which readers learn more slowly.
