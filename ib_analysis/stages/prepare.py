@@ -63,10 +63,11 @@ def _tell_unmixed(experiment: Experiment) -> None:
     for fit in experiment.fits:
         if fit.key == BASE or fit.run is None:
             continue
-        whole = joint_reader(experiment, fit) if fit.joint else fit
         shapes = layer_shapes(experiment, fit.run)
-        values = sum(math.prod(shapes[layer]) for _, layer in whole.cells)
-        layers = " and ".join(sorted({layer for _, layer in whole.cells}))
+        values = sum(math.prod(shapes[layer]) for _, layer in fit.cells)
+        if fit.joint:  # a part of a reader whose other cells have the same shape
+            values *= len(joint_reader(experiment, fit).cells) // len(fit.cells)
+        layers = " and ".join(sorted({layer for _, layer in fit.cells}))
         needed[layers] = max(needed.get(layers, 0.0), 2 * n_train * values / 2**30)
     held = experiment.config.held_gib
     large = {layers: gib for layers, gib in needed.items() if gib > held}
