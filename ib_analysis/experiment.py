@@ -227,6 +227,14 @@ class Experiment:
         """Size of a decoder: of a PixelCNN++, or of a reader on the base."""
         return self.config.reader_network if self.has_base else self.config.decoder
 
+    def decoder_size_for(self, fit: Fit) -> Architecture | ReaderArchitecture:
+        """`decoder_size`, with dropout of its own where all layers of a reader have the same."""
+        size, own = self.decoder_size, self.config.layer_dropout
+        if isinstance(size, Architecture) or not own:
+            return size
+        dropout = {own.get(layer, size.dropout) for _, layer in fit.cells}
+        return replace(size, dropout=dropout.pop()) if len(dropout) == 1 else size
+
     @property
     def fitting(self) -> FittingConfig:
         """How decoders are fitted. No share of a reader's images sees the null condition: that is the base already."""

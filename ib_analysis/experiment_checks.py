@@ -145,11 +145,23 @@ def _check_layer_steps(config: ExperimentConfig, known: Sequence[str]) -> None:
             )
         if steps < 1:
             raise UserError(f"layer_steps gives {layer} {steps} steps; give at least 1.")
-    if config.layer_steps and config.sharing == "shared":
+    for layer, dropout in config.layer_dropout.items():
+        if layer not in measured:
+            raise UserError(
+                f"layer_dropout names {layer!r}, which is not among the layers; choose from {', '.join(measured)}."
+            )
+        if not 0 <= dropout < 1:
+            raise UserError(f"layer_dropout gives {layer} {dropout}; give a probability from 0 up to, but not, 1.")
+    if config.layer_dropout and config.reader != "deep":
         raise UserError(
-            "layer_steps does not go with sharing: shared, where one decoder reads all layers; choose --sharing layer, "
-            "across_runs or dedicated, or leave it out."
+            "layer_dropout is about readers; choose --reader deep, or leave it out (decoder.dropout is there)."
         )
+    for name in ("layer_steps", "layer_dropout"):
+        if getattr(config, name) and config.sharing == "shared":
+            raise UserError(
+                f"{name} does not go with sharing: shared, where one decoder reads all layers; choose --sharing layer, "
+                "across_runs or dedicated, or leave it out."
+            )
 
 
 def _check_fitting(config: ExperimentConfig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from decoders.config import Architecture, ReaderArchitecture
 from decoders.fitting.fit import FittingConfig
@@ -31,6 +31,8 @@ __all__ = [
     "unused_with_activations_file",
     "with_activations_file",
 ]
+
+_Number = TypeVar("_Number", int, float)
 
 Task = Literal["classification", "autoencoding", "joint", "recorded"]
 """`joint`: both at once, a network per trade-off in the section `joint`; `recorded`: whatever the network of an
@@ -178,6 +180,9 @@ class ExperimentConfig:
     """Layer -> steps of its fits, where they need more or fewer than `fitting.steps`: a pooled layer tells few bits,
     which take long to find (twice the steps are a good start), and an early one many that are found soon. Not with
     `shared` decoders, which read all."""
+    layer_dropout: dict[str, float] = field(default_factory=dict)
+    """Layer -> `reader_network.dropout` of its readers: with few images a late layer, which tells little, is read best
+    with much of it, and an early one, whose values are copied exactly, with none."""
     base_learns_from: Literal["all", "encoder_images"] = "all"
     """Images that the base is fitted to: `all` but the evaluation images, or only those that encoders are trained on.
     A base that knows a few hundred images by heart gives readers features of their training images that are better than
@@ -255,7 +260,8 @@ def with_activations_file(config: ExperimentConfig) -> ExperimentConfig:
     path = str(Path(config.activations_file).expanduser().absolute())
     return replace(
         config,
-        layer_steps=_layer_steps_of_file(config),
+        layer_steps=_of_file(config, config.layer_steps),
+        layer_dropout=_of_file(config, config.layer_dropout),
         base_learns_from="all",
         tasks=("recorded",),
         number_formats=("float32",),
@@ -264,17 +270,17 @@ def with_activations_file(config: ExperimentConfig) -> ExperimentConfig:
     )
 
 
-def _layer_steps_of_file(config: ExperimentConfig) -> dict[str, int]:
-    """`layer_steps` without the layers of the network that the settings were written for and the file does not have.
+def _of_file(config: ExperimentConfig, settings: dict[str, _Number]) -> dict[str, _Number]:
+    """Settings of layers without those of the network that they were written for and the file does not have.
 
     Names that neither has stay, to be refused.
     """
     contents = contents_for(config)
     assert contents is not None
-    if set(config.layer_steps) <= set(contents.taps):
-        return config.layer_steps
+    if set(settings) <= set(contents.taps):
+        return settings
     elsewhere = tap_names(config.encoder, "classification", (3, 32, 32), 256, 10)  # whatever its images are
-    return {name: n for name, n in config.layer_steps.items() if name in contents.taps or name not in elsewhere}
+    return {name: n for name, n in settings.items() if name in contents.taps or name not in elsewhere}
 
 
 def unused_with_activations_file(config: ExperimentConfig) -> list[str]:

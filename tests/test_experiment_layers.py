@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from decoders import ReaderArchitecture
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError
 from ib_analysis.cli import parse_experiment
@@ -76,6 +77,16 @@ def test_a_config_that_says_nothing_has_readers_with_the_schedule_of_cifar10_16(
         Experiment(replace(config, **{part: replace(getattr(config, part), steps=3000)}))
 
 
+def test_dropout_of_a_layer_is_that_of_its_readers_and_of_no_other() -> None:
+    plain = Experiment(ExperimentConfig())
+    chosen = Experiment(ExperimentConfig(layer_dropout={"h4": 0.5}))
+    for fit in chosen.fits:
+        size, layers = chosen.decoder_size_for(fit), {layer for _, layer in fit.cells}
+        assert isinstance(size, ReaderArchitecture)
+        assert size.dropout == (0.5 if layers == {"h4"} else 0.0)
+        assert replace(size, dropout=0.0) == plain.decoder_size_for(fit) == plain.decoder_size
+
+
 def test_gated_decoders_of_layers_need_a_null_condition_too() -> None:
     config = ExperimentConfig(reader="gated")
     Experiment(config)
@@ -89,6 +100,10 @@ def test_gated_decoders_of_layers_need_a_null_condition_too() -> None:
         ({"layer_steps": {"h9": 10}}, "layer_steps names 'h9', which is not among the layers; choose from h1, h2"),
         ({"layer_steps": {"h1": 0}}, "layer_steps gives h1 0 steps"),
         ({"layer_steps": {"h1": 10}, "sharing": "shared"}, "layer_steps does not go with sharing: shared"),
+        ({"layer_dropout": {"h9": 0.5}}, "layer_dropout names 'h9', which is not among the layers; choose from h1, h2"),
+        ({"layer_dropout": {"h1": 1.0}}, "layer_dropout gives h1 1.0"),
+        ({"layer_dropout": {"h1": 0.5}, "reader": "gated"}, "layer_dropout is about readers"),
+        ({"layer_dropout": {"h1": 0.5}, "sharing": "shared"}, "layer_dropout does not go with sharing: shared"),
         ({"layer_steps": {"h1": 1200}, "fitting": FittingConfig(validate_every=1000)}, "validat"),
     ],
 )

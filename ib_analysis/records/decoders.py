@@ -54,6 +54,9 @@ def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
     own = ("reader_network", "sharing", "held_gib") if experiment.has_base else ("decoder",)
     steps = experiment.fitting_for(fit).steps
     fitted = replace(experiment.config, fitting=replace(experiment.config.fitting, steps=steps))
+    size = experiment.decoder_size_for(fit)
+    if isinstance(size, ReaderArchitecture):
+        fitted = replace(fitted, reader_network=size)
     config: dict[str, Any] = {
         **settings_of(fitted, *own, "fitting", "start_from"),
         "group_size": experiment.config.activations.group_size,
@@ -169,7 +172,7 @@ def feed_of_fit(experiment: Experiment, fit: Fit) -> CellFeed:
 
 def new_decoder(experiment: Experiment, fit: Fit) -> Decoder:
     """A decoder with random weights; of a part of one, of its own cells only."""
-    return decoder_of(experiment, decoder_network(experiment, fit), experiment.decoder_size)
+    return decoder_of(experiment, decoder_network(experiment, fit), experiment.decoder_size_for(fit))
 
 
 def new_decoder_of_fit(experiment: Experiment, fit: Fit) -> Decoder:
@@ -179,7 +182,7 @@ def new_decoder_of_fit(experiment: Experiment, fit: Fit) -> Decoder:
     network = replace(
         decoder_network(experiment, fit), cells=_cells_of_whole(experiment, fit, _shapes(experiment, fit))
     )
-    return decoder_of(experiment, network, experiment.decoder_size)
+    return decoder_of(experiment, network, experiment.decoder_size_for(fit))
 
 
 def _cells_of_whole(experiment: Experiment, fit: Fit, shapes: Mapping[str, tuple[int, ...]]) -> tuple[Cell, ...]:

@@ -58,11 +58,12 @@ def test_a_study_is_the_command_lines_experiment(tiny: Path, capsys: pytest.Capt
 
 def test_steps_of_layers_that_the_settings_name_and_the_file_lacks_are_left_out(tiny: Path) -> None:
     write_file(Path("mine.h5"))
-    settings = {**fields(tiny), "sharing": "dedicated"}
-    chosen = study("mine", **settings, layer_steps={"h2": 24, "half": 18})
+    settings = {**fields(tiny), "sharing": "dedicated", "reader": "deep"}
+    chosen = study("mine", **settings, layer_steps={"h2": 24, "half": 18}, layer_dropout={"h4": 0.5})
     assert chosen.config.layer_steps == {"h2": 24, "half": 18}
     experiment = Experiment(chosen.config)
     assert experiment.config.layer_steps == {"half": 18}
+    assert experiment.config.layer_dropout == {}
     # Of neither the file nor a network of these settings: a typing error.
     with pytest.raises(
         UserError, match="layer_steps names 'haalf', which is not among the layers; choose from half, sums"

@@ -74,7 +74,7 @@ def longer_fits(experiment: Experiment, settings: ConvergenceConfig) -> tuple[Lo
             key=f"{own.key}_x{settings.factor:g}",
             run=own.run,
             cells=own.cells,
-            architecture=experiment.decoder_size,
+            architecture=experiment.decoder_size_for(own),
             fitting=stretched(experiment.fitting_for(own), settings.factor),
             decoder_seed=seed,
             seed=fit_seed(experiment, own),

@@ -84,6 +84,7 @@ class NetworkSearch:
                 tasks=("classification",),
                 layers=(),  # those of the config may be of another kind of network
                 layer_steps={},
+                layer_dropout={},
                 encoder=replace(config.encoder, block="rir", form="four_convolutions", outer_shortcut=True),
                 binary_training=replace(config.binary_training, teacher="none"),
             )
