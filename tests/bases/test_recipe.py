@@ -116,7 +116,7 @@ def test_experiments_on_the_same_images_name_the_same_base() -> None:
 # name -> key of a base with the settings of the file: with another, a base that was fitted, or ships, is not found
 PUBLISHED = {
     "default": "bcf371512efb",
-    "digits": "0229d3abc216",
+    "digits": "b23471ecfcaf",
     "cifar10-16": "2135bebfcd87",
     "cifar10-small": "d888ee05a8cb",
 }
