@@ -62,10 +62,8 @@ class Results:
         Raises:
             UserError: no such cell, or the file of code lengths is missing or damaged.
         """
-        decoder, cell = f"{run}_decoder{decoder_seed}", f"epoch_{epoch:04d}/{layer}"
-        reading = cell + {None: "", "map": "_spike_in", "mixed": "_spike_in_mixed"}[spike_in]
-        # A decoder of its own for each cell has a folder below the run's.
-        return self._read(f"{decoder}/{reading}", f"{decoder}/{cell.replace('/', '_')}/{reading}")
+        suffix = {None: "", "map": "_spike_in", "mixed": "_spike_in_mixed"}[spike_in]
+        return self._read(*(found + suffix for found in _places(run, epoch, layer, decoder_seed)))
 
     def null_code_lengths(self) -> np.ndarray:
         """The common L0 of every evaluation image in bits, shape (N,).
@@ -97,8 +95,7 @@ class Results:
         Raises:
             UserError: no such cell, or the file of code lengths is missing or damaged.
         """
-        decoder, cell = f"{run}_decoder{decoder_seed}", f"epoch_{epoch:04d}/{layer}"
-        return self._read(f"maps/{decoder}/{cell}", f"maps/{decoder}/{cell.replace('/', '_')}/{cell}")
+        return self._read(*(f"maps/{found}" for found in _places(run, epoch, layer, decoder_seed)))
 
     def null_mean_code_length_map(self) -> np.ndarray:
         """The same of the common L0, shape (C, H, W).
@@ -125,6 +122,12 @@ class Results:
                 f"{path} cannot be read ({error}); delete it and run `ib estimate-mi {self.experiment}` again."
             ) from error
         raise UserError(f"{path} holds no {names[0]!r}; it knows the decoders {known}.")
+
+
+def _places(run: str, epoch: int, layer: str, decoder_seed: int) -> tuple[str, ...]:
+    """Where a cell may lie: that of the run's one decoder, of a layer's or of the cell's own."""
+    decoder, cell = f"{run}_decoder{decoder_seed}", f"epoch_{epoch:04d}/{layer}"
+    return f"{decoder}/{cell}", f"{decoder}/{layer}/{cell}", f"{decoder}/{cell.replace('/', '_')}/{cell}"
 
 
 def load_results(experiment: str, root: str | Path = "checkpoints") -> Results:

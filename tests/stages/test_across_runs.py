@@ -16,6 +16,7 @@ from decoders import Reader
 from decoders.fitting.batches import Minibatch
 from decoders.fitting.gradients import draw_step
 from decoders.readings import Condition
+from ib_analysis import load_results
 from ib_analysis.artifacts import load_tensors
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.experiment import BASE, Experiment
@@ -73,6 +74,11 @@ def numbers(name: str, *columns: str) -> dict[tuple[str, ...], list[float]]:
 def test_one_reader_per_layer_knows_the_cells_of_all_runs() -> None:
     manifests = list(Path("checkpoints/together/decoders").rglob("decoder.pt.json"))
     assert [path.parts[3:5] for path in manifests] == [("across_runs_decoder0", "h4")]
+    results = load_results("together")
+    for row in results.information:
+        run = f"{row.task}_{row.number_format}_seed{row.encoder_seed}"
+        saved = results.null_code_lengths() - results.code_lengths(run, row.epoch, row.layer)
+        assert saved.mean() == pytest.approx(row.i_xh_bits, rel=1e-8)
     recipe = json.loads(manifests[0].read_text())["recipe"]
     assert len(recipe["config"]["runs"]) == 4
     assert len(recipe["config"]["cells"]) == len(set(recipe["config"]["cells"])) == 4 * 2

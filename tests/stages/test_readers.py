@@ -19,6 +19,7 @@ import torch
 from decoders import Reader, ReaderArchitecture, code_lengths_bits
 from decoders.fitting.batches import Minibatch
 from decoders.fitting.gradients import draw_step
+from ib_analysis import load_results
 from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import UserError, begin_notices
 from ib_analysis.cli import main, parse_experiment
@@ -108,6 +109,14 @@ def test_l0_is_the_base_and_every_number_is_a_difference_from_it() -> None:
     images = torch.from_numpy(images_of(made).evaluation.images)
     assert code_lengths_bits(reader, [Minibatch(images)]) == pytest.approx(null, abs=0.01)
     assert code_lengths_bits(reader, [Minibatch(images)]).std() > 0
+
+
+def test_results_know_the_code_lengths_of_readers_of_layers() -> None:
+    results = load_results("deep")
+    for row in results.information:
+        found = results.code_lengths("classification_float32_seed0", row.epoch, row.layer)
+        saved = results.null_code_lengths() - found
+        assert saved.mean() == pytest.approx(row.i_xh_bits, rel=1e-8)
 
 
 def test_recipes_name_the_reader_its_base_and_nothing_of_gated_decoders() -> None:

@@ -14,6 +14,7 @@ import torch
 from decoders import Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig, code_lengths_bits, fit
 from decoders.config import Architecture
 from decoders.fitting.fit import FittingConfig
+from ib_analysis import load_results
 from ib_analysis.activations import Activations, Groups
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.experiment import Experiment
@@ -311,3 +312,16 @@ def test_labels_are_permuted_within_their_parts_and_the_evaluation_keeps_its_own
         assert sorted(found[part]) == sorted(labels[part])
         assert not np.array_equal(found[part], labels[part])
     assert np.array_equal(found, permuted(labels, split, seed=0))
+
+
+def test_controls_go_with_readers_of_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deep_text: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("deep.yaml").write_text(deep_text)
+    options = ["--tasks", "[classification]", "--layers", "[h4]", "--training.checkpoints", "[0,2]"]
+    chosen = ["--controls.steps", "12", "--controls.bottleneck_units", "[2]"]
+    assert main(["controls", "deep.yaml", *options, *chosen]) == 0
+    found = read_table(Path("checkpoints/deep/controls.csv"), ControlRow)
+    assert {row.control for row in found} == set(CONTROLS) - {"data_processing"}  # of one layer there are no neighbours
+    measured = {row.epoch: row.i_xh_bits for row in load_results("deep").information}
+    told = {row.epoch: row.bits for row in found if row.quantity in ("I(X;H), untrained", "I(X;H), trained")}
+    assert told == pytest.approx(measured)
