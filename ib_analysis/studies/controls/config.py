@@ -27,7 +27,8 @@ class ControlsConfig:
     epoch: int | None = None
     """The encoder's checkpoint; none: the last."""
     steps: int = 0
-    """Optimiser steps of each control's decoder; 0: a third of the experiment's."""
+    """Optimiser steps of each control's decoder; 0: as many as a reader of the experiment has, a third of its gated
+    decoder's."""
     null_share: float = 0.0
     """Share of training images under the null condition; 0: the experiment's. With 0.5 the null is fitted to as many
     images as the conditions: a control that fails with the experiment's share and passes with 0.5 failed because the
@@ -37,7 +38,7 @@ class ControlsConfig:
 
     def __post_init__(self) -> None:
         if self.steps < 0:
-            raise UserError(f"controls.steps is {self.steps}; give a number of steps, or 0 for a third of the fit's.")
+            raise UserError(f"controls.steps is {self.steps}; give a number of steps, or 0 for the usual number.")
         if not 0 <= self.null_share < 1:
             raise UserError(f"controls.null_share is {self.null_share}; give a share below 1, or 0 for the fit's own.")
         if len(set(self.chosen)) != len(self.chosen):

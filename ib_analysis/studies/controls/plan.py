@@ -129,7 +129,9 @@ class Controls:
 
     def _fitting(self, layers: Sequence[str]) -> FittingConfig:
         fitting = self.experiment.fitting_of(layers)
-        steps = self.settings.steps or max(1, fitting.steps // 3)
+        # A shared decoder reads all cells, a reader those of one layer: no control may have a smaller budget than that.
+        usual = fitting.steps if self.experiment.has_base else max(1, fitting.steps // 3)
+        steps = self.settings.steps or usual
         # As many validations as in the experiment: fewer would not do to judge the fit.
         every = max(1, round(fitting.validate_every * steps / fitting.steps))
         # A reader's null condition is the base, which needs no share.
