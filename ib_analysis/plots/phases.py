@@ -27,6 +27,10 @@ GAIN, LOSS = "#0072B2", "#D55E00"
 WIDTH = 0.5
 
 
+MOST_ROOM = 1.5
+CUT = "Intervals that leave a panel are cut off; the sentences have their ends."
+
+
 def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     """One figure: bars up (fitting gain) and down (compression loss) per layer, intervals, peaks, and the findings.
 
@@ -42,13 +46,14 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     panels = panels_of(rows)
     shown = {panel: _shown([row for row in rows if (row.task, row.number_format) == panel]) for panel in panels}
     summaries = [summary for layers in shown.values() for summary, _ in layers]
+    bottom, top, cut = _ends(summaries, [run for layers in shown.values() for _, runs in layers for run in runs])
     columns = min(len(panels), MOST_COLUMNS)
     lines = -(-len(panels) // columns)
     figure, body = framed(
         "Fitting and compression",
         "Usable information about the image that each layer gains from the first checkpoint to its peak (up) and "
         f"loses from the peak to the last checkpoint (down); images: {saved.data.name}.",
-        [*(_sentence(row) for row in summaries), *_notes(summaries)],
+        [*(_sentence(row) for row in summaries), *_notes(summaries), *([CUT] if cut else [])],
         body_inches=3.4 * lines,
     )
     grid = body.subplots(lines, columns, sharey=True, squeeze=False)
@@ -57,7 +62,7 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
     for axes, panel in zip(grid.flat, panels, strict=False):
         axes.set_title(task_title(*panel))
         _draw_panel(axes, shown[panel])
-    _level(grid[0], summaries, [run for layers in shown.values() for _, runs in layers for run in runs])
+    grid[0, 0].set_ylim(-bottom, top)
     for line in grid:
         line[0].set_ylabel("bits lost (down), gained (up)")
     _legend(grid[0, 0], summaries, any(len(runs) > 1 for layers in shown.values() for _, runs in layers))
@@ -134,14 +139,23 @@ def _draw_bar(axes: Axes, place: int, row: PhaseRow, colour: str, sign: int, nam
     )  # fmt: skip
 
 
-def _level(line: Sequence[Axes], summaries: Sequence[PhaseRow], runs: Sequence[PhaseRow]) -> None:
-    """One scale for all panels: to the ends of all intervals and points, and a little room."""
-    up = [row.fitting_gain_bits_high for row in summaries] + [row.fitting_gain_bits for row in runs]
-    down = [row.compression_loss_bits_high for row in summaries] + [row.compression_loss_bits for row in runs]
-    top = max([value for value in up if np.isfinite(value)], default=0.0)
-    bottom = max([value for value in down if np.isfinite(value)], default=0.0)
-    room = 0.06 * (top + bottom) or 1.0
-    line[0].set_ylim(-bottom - room, top + room)
+def _ends(summaries: Sequence[PhaseRow], runs: Sequence[PhaseRow]) -> tuple[float, float, bool]:
+    """One scale for all panels, down and up, and whether it cuts intervals off.
+
+    It reaches to the ends of all intervals and points, with a little room, but no further than `MOST_ROOM` times the
+    highest bar or point: intervals from two seeds would leave nothing else to be seen.
+    """
+    known: list[float] = []
+    ends = []
+    for name in ("compression_loss_bits", "fitting_gain_bits"):
+        values = [getattr(row, name) for row in (*summaries, *runs)]
+        known += [value for value in values if np.isfinite(value)]
+        highs = [getattr(row, f"{name}_high") for row in summaries]
+        ends.append(max([value for value in (*values, *highs) if np.isfinite(value)], default=0.0))
+    most = MOST_ROOM * max(known, default=0.0)
+    shown = [min(end, most) if most > 0 else end for end in ends]
+    room = 0.06 * sum(shown) or 1.0
+    return shown[0] + room, shown[1] + room, shown != ends
 
 
 def _sentence(row: PhaseRow) -> str:

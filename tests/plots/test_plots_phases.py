@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -171,6 +172,22 @@ def test_several_seeds_show_the_mean_curve_and_every_run(folder: Path) -> None:
     assert found == pytest.approx(sorted(expected), abs=1e-6)
     assert "t over 3 encoder seeds. Points: single runs." in words(figure)
     assert over[0].finding in words(figure)
+
+
+def test_intervals_far_beyond_all_bars_are_cut_and_said_to_be(folder: Path) -> None:
+    rows = write_phases(folder)
+    low, high = panels(drawn(folder))[0].get_ylim()
+    assert low < -max(row.compression_loss_bits_high for row in rows)
+    assert high > max(row.fitting_gain_bits_high for row in rows)
+    assert phases.CUT not in words(drawn(folder))
+    wide = [dataclasses.replace(row, fitting_gain_bits_high=900.0, compression_loss_bits_high=500.0) for row in rows]
+    write_table(folder / "phases.csv", PhaseRow, wide)
+    figure = drawn(folder)
+    low, high = panels(figure)[0].get_ylim()
+    tallest = max(row.fitting_gain_bits for row in rows)
+    assert tallest < high < 2 * tallest
+    assert -2 * tallest < low < 0
+    assert phases.CUT in words(figure)
 
 
 def test_what_was_not_judged_has_no_bar_but_a_sentence(folder: Path) -> None:
