@@ -16,6 +16,7 @@ from ib_analysis.information.cell_text import (
     usable,
     with_interval,
 )
+from ib_analysis.information.format_differences import format_differences
 from ib_analysis.information.intervals import Interval
 from ib_analysis.information.plain_text import align
 from ib_analysis.information.seed_spread import spread_over_seeds
@@ -44,7 +45,12 @@ def summary(results: Finished) -> str:
         return f"{results.experiment}: no cell has been measured."
     several = len({(row.encoder_seed, row.decoder_seed) for row in rows}) > 1
     told = _over_seeds(results) if several else _single_runs(results)
-    return "\n".join([*told, *_late_peaks(rows), *_spike_ins(rows), *_notes(rows), *legend(rows)])
+    changed = format_differences(rows, _confidence(results))
+    return "\n".join([*told, *changed, *_late_peaks(rows), *_spike_ins(rows), *_notes(rows), *legend(rows)])
+
+
+def _confidence(results: Finished) -> float:
+    return (results.config.get("estimation") or {}).get("confidence", 0.95)
 
 
 def _single_runs(results: Finished) -> list[str]:
@@ -142,7 +148,7 @@ def _over_seeds(results: Finished) -> list[str]:
     """Means over seeds with intervals for new seeds and the range of single runs; then each run's last epoch."""
     rows = results.information
     layers = _by_layer(rows)
-    confidence = (results.config.get("estimation") or {}).get("confidence", 0.95)
+    confidence = _confidence(results)
     encoders, decoders = ({getattr(row, f"{kind}_seed") for row in rows} for kind in ("encoder", "decoder"))
     text = [
         f"Over {len(encoders)} encoder and {len(decoders)} decoder seeds: mean [interval for new "
