@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 from fitting_toys import CELLS, LONG, SHORT, IndependentPixels, Memory, ToyData, parameters_of
 
+from decoders.fitting import gradients
 from decoders.fitting.fit import code_lengths_bits, fit
 from decoders.fitting.gradients import draw_step
 from decoders.fitting.schedule import learning_rate
@@ -213,7 +214,8 @@ def test_no_validation_image_is_named():
         fit(IndependentPixels(), data, SHORT, seed=0)
 
 
-def test_bfloat16_on_a_cpu_is_refused():
+def test_bfloat16_on_a_cpu_that_would_emulate_it_is_refused(monkeypatch):
+    monkeypatch.setattr(gradients, "cpu_multiplies_bfloat16", lambda: False)
     with pytest.raises(ValueError, match="runs on a CPU"):
         fit(
             IndependentPixels(),
