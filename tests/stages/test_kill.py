@@ -53,7 +53,6 @@ def kill_when(process: subprocess.Popen, name: str, pattern: str) -> bool:
     ("workers", "moments"),
     [
         (1, WORK),
-        (2, ("decoders/*/resume.pt",)),
         pytest.param(1, MOMENTS, marks=pytest.mark.slow),
         pytest.param(2, IN_PARALLEL, marks=pytest.mark.slow),
     ],
