@@ -69,6 +69,7 @@ def test_brackets_are_made_where_layers_are_codes_and_only_there(
     assert not Path("checkpoints/tiny/brackets.csv").exists()
 
 
+@pytest.mark.slow
 def test_dump_and_recompute_give_the_same_brackets(tiny: Path) -> None:
     beside = [*OPTIONS, "--encoder.shortcut", "A"]  # real numbers pass beside the codes of h1
     for mode in ("dump", "recompute"):
