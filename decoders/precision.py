@@ -39,7 +39,7 @@ def cpu_multiplies_bfloat16() -> bool:
     Elsewhere they are emulated, and bfloat16 is several times slower than float32.
     """
     found = getattr(torch.cpu, "get_capabilities", None)
-    if found is None:  # before torch 2.12
+    if found is None:  # an older torch
         return bool(torch.cpu._is_avx512_bf16_supported())
     return any(found().get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 

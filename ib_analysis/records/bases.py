@@ -40,8 +40,8 @@ def _feed(
 
 
 def _coins(experiment: Experiment) -> Coins | None:
-    count, options = experiment.config.spike_in, experiment.config.spike_in_options
-    return Coins(count, options.shown_as, options.seed) if count else None
+    count = experiment.config.spike_in
+    return experiment.config.spike_in_options.coins(count) if count else None
 
 
 def base_recipe(experiment: Experiment) -> BaseRecipe:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ib_analysis.artifacts import settings_of
 from ib_analysis.data import PLACES, DataConfig, ImageData, Split, load_data
 from ib_analysis.experiment import Experiment
-from ib_analysis.spike_ins import SpikeInConfig, coin_pixels, draw_coins, overwrite
+from ib_analysis.spike_ins import SpikeInConfig, draw_coins
 
 __all__ = ["data_section", "images_of", "measured_images"]
 
@@ -27,12 +27,11 @@ def images_of(experiment: Experiment) -> ImageData:
 @lru_cache(maxsize=2)
 def _overwritten(config: DataConfig, count: int, options: SpikeInConfig) -> ImageData:
     data = _load(config)
-    _, height, width = data.image_shape
-    pixels = coin_pixels(count, height, width, options.seed)
+    coins = options.coins(count)
 
     def with_coins(split: Split, name: Literal["decoder", "evaluation"]) -> Split:
-        coins = draw_coins(len(split), count, name, options.seed)
-        return replace(split, images=overwrite(split.images, coins, pixels, data.intensities, options.shown_as))
+        fallen = draw_coins(len(split), count, name, options.seed)
+        return replace(split, images=coins.shown(split.images, fallen, data.intensities))
 
     # Noise may share symbols between pixels, so that H(X) is no longer known exactly.
     return replace(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ib_analysis.artifacts import UserError
-from ib_analysis.spike_ins.coins import ShownAs
+from ib_analysis.spike_ins.coins import Coins, ShownAs
 
 __all__ = ["SpikeInConfig"]
 
@@ -33,6 +33,10 @@ class SpikeInConfig:
     handed over. Those of the validation and evaluation images always stay."""
     seed: int = 0
     """Of the coins, their pixels and the mixing matrices."""
+
+    def coins(self, count: int) -> Coins:
+        """What images tell of so many coins."""
+        return Coins(count, self.shown_as, self.seed)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
