@@ -10,7 +10,10 @@ import numpy as np
 from ib_analysis.activations_file.layout import FileContents, reading
 from ib_analysis.activations_file.values import read_rows
 
-__all__ = ["Findings", "findings_of"]
+__all__ = ["HASHED", "Findings", "findings_of"]
+
+HASHED = 2
+"""Raised when other numbers are kept of some values: by 2, of 64-bit integers and beside infinities."""
 
 BLOCK_BYTES = 32 << 20
 
@@ -55,4 +58,6 @@ def findings_of(contents: FileContents, epoch: int, layer: str) -> Findings:
             low, high = by_channel.min(1), by_channel.max(1)
             lowest = low if lowest is None else np.minimum(lowest, low)
             highest = high if highest is None else np.maximum(highest, high)
+    if n_infinite or (lowest is not None and lowest.dtype == np.int64):
+        digest.update(f"{HASHED}".encode())  # of other values the same is kept as before
     return Findings(digest.hexdigest(), n_nan, n_infinite, int(np.count_nonzero(lowest == highest)))

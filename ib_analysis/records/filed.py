@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from ib_analysis.activations_file import FileContents, Findings, findings_of
+from ib_analysis.activations_file import HASHED, FileContents, Findings, findings_of
 from ib_analysis.artifacts import UserError, plain, sha256_of_plain, tell_once, write_text
 from ib_analysis.experiment import Experiment, cell_name
 
@@ -65,7 +65,7 @@ def _findings(experiment: Experiment) -> dict[str, Findings]:
 @lru_cache(maxsize=4)
 def _known(contents: FileContents, record: Path) -> dict[str, Findings]:
     """The same; read again only where the file's size or time has changed since the record was written."""
-    made_from = [str(contents.path), *contents.state]
+    made_from = [str(contents.path), *contents.state, HASHED]
     try:
         kept = json.loads(record.read_text())
         if kept["made_from"] == made_from:
