@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ib_analysis.artifacts import UserError
-from ib_analysis.encoders.interface import evaluating
+from ib_analysis.encoders.interface import evaluating, modes_kept
 
 __all__ = ["Networks", "network_at", "taking"]
 
@@ -100,14 +100,36 @@ def _told(value: object) -> str:
 
 
 def _unwrapped(network: nn.Module) -> nn.Module:
-    """Without `DataParallel` and `torch.compile`: hooks would be run on copies, or not at all."""
+    """Without `DataParallel` and `torch.compile`: hooks would be run on copies, or not at all.
+
+    Raises:
+        UserError: the network is one graph, in which no modules are left.
+    """
     while True:
         if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
             network = network.module
         elif isinstance(inner := getattr(network, "_orig_mod", None), nn.Module):
             network = inner
         else:
-            return network
+            break
+    if _is_flat(network):
+        raise UserError(
+            "The network was frozen (torch.jit.freeze) or exported (torch.export), so that no modules are left in it "
+            "to be tapped; give the module that it was made from."
+        )
+    return network
+
+
+def _is_flat(network: nn.Module) -> bool:
+    if isinstance(network, torch.jit.ScriptModule):
+        return not hasattr(network, "training")  # freezing removes it
+    try:
+        if isinstance(network, torch.fx.GraphModule):
+            with modes_kept(network):
+                network.eval()
+    except NotImplementedError:  # of what was exported
+        return True
+    return False
 
 
 @contextmanager

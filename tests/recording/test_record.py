@@ -148,7 +148,7 @@ def test_parts_of_outputs(tmp_path: Path) -> None:
         ({"preprocess": lambda images: None}, "preprocess gives a NoneType"),
         (
             {"preprocess": lambda images: 1 / 0},
-            "preprocess fails on integer images of shape 1x1x8x8: ZeroDivisionError",
+            "preprocess fails on integer images of shape 2x1x8x8: ZeroDivisionError",
         ),
         ({"labels": [object()] * 30}, "labels has the type object"),
         ({"labels": ["cat", "dog"] * 15}, "labels must hold whole numbers"),
@@ -235,6 +235,24 @@ def test_mixed_precision_is_bfloat16_and_only_on_demand(tmp_path: Path) -> None:
     assert wanted.dtype == torch.bfloat16
     check(path, 0, {"late": wanted.float()})
     check(record(tmp_path / "full.h5", IMAGES, **given), 0, {"late": expected(net)["late"]})
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_frozen_and_exported_networks_are_refused_and_run_as_parts(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU()).eval()
+    flat = [
+        torch.jit.freeze(torch.jit.script(net)),
+        torch.export.export(
+            net, (torch.zeros(4, 1, 8, 8),), dynamic_shapes=({0: torch.export.Dim("images", min=2, max=64)},)
+        ).module(),
+    ]
+    for made in flat:
+        with pytest.raises(UserError, match="no modules are left in it to be tapped"):
+            record(tmp_path / "mine.h5", IMAGES, networks={0: made}, taps={"h": "0"})
+        whole = nn.Sequential(made, nn.Flatten())
+        path = record(tmp_path / "mine.h5", IMAGES, networks={0: whole}, taps={"h": "1"})
+        with torch.no_grad():
+            check(path, 0, {"h": net(IMAGES.float() / 255).flatten(1)})
 
 
 def test_floats_of_8_bits(tmp_path: Path) -> None:
