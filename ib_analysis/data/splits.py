@@ -170,6 +170,12 @@ def three_splits(
                 raise UserError(f"No image falls to the {name} split; add images that are different from each other.")
             label = int(counts.argmin())
             total = int((labels == label).sum())
+            if not trains_encoder:
+                why = "falls to it (fewer than 3, or copies of others)" if parts is None else "is left there by /split"
+                raise UserError(
+                    f"Class {class_names[label]!r} has no image in the {name} split: none of its {total} {why}; add "
+                    "images of this class, or leave the labels out, and what needs them is left out."
+                )
             if groups is not None:
                 n_groups = len(np.unique(groups[labels == label]))
                 raise UserError(

@@ -28,7 +28,7 @@ def epoch_identities(experiment: Experiment) -> dict[int, str]:
 
 
 def check_values(experiment: Experiment) -> None:
-    """Refuse values that are no numbers, and say where infinities and channels that never change are.
+    """Refuse values that are no numbers or hardly any, and say where infinities and channels that never change are.
 
     Raises:
         UserError: some of the measured activations are not numbers.
@@ -39,6 +39,12 @@ def check_values(experiment: Experiment) -> None:
         raise UserError(
             f"{experiment.config.activations_file} holds values that are not numbers (NaN): {_counted(broken)}; leave "
             "these taps or epochs out (--layers), or write the file again without them."
+        )
+    huge = {name: of.n_huge for name, of in found.items() if of.n_huge}
+    if huge:
+        raise UserError(
+            f"{experiment.config.activations_file} holds values beyond +-1e150, which cannot be squared: "
+            f"{_counted(huge)}; write these taps again, divided by a constant, or leave them out (--layers)."
         )
     infinite = {name: of.n_infinite for name, of in found.items() if of.n_infinite}
     if infinite:

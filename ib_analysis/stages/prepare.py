@@ -12,7 +12,6 @@ from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import UserError, plain, tell_once, write_text
 from ib_analysis.data import facts, save_splits
 from ib_analysis.experiment import BASE, Experiment
-from ib_analysis.experiment_config import unused_with_activations_file
 from ib_analysis.information.summary import NO_LABELS
 from ib_analysis.records.encoders import layer_shapes
 from ib_analysis.records.filed import check_values
@@ -41,9 +40,9 @@ def prepare(experiment: Experiment) -> None:
             f"{data.name} has {len(data.evaluation)} evaluation image, and intervals need at least two; add images."
         )
     if experiment.contents is not None:
-        unused = unused_with_activations_file(experiment.config)
-        if unused:
-            tell_once("unused", f"With activations_file no network is trained; not used: {', '.join(unused)}.")
+        if experiment.unused:
+            told = ", ".join(experiment.unused)
+            tell_once("unused", f"With activations_file no network is trained; not used: {told}.")
         check_values(experiment)
         if not data.has_labels:
             tell_once("no labels", NO_LABELS)
