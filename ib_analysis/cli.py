@@ -148,7 +148,6 @@ STUDIES: dict[str, tuple[str, str]] = {
 }
 NEED_NETWORK = {
     "export": "writes the network's weights",
-    "controls": "compares with untrained and altered networks",
     "cost-quality": "trains networks",
     "stream-ablation": "runs the network with a stream set to zero",
     "residual-blocks": "trains networks",
