@@ -119,6 +119,7 @@ def preprocessing(given: Callable[[Tensor], Tensor] | None, intensities: int) ->
 def _column(name: str, values: Values, n_images: int) -> np.ndarray:
     try:
         found = values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        found = np.array(found.tolist()) if found.dtype.kind == "O" else found  # as tables keep words
     except (ValueError, TypeError) as error:
         raise UserError(f"{name} is no list of values, one for each image.") from error
     if found.shape != (n_images,):

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ib_analysis import list_taps
 from ib_analysis.activations_file import contents_of
 from ib_analysis.artifacts import UserError
 from ib_analysis.cli import main
 from ib_analysis.recording.command import epochs_of_files
 from ib_analysis.recording.config import RecordConfig
-from ib_analysis.recording.listing import list_nodes, list_taps
+from ib_analysis.recording.listing import list_nodes
 from ib_analysis.recording.registry import build_model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from ib_analysis.records.activations import open_activations
 from ib_analysis.records.images import images_of
 
 SETTINGS = ["--data.source", "digits", "--tasks", "[classification]"]
-SETTINGS += ["--layers", "[h3, h4]", "--training.checkpoints", "[1]", "--training.epochs", "1"]
+SETTINGS += ["--layers", "[h3, h4]", "--training.checkpoints", "[0,1]", "--training.epochs", "1"]
 # Random numbers of readers do not depend on what a run is called.
 READER = ["--reader", "deep", "--reader_network.width", "8", "--sharing", "layer"]
 
@@ -71,7 +72,7 @@ def test_a_built_in_network_brought_in_as_foreign_is_measured_as_it_is(
         "mine.h5",
         np.concatenate([split.images for split in data.splits.values()])[shuffled],
         np.concatenate([split.labels for split in data.splits.values()])[shuffled],
-        networks={1: experiment.encoder_folder(run) / "epoch_0001.pt"},
+        networks={epoch: experiment.encoder_folder(run) / f"epoch_{epoch:04d}.pt" for epoch in (0, 1)},
         network=build_encoder(
             experiment.config.encoder, "classification", *image_space(experiment.config.data), seed=9
         ),
@@ -100,7 +101,14 @@ def test_a_built_in_network_brought_in_as_foreign_is_measured_as_it_is(
         return [{key: value for key, value in asdict(row).items() if key not in differs} for row in rows(name)]
 
     assert numbers("mine") == numbers("tiny")
-    assert len(numbers("mine")) == 2
+    assert len(numbers("mine")) == 4
+
+    def phases(name: str) -> list[dict]:
+        with Path("checkpoints", name, "phases.csv").open() as file:
+            return [{key: value for key, value in row.items() if key not in differs} for row in csv.DictReader(file)]
+
+    assert phases("mine") == phases("tiny")
+    assert phases("mine")
 
 
 def test_figures_with_and_without_labels(tiny: Path, capsys: pytest.CaptureFixture, caplog) -> None:
