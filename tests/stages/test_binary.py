@@ -19,6 +19,7 @@ from ib_analysis.cli import main, parse_experiment
 from ib_analysis.encoders import BinaryNetwork
 from ib_analysis.encoders.binary_network import BinaryClassifier
 from ib_analysis.experiment import Experiment
+from ib_analysis.experiment_config import unused_by_architecture
 from ib_analysis.information.brackets_table import BracketRow
 from ib_analysis.information.claims_table import ClaimRow
 from ib_analysis.information.counted_table import CountedRow
@@ -26,6 +27,7 @@ from ib_analysis.information.phases_table import PhaseRow
 from ib_analysis.information.table import InformationRow, read_table
 from ib_analysis.records.encoders import encoder_at
 from ib_analysis.records.images import images_of
+from ib_analysis.stages.prepare import prepare
 
 BINARY = [
     "--encoder.architecture", "binary", "--encoder.width", "2", "--encoder.binary.code_units", "4",
@@ -175,6 +177,7 @@ def test_a_real_valued_product_is_refused_before_anything_is_trained(
         ([*BINARY, "--encoder.binary.code_units", "0"], "layers names 'h4'"),
         ([*BINARY, "--binary_training.first_share", "2"], "first_share is 2"),
         ([*BINARY, "--encoder.binary.padding", "0"], "padding"),
+        ([*BINARY, "--encoder.widths", "[3, 5, 7]"], "encoder.widths is not of the architecture binary"),
     ],
 )
 def test_mistakes_are_one_sentence(
@@ -184,6 +187,26 @@ def test_mistakes_are_one_sentence(
     said = capsys.readouterr().err
     assert sentence in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["--encoder.architecture", "binary", "--layers", "[h3]"],
+            "only the real-valued twin of the binary network is trained",
+        ),
+        (["--encoder.binary.code_units", "4"], "encoder.binary is of the architecture binary alone and is not used"),
+    ],
+)
+def test_what_would_change_nothing_is_told(
+    tiny: Path, caplog: pytest.LogCaptureFixture, words: list[str], sentence: str
+) -> None:
+    config = parse_experiment("train", ["tiny.yaml", *words])
+    (found,) = unused_by_architecture(config)
+    assert sentence in found
+    prepare(Experiment(config))
+    assert found in caplog.text
 
 
 @pytest.mark.slow
