@@ -15,7 +15,7 @@ from ib_analysis.artifacts import UserError, plain
 from ib_analysis.experiment_files import experiment_file
 from ib_analysis.yaml_files import check_repeated_keys, dashed, one_line, read_yaml
 
-__all__ = ["from_fields", "keys_of", "parse", "parse_with_name"]
+__all__ = ["Sections", "from_fields", "keys_of", "parse", "parse_with_name"]
 
 Config = TypeVar("Config")
 Sections = Mapping[str, Callable[[], type]]
