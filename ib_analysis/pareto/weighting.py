@@ -285,8 +285,8 @@ def check_finite(gramian: NDArray[np.float64], n_losses: int | None = None) -> N
         first = int(np.argmax(bad))
         what = f"loss {first}" if n_losses is None or first < n_losses else f"constraint {first - n_losses}"
         raise ValueError(
-            f"The gradient of {what} is not finite; lower the learning rate, or look for a division or a root at its "
-            "limit."
+            f"The gradient of {what} is not finite; look for a division or a root at its limit, and in training try a "
+            "lower learning rate."
         )
     if not np.isfinite(gramian).all():
         raise ValueError("The Gram matrix is not finite; the gradients are too long for their number format.")
