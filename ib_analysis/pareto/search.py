@@ -207,13 +207,15 @@ class _Search:
         return self.told(here, beta, iterations, ended)
 
     def stationary(self, here: _Local, lengths: Vector) -> bool:
-        """Whether max r l is least among the point's neighbours, to first order; a plateau's gradients never were longer
-        than at the end, and do not count as short."""
+        """Whether max r l is least among the point's neighbours, to first order.
+
+        The gradients of a plateau never were longer than they are at the end, and do not count as short.
+        """
         reached = np.flatnonzero(here.levels >= here.phi - REACHED)
-        gradients = (
-            here.rows[torch.from_numpy(reached)] / torch.from_numpy(np.maximum(lengths[reached], 1e-300))[:, None]
-        )
-        return bool((lengths[reached] > 0).all()) and stationary_share(self.problem, here.x, gradients) < STATIONARY
+        if (lengths[reached] == 0).any():
+            return False
+        gradients = here.rows[torch.from_numpy(reached)] / torch.from_numpy(lengths[reached])[:, None]
+        return stationary_share(self.problem, here.x, gradients) < STATIONARY
 
     def told(self, here: _Local, beta: Vector, iterations: int, ended: str) -> ParetoPoint:
         losses = np.exp(here.levels) / self.r
