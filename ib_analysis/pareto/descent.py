@@ -130,7 +130,7 @@ class EPODescent:
             n_equalities=len(equalities),
             parameters=self.parameters,
             bounds=self.bounds,
-            measured=self._shared,
+            measured=self._shared if len(self._shared) < len(self.parameters) else None,
         )
         for parameter, gradient in zip(self.parameters, found.gradient, strict=True):
             parameter.grad = gradient

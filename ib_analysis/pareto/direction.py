@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ib_analysis.pareto.gradients import Rows, combined, gramian
+from ib_analysis.pareto.gradients import Rows, combined, first_not_finite, gramian
 from ib_analysis.pareto.quadratic_program import bounded_quadratic
-from ib_analysis.pareto.weighting import check_finite
+from ib_analysis.pareto.weighting import check_finite, not_finite
 
 __all__ = ["BlockedSets", "Bounds", "Direction", "constrained_weights", "find_direction", "projected_gramian"]
 
@@ -117,8 +117,10 @@ def find_direction(
         measured: places of the parameters that make the Gram matrix; by default all.
 
     Raises:
-        ValueError: a gradient is not finite.
+        ValueError: a gradient is not finite, at whichever parameter.
     """
+    if measured is not None and (bad := first_not_finite(rows)) is not None:
+        raise not_finite(bad, n_losses)
     if bounds is None:
         matrix = gramian(rows, places=measured)
         both = constrained_weights(choose, matrix, n_losses, wanted, n_equalities)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Rows", "combined", "gradient_rows", "gramian"]
+__all__ = ["Rows", "combined", "first_not_finite", "gradient_rows", "gramian"]
 
 Rows = Sequence[Sequence[Tensor | None]]
 """For each loss, a gradient per parameter; None where the loss does not depend on it."""
@@ -78,6 +78,19 @@ def gramian(
     sums = [torch.stack([part for part in parts if part.device == device]).cpu().double().sum(0) for device in devices]
     total: NDArray[np.float64] = torch.stack(sums).sum(0).numpy()
     return (total + total.T) / 2
+
+
+def first_not_finite(rows: Rows) -> int | None:
+    """The first gradient with an entry that is not finite, at any parameter; None where all are finite.
+
+    A Gram matrix tells only of the parameters that it is summed over.
+    """
+    for index, row in enumerate(rows):
+        finite = [torch.isfinite(gradient).all() for gradient in row if gradient is not None]
+        devices = {flag.device for flag in finite}
+        if not all(bool(torch.stack([f for f in finite if f.device == device]).all()) for device in devices):
+            return index
+    return None
 
 
 def combined(rows: Rows, weights: NDArray[np.float64]) -> list[Tensor | None]:
