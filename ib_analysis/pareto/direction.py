@@ -37,6 +37,9 @@ class Bounds:
 
     Arguments:
         lower, upper: a number for all, or a tensor per parameter; infinite by default.
+
+    Raises:
+        ValueError: the box is empty, or its two sides do not fit each other.
     """
 
     lower: float | Sequence[Tensor] = -float("inf")
@@ -46,8 +49,30 @@ class Bounds:
     """Largest values."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.lower, float | int) and isinstance(self.upper, float | int) and not self.lower <= self.upper:
-            raise ValueError(f"The box from {self.lower} to {self.upper} is empty.")
+        counts = {len(side) for side in (self.lower, self.upper) if not isinstance(side, float | int)}
+        if len(counts) > 1:
+            raise ValueError(f"The box has {len(self.lower)} lower and {len(self.upper)} upper bounds.")  # type: ignore[arg-type]
+        for place in range(max(counts, default=1)):
+            lower, upper = (torch.as_tensor(side) for side in self.of(place))
+            if lower.shape and upper.shape and lower.shape != upper.shape:
+                raise ValueError(f"The lower bounds have shape {tuple(lower.shape)}, the upper {tuple(upper.shape)}.")
+            if not bool((lower <= upper).all()):
+                raise ValueError("The box is empty: a lower bound is above its upper bound.")
+
+    def check(self, parameters: Sequence[Tensor]) -> None:
+        """Refuse a box of other parameters.
+
+        Raises:
+            ValueError: there are more or fewer of them, or one has another shape than its bounds.
+        """
+        for name, side in (("lower", self.lower), ("upper", self.upper)):
+            if isinstance(side, float | int):
+                continue
+            shapes, wanted = [tuple(b.shape) for b in side], [tuple(p.shape) for p in parameters]
+            if len(shapes) != len(wanted) or any(
+                own and own != other for own, other in zip(shapes, wanted, strict=True)
+            ):
+                raise ValueError(f"The {name} bounds have the shapes {shapes}; the parameters have {wanted}.")
 
     def of(self, place: int) -> tuple[float | Tensor, float | Tensor]:
         """Lower and upper bound of one parameter."""

@@ -28,7 +28,7 @@ def gradient_rows(losses: Sequence[Tensor], parameters: Sequence[Tensor]) -> lis
         m lists of as many gradients as there are parameters.
 
     Raises:
-        ValueError: a loss is no scalar, or depends on none of the parameters.
+        ValueError: a loss is no scalar, depends on none of the parameters, or has a sparse gradient.
     """
     rows: list[list[Tensor | None]] = []
     for index, loss in enumerate(losses):
@@ -40,6 +40,8 @@ def gradient_rows(losses: Sequence[Tensor], parameters: Sequence[Tensor]) -> lis
         found = torch.autograd.grad(loss, parameters, retain_graph=not last, allow_unused=True)
         if all(gradient is None for gradient in found):
             raise ValueError(f"Loss {index} depends on none of the parameters that are trained.")
+        if any(gradient is not None and gradient.layout != torch.strided for gradient in found):
+            raise ValueError(f"Loss {index} has a sparse gradient; make the embedding with sparse=False.")
         rows.append(list(found))
     return rows
 

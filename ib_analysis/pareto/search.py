@@ -137,7 +137,13 @@ def search(problem: Problem, preference: ArrayLike, start: Tensor, config: Searc
     r = checked_preference(preference)
     if len(r) != problem.n_losses:
         raise ValueError(f"The preference has {len(r)} entries; the problem has {problem.n_losses} losses.")
-    return _Search(problem, r, config).run(start.detach().to("cpu", torch.float64).clone())
+    x = torch.as_tensor(start).detach().to("cpu", torch.float64).clone()
+    if x.shape != (problem.n_variables,) or not bool(torch.isfinite(x).all()):
+        raise ValueError(
+            f"The start has shape {tuple(x.shape)}; the problem needs {problem.n_variables} finite numbers, of shape "
+            f"({problem.n_variables},)."
+        )
+    return _Search(problem, r, config).run(x)
 
 
 @dataclass(frozen=True)

@@ -299,6 +299,6 @@ def not_finite(index: int, n_losses: int | None = None) -> ValueError:
 def _array(values: Any) -> Any:
     if isinstance(values, Tensor):
         return values.detach().to("cpu", torch.float64).numpy()
-    if isinstance(values, Sequence):
+    if isinstance(values, Sequence) and not isinstance(values, str):
         return [_array(value) for value in values]
     return values

@@ -244,5 +244,27 @@ def test_what_is_refused(model: TwoTasks) -> None:
         EPODescent(optimizer, EPOWeighting([1.0, 1.0]), shared=[])
     with pytest.raises(ValueError, match="greater than 0"):
         EPODescent(optimizer, EPOWeighting([1.0, 1.0]), scale=0.0)
+    with pytest.raises(ValueError, match="give an EPOWeighting"):
+        EPODescent(optimizer, [1.0, 1.0])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="LBFGS computes the losses anew"):
+        EPODescent(torch.optim.LBFGS([x]), EPOWeighting([1.0, 1.0]))
+    embedding = nn.Embedding(5, 3, sparse=True)
+    sparse = EPODescent(torch.optim.SGD(embedding.parameters(), lr=0.1), EPOWeighting([1.0, 1.0]))
+    with pytest.raises(ValueError, match="Loss 0 has a sparse gradient"):
+        sparse.step([1 + embedding(torch.tensor([place])).sum().square() for place in range(2)])
+
+
+def test_boxes_that_are_refused() -> None:
+    one, other = torch.zeros(2, requires_grad=True), torch.zeros(3, requires_grad=True)
     with pytest.raises(ValueError, match="empty"):
         Bounds(1.0, 0.0)
+    with pytest.raises(ValueError, match="empty"):
+        Bounds([torch.ones(2)], [torch.zeros(2)])
+    with pytest.raises(ValueError, match="1 lower and 2 upper bounds"):
+        Bounds([torch.zeros(2)], [torch.ones(2), torch.ones(3)])
+    with pytest.raises(ValueError, match="upper"):
+        Bounds([torch.zeros(2)], [torch.ones(3)])
+    optimizer = torch.optim.SGD([one, other], lr=0.1)
+    for wrong in ([torch.zeros(2)], [torch.zeros(2), torch.zeros(2)]):
+        with pytest.raises(ValueError, match=r"lower bounds have the shapes \[\(2,\)"):
+            EPODescent(optimizer, EPOWeighting([1.0, 1.0]), bounds=Bounds(wrong))

@@ -148,6 +148,19 @@ def test_bad_preferences(preference: list, sentence: str) -> None:
         search(gaussian_wells(3), preference, torch.zeros(3))
 
 
+@pytest.mark.parametrize("start", [torch.zeros(4), torch.zeros(1, 3), torch.full((3,), math.nan)])
+def test_bad_starts(start: Tensor) -> None:
+    with pytest.raises(ValueError, match="the problem needs 3 finite numbers"):
+        search(gaussian_wells(3), [1.0, 1.0], start)
+
+
+def test_bad_boxes() -> None:
+    with pytest.raises(ValueError, match=r"upper bounds have shape \(2,\)"):
+        gaussian_wells(3, upper=torch.ones(2))
+    with pytest.raises(ValueError, match="empty"):
+        gaussian_wells(3, lower=torch.ones(3), upper=torch.zeros(3))
+
+
 def test_losses_that_are_not_positive_are_named() -> None:
     for value, word in ((0.0, "zero"), (-1.0, "-1"), (math.inf, "inf")):
         problem = Problem(lambda x, value=value: torch.stack([1 + x.square().sum(), 0 * x.sum() + value]), 2, 2)
