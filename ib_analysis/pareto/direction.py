@@ -109,7 +109,8 @@ class Direction:
     """alpha, shape (m,)."""
 
     multipliers: Vector
-    """nu, shape (k,): of equalities first; those of inequalities are not negative, and 0 where one is left alone."""
+    """nu, shape (k,): of equalities first; those of inequalities are 0 where one is left alone, and else positive, unless
+    one had to be held like an equality (docs/pareto.md, section 2)."""
 
     rates: Vector
     """How fast each loss falls along -d, shape (m,)."""
@@ -130,7 +131,8 @@ def find_direction(
 
     d is the vector nearest to G^T alpha with J_h d = wanted_h, J_g d >= wanted_g, and with d = 0 wherever a parameter
     at a bound would be pushed across it. alpha is chosen for the Gram matrix of the gradients *projected* on what the
-    binding constraints leave free, so that its promises (nothing rises that must not) hold for d itself.
+    binding constraints leave free, so that its promises (nothing rises that must not) hold for d itself where wanted is
+    0; else d also does what wanted asks, whatever the losses.
 
     Arguments:
         choose: from a Gram matrix (m, m) to alpha (m,).
