@@ -109,7 +109,7 @@ class Direction:
     """alpha, shape (m,)."""
 
     multipliers: Vector
-    """nu, shape (k,): of equalities first; those of inequalities are 0 where one is left alone, and else positive, unless
+    """nu, shape (k,): of equalities first; those of inequalities are 0 where one is left alone, else positive, unless
     one had to be held like an equality (docs/pareto.md, section 2)."""
 
     rates: Vector
