@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ib_analysis.artifacts import UserError
 from ib_analysis.encoders import ResNetJoint
 from ib_analysis.pareto.direction import constrained_weights
-from ib_analysis.pareto.gradients import combined, gradient_rows, gramian
+from ib_analysis.pareto.gradients import combined, first_not_finite, gradient_rows, gramian
 from ib_analysis.pareto.weighting import EPOWeighting
 from ib_analysis.training.joint_config import JointConfig
 from ib_analysis.training.trade_off import TradeOff
@@ -131,6 +131,8 @@ class JointStep:
         """
         heads = [parameter for part in self.own for parameter in part]
         rows = gradient_rows(losses.unbind(), [*self.shared, *heads])
+        if first_not_finite(rows) is not None:  # heads are not in the Gram matrix
+            raise ArithmeticError("A gradient is not finite.")
         matrix = gramian(rows, places=range(len(self.shared)))
         weights = self.weights(losses.detach().cpu().double().numpy(), matrix)
         self.first_weights.append(float(weights[0]) / TOTAL)

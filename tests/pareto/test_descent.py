@@ -195,6 +195,19 @@ def test_shared_parameters_alone_make_the_gram_matrix(model: TwoTasks) -> None:
     assert descent.backward(losses).weights == pytest.approx(expected.numpy(), abs=1e-5)
 
 
+def test_gradients_that_are_not_finite_are_seen_outside_the_shared_parameters() -> None:
+    """The root of a head at 0 has an infinite slope, of which the trunk's Gram matrix knows nothing."""
+    trunk, head = torch.ones(2, requires_grad=True), torch.zeros(2, requires_grad=True)
+    descent = EPODescent(torch.optim.SGD([trunk, head], lr=0.1), EPOWeighting([1.0, 1.0]), shared=[trunk])
+    with pytest.raises(ValueError, match="gradient of loss 1 is not finite"):
+        descent.step([1 + trunk.square().sum(), 1 + head.sqrt().sum() + trunk.sum()])
+    with pytest.raises(ValueError, match="gradient of constraint 0 is not finite"):
+        descent.step(
+            [1 + trunk.square().sum(), 2 + (trunk * (1 + head)).sum()], inequalities=[head.sqrt().sum() - trunk.sum()]
+        )
+    assert head.tolist() == [0.0, 0.0]
+
+
 def test_a_budget_in_a_network(model: TwoTasks) -> None:
     """Least first loss, with the second at most 0.6: it is kept below after training, and both are trained."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
@@ -231,5 +244,27 @@ def test_what_is_refused(model: TwoTasks) -> None:
         EPODescent(optimizer, EPOWeighting([1.0, 1.0]), shared=[])
     with pytest.raises(ValueError, match="greater than 0"):
         EPODescent(optimizer, EPOWeighting([1.0, 1.0]), scale=0.0)
+    with pytest.raises(ValueError, match="give an EPOWeighting"):
+        EPODescent(optimizer, [1.0, 1.0])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="LBFGS computes the losses anew"):
+        EPODescent(torch.optim.LBFGS([x]), EPOWeighting([1.0, 1.0]))
+    embedding = nn.Embedding(5, 3, sparse=True)
+    sparse = EPODescent(torch.optim.SGD(embedding.parameters(), lr=0.1), EPOWeighting([1.0, 1.0]))
+    with pytest.raises(ValueError, match="Loss 0 has a sparse gradient"):
+        sparse.step([1 + embedding(torch.tensor([place])).sum().square() for place in range(2)])
+
+
+def test_boxes_that_are_refused() -> None:
+    one, other = torch.zeros(2, requires_grad=True), torch.zeros(3, requires_grad=True)
     with pytest.raises(ValueError, match="empty"):
         Bounds(1.0, 0.0)
+    with pytest.raises(ValueError, match="empty"):
+        Bounds([torch.ones(2)], [torch.zeros(2)])
+    with pytest.raises(ValueError, match="1 lower and 2 upper bounds"):
+        Bounds([torch.zeros(2)], [torch.ones(2), torch.ones(3)])
+    with pytest.raises(ValueError, match="upper"):
+        Bounds([torch.zeros(2)], [torch.ones(3)])
+    optimizer = torch.optim.SGD([one, other], lr=0.1)
+    for wrong in ([torch.zeros(2)], [torch.zeros(2), torch.zeros(2)]):
+        with pytest.raises(ValueError, match=r"lower bounds have the shapes \[\(2,\)"):
+            EPODescent(optimizer, EPOWeighting([1.0, 1.0]), bounds=Bounds(wrong))

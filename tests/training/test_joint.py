@@ -211,6 +211,15 @@ def test_gradients_are_those_of_separate_passes(trade_off):
         assert torch.allclose(values, wanted, rtol=1e-3, atol=1e-5), name
 
 
+def test_a_head_whose_gradient_is_not_finite_is_refused():
+    trunk, heads = torch.ones(2, requires_grad=True), [torch.zeros(1, requires_grad=True) for _ in range(2)]
+    step = JointStep([trunk], [[head] for head in heads], JointWeights(EXACT, JointConfig()))
+    losses = torch.stack([trunk.square().sum() + heads[0].sqrt().sum(), trunk.sum() + heads[1].sum()])
+    with pytest.raises(ArithmeticError, match="gradient is not finite"):
+        step.backward(losses)
+    assert heads[0].grad is None
+
+
 # ------------------------------------------------------------------------------------------------ whole runs
 
 
