@@ -136,6 +136,12 @@ def test_table_with_columns_of_choices(tmp_path: Path) -> None:
     assert table.device((0, -1)) == {"cost": 10.0}
 
 
+def test_a_table_of_a_spreadsheet_begins_with_a_mark_of_byte_order(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("depth,kind,error\n1,,9\n", encoding="utf-8-sig")
+    assert dict(read_table([path], TINY, ["error"]).evaluate((0, -1))) == {"error": 9.0}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -145,7 +151,10 @@ def test_table_with_columns_of_choices(tmp_path: Path) -> None:
         ("depth,kind,error\n1,,many\n", "line 2: could not convert"),
         ("depth,kind,error\n1,,nan\n", "not finite"),
         ("depth,kind,error\n3,,9\n", "depth is '3'; it can be 1, 2"),
-        ("depth,kind,error\n1\n", "line 2: "),
+        ("depth,kind,error\n1\n", "line 2: 1 fields, and the header names 3"),
+        ("depth,kind,error\n1,,9,5\n", "line 2: 4 fields, and the header names 3"),
+        ("depth,kind,error\n2,a,8\n\n1,,9\n2,b,7,0\n", "line 5: 4 fields"),
+        ("depth,kind,error,error\n1,,9,3\n", "has the column 'error' more than once"),
         ("depth,kind,error\n", "there are no rows"),
     ],
 )
