@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from search_tables import SMALL, small_metrics, small_problem
 
+from ib_analysis.artifacts import UserError
 from ib_analysis.search.evaluations import Evaluations
 from ib_analysis.search.local_search import ParetoLocalSearch
 from ib_analysis.search.methods import Method, search
@@ -97,6 +98,33 @@ def test_a_killed_search_goes_on(name: str, tmp_path: Path) -> None:
     assert proposals(on) == proposals(whole)
     assert on.repeats == whole.repeats
     assert Dying.asked == 23  # 12 before, the one that died, 10 after: none twice
+
+
+@pytest.mark.parametrize("lost", [25, 400])
+def test_half_a_line_of_optunas_journal_is_cut_off(tmp_path: Path, lost: int) -> None:
+    """25 bytes are a part of the last line; 400 the last line, which tells the result, and more."""
+    whole = search(METHODS["tpe"], Evaluations(small_problem(), 16, tmp_path / "whole.jsonl"), 5)
+    journal = tmp_path / "torn.jsonl"
+    search(METHODS["tpe"], Evaluations(small_problem(), 12, journal), 5)
+    trials = tmp_path / "torn.optuna"
+    trials.write_bytes(trials.read_bytes()[:-lost])
+    for _ in range(2):  # what was cut off must not stand in the way later either
+        on = search(METHODS["tpe"], Evaluations(small_problem(), 16, journal), 5)
+        assert (proposals(on), on.repeats) == (proposals(whole), whole.repeats)
+
+
+def test_optunas_journal_damaged_elsewhere_can_be_moved_away(tmp_path: Path) -> None:
+    journal, trials = tmp_path / "one.jsonl", tmp_path / "one.optuna"
+    whole = search(METHODS["tpe"], Evaluations(small_problem(), 12, journal), 5)
+    lines = trials.read_bytes().splitlines(keepends=True)
+    trials.write_bytes(b"".join([*lines[:20], b'{"op_co\n', *lines[20:]]))
+    with pytest.raises(UserError, match=r"one\.optuna is damaged; move it away, and its trials are made again from one"):
+        search(METHODS["tpe"], Evaluations(small_problem(), 12, journal), 5)
+    trials.unlink()
+    written = journal.read_bytes()
+    again = search(METHODS["tpe"], Evaluations(small_problem(), 12, journal), 5)
+    assert proposals(again) == proposals(whole)
+    assert journal.read_bytes() == written  # nothing was evaluated
 
 
 @pytest.mark.parametrize("name", METHODS)
