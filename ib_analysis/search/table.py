@@ -148,8 +148,8 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     for line, fields in lines:
         if len(fields) != len(columns):
             raise UserError(
-                f"{path}, line {line}: {len(fields)} fields, and the header names {len(columns)}; a comma is no decimal "
-                "point, and one within a name needs quotation marks."
+                f"{path}, line {line}: {len(fields)} fields, and the header names {len(columns)}; a comma is no "
+                "decimal point, and one within a name needs quotation marks."
             )
     return columns, [(line, dict(zip(columns, fields, strict=True))) for line, fields in lines]
 

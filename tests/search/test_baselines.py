@@ -118,7 +118,7 @@ def test_optunas_journal_damaged_elsewhere_can_be_moved_away(tmp_path: Path) -> 
     whole = search(METHODS["tpe"], Evaluations(small_problem(), 12, journal), 5)
     lines = trials.read_bytes().splitlines(keepends=True)
     trials.write_bytes(b"".join([*lines[:20], b'{"op_co\n', *lines[20:]]))
-    with pytest.raises(UserError, match=r"one\.optuna is damaged; move it away, and its trials are made again from one"):
+    with pytest.raises(UserError, match=r"optuna is damaged; move it away, and its trials are made again from one"):
         search(METHODS["tpe"], Evaluations(small_problem(), 12, journal), 5)
     trials.unlink()
     written = journal.read_bytes()
@@ -147,6 +147,18 @@ def test_limits_and_conditional_choices(name: str) -> None:
     evaluations = search(METHODS[name], Evaluations(problem, 16), 0)
     assert len(evaluations.found) == 16
     assert all(one.metrics["cost"] <= 12 for one in evaluations.front)
+
+
+@pytest.mark.parametrize("name", ["nsga2", "tpe"])
+def test_limits_draw_proposals_to_what_keeps_them(name: str) -> None:
+    """Of the later proposals clearly more keep a limit than where there is none: the samplers are told of it."""
+    given, limit = small_problem(), Constraint("error", "at most", 20.0)
+    limited = Problem(SMALL, given.objectives, given.evaluator, (limit,))
+    kept = {}
+    for problem in (given, limited):
+        found = [one for seed in range(3) for one in search(METHODS[name], Evaluations(problem, 36), seed).found[16:]]
+        kept[problem.constraints] = sum(limit.violation(one.metrics["error"]) == 0 for one in found)
+    assert kept[limited.constraints] > 1.3 * kept[()]
 
 
 def test_unknown_sampler() -> None:

@@ -192,6 +192,20 @@ def test_limits(done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert not (done / "figures/none/architecture_search.png").exists()
 
 
+def test_references_that_nothing_is_better_than(
+    done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """No limit is set: what is said must not be about limits."""
+    monkeypatch.chdir(done)
+    options = ["--tables", f"[{done}/table.csv]", "--methods", "[local_search]", "--costs", "[cost]"]
+    assert main(["search", "mine.yaml", *options, "--name", "high", "--accuracy_reference", "99"]) == 0
+    said = capsys.readouterr().out
+    assert "cost local_search seed 0: nothing is better than the references, " in said
+    assert "No architecture is better than the references: accuracy 99 and the largest cost." in said
+    assert "the limits" not in said
+    assert read_table(done / "checkpoints/high/curves.csv", CurveRow) == []
+
+
 def test_figures(done: Path) -> None:
     for name in ("architecture_search", "fronts", "transfer"):
         with Image.open(done / f"figures/mine/{name}.png") as image:

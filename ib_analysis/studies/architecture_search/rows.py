@@ -22,7 +22,8 @@ class SearchRow:
     repeats: int
     """Proposals that had been evaluated before; not evaluated again."""
     hypervolume_ratio: float | None
-    """Share of the exact front's hypervolume; empty where no architecture of the table keeps the limits."""
+    """Share of the exact front's hypervolume; empty where that is 0: no architecture of the table keeps the limits, or
+    none is better than the references."""
     points_found: int
     """Points of the exact front that were found."""
     igd_plus: float
@@ -49,7 +50,8 @@ class MethodRow:
     n_seeds: int
     """Searches."""
     hypervolume_ratio: float | None
-    """Share of the exact front's hypervolume; empty where no architecture of the table keeps the limits."""
+    """Share of the exact front's hypervolume; empty where that is 0: no architecture of the table keeps the limits, or
+    none is better than the references."""
     hypervolume_ratio_low: float | None
     """Lower end of its interval for new seeds."""
     hypervolume_ratio_high: float | None

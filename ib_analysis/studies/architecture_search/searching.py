@@ -33,7 +33,7 @@ class SearchResult:
 
     Arguments:
         row: its row of ``searches.csv``.
-        curve: hypervolume ratio after each evaluation; empty where no architecture of the table keeps the limits.
+        curve: hypervolume ratio after each evaluation; empty where the exact front has no hypervolume.
         front: the best of what it evaluated.
     """
 
@@ -105,7 +105,7 @@ def search_result(
         "architectures": [list(one.architecture) for one in evaluations.found],
     }
     write_text(path, json.dumps(result) + "\n")
-    volume = "nothing keeps the limits" if row.hypervolume_ratio is None else f"{row.hypervolume_ratio:.4f}"
+    volume = f"{row.hypervolume_ratio:.4f}" if row.hypervolume_ratio is not None else _why_no_hypervolume(front)
     print(f"{cost} {method} seed {seed}: {volume}, {seconds:.1f} s", flush=True)
     return _read(result)
 
@@ -120,6 +120,10 @@ def _read(kept: dict[str, Any]) -> SearchResult:
     return SearchResult(
         SearchRow(**kept["row"]), tuple(kept["curve"]), tuple(tuple(architecture) for architecture in kept["front"])
     )
+
+
+def _why_no_hypervolume(front: Front) -> str:
+    return "nothing keeps the limits" if front.violation else "nothing is better than the references"
 
 
 def _finite(value: float) -> float | None:

@@ -57,7 +57,7 @@ def method_row(results: Sequence[SearchResult], front: Front, confidence: float)
 
 
 def curve_rows(results: Sequence[SearchResult], budget: int, confidence: float) -> Iterator[CurveRow]:
-    """Means over searches after each evaluation; none where no architecture of the table keeps the limits."""
+    """Means over searches after each evaluation; none where the exact front has no hypervolume."""
     curves = [result.curve for result in results]
     if not all(curves):
         return
