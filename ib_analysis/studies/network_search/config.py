@@ -15,7 +15,7 @@ from ib_analysis.quantization import number_format
 __all__ = ["BLOCKS", "ENERGY", "ERROR", "EXACT", "LATENCY", "METHODS", "METRICS", "NetworkSearchConfig"]
 
 BLOCKS = ("basic", "rir", "binary")
-METHODS = ("dpp_net", "tpe", "nsga2", "random", "local_search")
+METHODS = ("dpp_net", "dpp_net_costs_learned", "tpe", "nsga2", "random", "local_search")
 ERROR, LATENCY, ENERGY = "error", "latency_ms", "energy_mj"
 EXACT = ("macs", "quadratic_cost", "linear_cost", "memory_bits", "parameters")
 """Costs that follow from the architecture alone."""
@@ -45,8 +45,9 @@ class NetworkSearchConfig:
     """Objective -> the value with loss 1; what is worse adds nothing to a hypervolume. By default the error of
     guessing, and of costs those of the largest networks of the space."""
     methods: tuple[str, ...] = ("dpp_net", "tpe")
-    """Methods, each with a budget of its own: dpp_net, tpe, nsga2, random, local_search. A network that several propose
-    is trained once and counts for each."""
+    """Methods, each with a budget of its own: dpp_net, which is told all costs, measured time too, of networks that it
+    has not trained; dpp_net_costs_learned, which is not; tpe, nsga2, random, local_search, which are not either. A
+    network that several propose is trained once and counts for each."""
     budget: int = 20
     """Different networks that each method may train."""
     seed: int = 0

@@ -22,6 +22,7 @@ from ib_analysis.search.methods import Method, search
 from ib_analysis.search.optuna_search import OptunaSearch
 from ib_analysis.search.problem import Metrics, Problem
 from ib_analysis.search.quality import hypervolume_of
+from ib_analysis.search.rounds import RoundCorrelation, round_correlations
 from ib_analysis.search.space import Architecture
 from ib_analysis.studies.network_search.config import ERROR, NetworkSearchConfig
 from ib_analysis.studies.network_search.evaluator import TrainingEvaluator, problem_of
@@ -34,6 +35,9 @@ def _method(name: str, network_search: NetworkSearch) -> Method:
     settings = network_search.settings
     made: dict[str, Callable[[], Method]] = {
         "dpp_net": lambda: DppNet(network_search.kind.growth(settings), kept=settings.kept),
+        "dpp_net_costs_learned": lambda: DppNet(
+            network_search.kind.growth(settings), kept=settings.kept, costs_known=False
+        ),
         "tpe": lambda: OptunaSearch("tpe"),
         "nsga2": lambda: OptunaSearch("nsga2"),
         "random": lambda: OptunaSearch("random"),
@@ -53,6 +57,7 @@ class Found:
         repeats: proposals that it had made before.
         rank_correlation: of DPP-Net's surrogate on networks that it had not seen, the mean over rounds.
         seconds: that the search took, trainings included, in the run that ended it.
+        rounds: of DPP-Net, metric by metric.
     """
 
     method: str
@@ -61,6 +66,7 @@ class Found:
     repeats: int
     rank_correlation: float | None
     seconds: float
+    rounds: tuple[RoundCorrelation, ...] = ()
 
 
 def run_searches(network_search: NetworkSearch) -> None:
@@ -84,7 +90,8 @@ def found_by(network_search: NetworkSearch, problem: Problem, method: str) -> Fo
             Evaluated(tuple(indices), metrics, problem.losses(metrics), problem.violation(metrics))
         )  # fmt: skip
     hypervolumes = [hypervolume_of(evaluated[: n + 1]) for n in range(len(evaluated))]
-    return Found(method, evaluated, hypervolumes, kept["repeats"], kept["rank_correlation"], kept["seconds"])
+    rounds = tuple(round_correlations(kept["rounds"]))
+    return Found(method, evaluated, hypervolumes, kept["repeats"], kept["rank_correlation"], kept["seconds"], rounds)
 
 
 class _Telling(TrainingEvaluator):
