@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CurveRow", "FrontRow", "MethodRow", "SearchRow", "TransferRow"]
+__all__ = ["CurveRow", "FrontRow", "MethodRow", "RoundRow", "SearchRow", "TransferRow"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,33 @@ class MethodRow:
     """Of the surrogate on the cost, where that is predicted."""
     seconds: float
     """Median processor time of a search; the first of a process also loads libraries."""
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """One metric that a surrogate predicted in one round, a row of ``rounds.csv``: means over those searches whose
+    round has a rank correlation."""
+
+    cost: str
+    """Column of the cost."""
+    method: str
+    """Name of the method."""
+    round: int
+    """From 1 on; the first of a search has nothing to predict from."""
+    metric: str
+    """Column that was predicted."""
+    n_seeds: int
+    """Searches."""
+    candidates: float
+    """Mean number of architectures among which the round chose."""
+    n_architectures: float
+    """Mean number of those that were evaluated: what each correlation is over."""
+    rank_correlation: float
+    """Spearman's, of prediction and truth."""
+    rank_correlation_low: float
+    """Lower end of its t-interval for new seeds."""
+    rank_correlation_high: float
+    """Upper end."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ib_analysis.search.evaluations import Evaluated, Evaluations, best
 from ib_analysis.search.methods import search
 from ib_analysis.search.problem import Problem
 from ib_analysis.search.quality import Front, hypervolume_of, quality
+from ib_analysis.search.rounds import RoundCorrelation, round_correlations
 from ib_analysis.search.space import Architecture
 from ib_analysis.studies.architecture_search.config import ArchitectureSearchConfig
 from ib_analysis.studies.architecture_search.methods import METHODS
@@ -35,11 +36,13 @@ class SearchResult:
         row: its row of ``searches.csv``.
         curve: hypervolume ratio after each evaluation; empty where the exact front has no hypervolume.
         front: the best of what it evaluated.
+        rounds: of DPP-Net, metric by metric.
     """
 
     row: SearchRow
     curve: tuple[float, ...]
     front: tuple[Architecture, ...]
+    rounds: tuple[RoundCorrelation, ...] = ()
 
 
 def search_result(
@@ -118,7 +121,10 @@ def evaluated(problem: Problem, architecture: Architecture) -> Evaluated:
 
 def _read(kept: dict[str, Any]) -> SearchResult:
     return SearchResult(
-        SearchRow(**kept["row"]), tuple(kept["curve"]), tuple(tuple(architecture) for architecture in kept["front"])
+        SearchRow(**kept["row"]),
+        tuple(kept["curve"]),
+        tuple(tuple(architecture) for architecture in kept["front"]),
+        tuple(round_correlations(kept["rounds"])),
     )
 
 
