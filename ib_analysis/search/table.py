@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ib_analysis.artifacts import UserError
+from ib_analysis.artifacts import UserError, sha256_of_plain
 from ib_analysis.search.problem import Metrics
 from ib_analysis.search.space import Architecture, Space
 
@@ -44,6 +44,12 @@ class TableEvaluator:
 
     def __iter__(self) -> Iterator[Architecture]:
         return iter(self._table)
+
+    @property
+    def identity(self) -> str:
+        """Letters that two tables share only if their rows and metrics are the same, in any order."""
+        rows = [[list(architecture), sorted(metrics.items())] for architecture, metrics in sorted(self._table.items())]
+        return sha256_of_plain({"rows": rows, "device_metrics": list(self.device_metrics)})[:16]
 
     def evaluate(self, architecture: Architecture) -> Metrics:
         """The row of an architecture.

@@ -108,6 +108,22 @@ def test_journal_of_another_problem_and_damaged(tmp_path: Path) -> None:
         Evaluations(small_problem(), 10, journal)
 
 
+def test_journal_of_another_table(tmp_path: Path) -> None:
+    """Of the same space and metrics: only what it says tells it from this one."""
+    journal, given = tmp_path / "one.jsonl", small_problem()
+    mine = TableEvaluator({a: small_metrics(a) for a in SMALL.architectures()})
+    other = TableEvaluator({a: small_metrics(a, seed=1) for a in SMALL.architectures()})
+    turned = TableEvaluator(dict(reversed([(a, small_metrics(a)) for a in SMALL.architectures()])))
+    problem = Problem(SMALL, given.objectives, mine)
+    found = Evaluations(problem, 10, journal, identity=mine.identity).evaluate((0, 1, 2, 0, 0))
+    with pytest.raises(UserError, match=r"one\.jsonl is of another evaluator; move it away"):
+        Evaluations(Problem(SMALL, given.objectives, other), 10, journal, identity=other.identity)
+    with pytest.raises(UserError, match="of another evaluator"):
+        Evaluations(problem, 10, journal)
+    again = Evaluations(problem, 10, journal, identity=turned.identity)
+    assert again.evaluate(found.architecture).metrics == found.metrics
+
+
 def test_what_is_no_problem() -> None:
     given = small_problem()
     with pytest.raises(ValueError, match="no metric 'energy'; this problem's evaluator gives error, cost, time"):

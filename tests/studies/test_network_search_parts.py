@@ -81,6 +81,26 @@ def test_the_dense_space_has_each_network_once_and_all_operations() -> None:
     assert [name for names in rounds for name in names] == [choice.name for choice in search.space.choices]
 
 
+def test_large_dense_spaces_are_counted_and_have_names_that_files_can_have(tmp_path: Path) -> None:
+    """By a formula, for they are too many to be made: 18 (1 + 18 (1 + ...)) cells of up to 12 layers."""
+    search = make(replace(SMALL, space="dense", layers=12, growths=(4,)), folder=tmp_path)
+    expected = 0
+    for _ in range(12):
+        expected = 18 * (1 + expected)
+    assert len(search.space) == expected
+    values = {"growth": 4}
+    for k in range(1, 13):
+        values |= {f"convolution_{k}": "1x1_learned_group", f"normalisation_{k}": "bn_relu"}
+    longest = [search.space.architecture({**values, "normalisation_12": name}) for name in ("bn_relu", "bn")]
+    names = {search.key(one) for one in longest}
+    assert len(names) == 2
+    for name in names:
+        (tmp_path / f".{name}_seed1000_12345678.json.lock.123456.partial").touch()
+    short = search.space.architecture({"growth": 4, "convolution_1": "1x1", "normalisation_1": "bn",
+                                       "convolution_2": "none"})  # fmt: skip
+    assert search.key(short) == "4_1x1_bn_none"
+
+
 def every_kind(search: NetworkSearch):
     for values in search.kind.largest(search.settings):
         yield search.network(search.space.architecture(values))

@@ -61,7 +61,7 @@ def extent(experiment: Experiment, settings: NetworkSearchConfig) -> str:
     search = NetworkSearch(experiment, settings)
     final = settings.final * len(settings.final_seeds)
     searched = settings.budget * len(settings.methods) * len(settings.network_seeds)
-    return f"networks: at most {searched} of {len(search.space)} in the search, and {final} of its front"
+    return f"networks: at most {searched} of {search.space.size:,} in the search, and {final} of its front"
 
 
 def run(experiment: Experiment, settings: NetworkSearchConfig) -> None:

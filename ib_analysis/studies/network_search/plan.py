@@ -29,6 +29,10 @@ _DECIDING = (
 """Settings that decide what is found."""
 
 
+LONGEST = 200
+"""Letters of a network's name; files may have 255 in all."""
+
+
 class NetworkSearch:
     """A search for one experiment.
 
@@ -67,14 +71,17 @@ class NetworkSearch:
         return in_words(self.space.values(architecture))
 
     def key(self, architecture: Architecture) -> str:
-        """Its name among files.
+        """Its name among files; of many choices the first, and a hash of all.
 
         >>> from ib_analysis.experiment import ExperimentConfig
         >>> search = NetworkSearch(Experiment(ExperimentConfig()), NetworkSearchConfig())
         >>> search.key((0, 0, 1, -1, 0, 1, 1))
         'basic_8_16_float32_w8a8_w8a8'
         """
-        return "_".join(str(value) for value in self.space.values(architecture).values())
+        name = "_".join(str(value) for value in self.space.values(architecture).values())
+        if len(name) <= LONGEST:
+            return name
+        return f"{name[: LONGEST // 2]}_{sha256_of_plain(list(architecture))[:16]}"
 
     def network(self, architecture: Architecture) -> ExperimentConfig:
         """The experiment's config with this network, a classifier of one number format."""
