@@ -195,6 +195,7 @@ def test_no_test_image_in_the_search(inside: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        (["--search.space", "resnets"], "search.space is 'resnets'; choose from resnet, dense."),
         (["--search.objectives", "[error, colour]"], "has 'colour'; choose from error, macs"),
         (["--search.epochs", "1", "--name", "b"], "quantized from training step 51 on"),
         (["--quantization.granularity", "channel", "--name", "b"], "granularity is channel, whose scales no integer"),
