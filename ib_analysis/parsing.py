@@ -26,6 +26,11 @@ _NO_LIST = re.compile(
     r"Expected a <class 'tuple'>\.? (?:Got value:|.*Given value:) (?P<value>.*)"
 )
 
+# and where one of several names was to be
+_NO_NAME = re.compile(
+    r"Parser key \"(?P<field>[^\"]+)\": Expected a typing\.Literal\[(?P<names>[^\]]*)\]\. Got value: (?P<value>.*)"
+)
+
 
 def parse(
     kind: type[Config],
@@ -191,10 +196,13 @@ def _key(name: str) -> str:
 
 
 def _spelled(message: str, names: Mapping[str, Any], kind: type) -> str:
-    """The parser's words on one line, with studies called as in files, and with a hint for a list without brackets."""
+    """The parser's words on one line, with studies called as in files, the names that a field may have, and a hint for
+    a list without brackets."""
     for name in names:
         message = message.replace(f"{_key(name)}.", f"{name}.")
     message = one_line(message)
+    if (found := _NO_NAME.match(message)) is not None:
+        return f"{found['field']} is {found['value']!r}; choose from {', '.join(found['names'].split(chr(39))[1::2])}."
     found = _NO_LIST.match(message)
     if found is None or not (bare := found["value"].strip("[](), ")):
         return message
