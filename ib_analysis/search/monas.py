@@ -118,7 +118,7 @@ class Monas:
             batches += 1
             warm = len(evaluations.found) >= self.warm_start
             proposals: list[Proposal] = []
-            if warm and self.local:
+            if warm and self.local and evaluations.found:  # with nothing found there are no neighbours of it
                 count = round(self.local * self.batch)
                 for members in (evaluations.front, evaluations.found):  # the second where the first has been used up
                     liked = self._liked_under(members, evaluations.found, parameters)

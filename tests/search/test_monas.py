@@ -70,6 +70,12 @@ def test_of_three_objectives_the_reward_has_the_cost_that_is_named() -> None:
         Monas(cost=2).train(Evaluations(problem, 5), 0)
 
 
+def test_local_proposals_without_a_warm_start_begin_with_free_ones() -> None:
+    evaluations = Evaluations(small_problem(), 6)
+    Monas(local=1.0, batch=2).train(evaluations, 0)
+    assert len(evaluations.found) == 6
+
+
 def test_entropy_is_the_mean_of_minus_log_p() -> None:
     """H = E[sum of the softmaxes' entropies on the way], the chain rule, by enumeration."""
     controller = moved(Controller(CONDITIONAL, hidden=4))

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from ib_analysis.information.table import InformationRow
 from ib_analysis.search.rounds import round_correlations
-from ib_analysis.studies.network_search.answers import answers
+from ib_analysis.studies.network_search.answers import answers, in_sentences
 from ib_analysis.studies.network_search.questions import cost_bits_rows, pair_rows, rank_correlation
 from ib_analysis.studies.network_search.rows import FrontRow, SearchedRow
 from ib_analysis.studies.network_search.summary import known_costs, times_of_the_search
@@ -64,6 +64,9 @@ def test_whether_bits_go_with_cost() -> None:
     assert (h1.n_networks, h1.n_seeds, h1.p_value) == (4, 3, pytest.approx(2 / 24))
     assert (h4.rank_correlation, h4.n_networks, h4.n_seeds) == (pytest.approx(-1.0), 3, 1)
     assert image["latency_ms", "h1"].rank_correlation == pytest.approx(-1.0)
+    assert in_sentences(rows, [], "quadratic_cost") == [
+        "Rank correlation of quadratic_cost with I(X;H): h1 1.00 (p 0.08), h4 -1.00 (p 0.33)."
+    ]
     assert list(cost_bits_rows(front[:2], found, ["quadratic_cost"])) == []
 
 
@@ -94,6 +97,10 @@ def test_equal_accuracy_and_different_bits() -> None:
     assert "front3" not in said
     assert "1 of 1 intervals of I(X;H) leave 0 out; by chance alone about 0.1 would" in said
     assert "takes at least 3 measured networks" in said
+    assert in_sentences([], rows, "macs") == [
+        "Equally accurate as far as these seeds and images tell, front2 at 3 times the cost of front1: I(X;H) h1 "
+        f"+2.00 [{2 - half:+.2f}, {2 + half:+.2f}] bits."
+    ]
     assert "No two measured networks are equally accurate" in "\n".join(answers([], rows[:2], 0.95))
 
 

@@ -8,7 +8,7 @@ from ib_analysis.information.plain_text import align
 from ib_analysis.studies.network_search.questions import FEWEST
 from ib_analysis.studies.network_search.rows import CostBitsRow, PairRow
 
-__all__ = ["answers"]
+__all__ = ["answers", "in_sentences"]
 
 NAMES = {"i_xh_bits": "I(X;H)", "i_hy_bits": "I(H;Y)"}
 
@@ -22,6 +22,26 @@ def answers(courses: Sequence[CostBitsRow], pairs: Sequence[PairRow], confidence
         confidence: level of the pairs' intervals.
     """
     return [*_courses(courses), "", *_pairs(pairs, confidence)]
+
+
+def in_sentences(courses: Sequence[CostBitsRow], pairs: Sequence[PairRow], cost: str) -> list[str]:
+    """What a figure says of the two questions: of I(X;H), and of one cost."""
+    said = []
+    own = [row for row in courses if (row.cost, row.quantity) == (cost, "i_xh_bits")]
+    if own:
+        listed = ", ".join(f"{row.layer} {row.rank_correlation:.2f} (p {row.p_value:.2f})" for row in own)
+        said.append(f"Rank correlation of {cost} with I(X;H): {listed}.")
+    equal = [row for row in pairs if row.equally_accurate]
+    for cheaper, dearer in dict.fromkeys((row.cheaper, row.dearer) for row in equal):
+        of_pair = [row for row in equal if (row.cheaper, row.dearer) == (cheaper, dearer)]
+        listed = ", ".join(
+            f"{row.layer} {_told(row.i_xh_bits, row.i_xh_bits_low, row.i_xh_bits_high)}" for row in of_pair
+        )
+        said.append(
+            f"Equally accurate as far as these seeds and images tell, {dearer.rpartition('-')[2]} at "
+            f"{of_pair[0].cost_ratio:.2g} times the cost of {cheaper.rpartition('-')[2]}: I(X;H) {listed} bits."
+        )
+    return said
 
 
 def _courses(rows: Sequence[CostBitsRow]) -> list[str]:

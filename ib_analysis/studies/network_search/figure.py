@@ -13,9 +13,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from ib_analysis.information.table import read_filled_table, read_table
 from ib_analysis.plots.style import INK, LIGHT, WARNED, framed, layer_colour, layer_marker, warned_handle
-from ib_analysis.studies.network_search.rows import BitsRow, FrontRow, SearchedRow
+from ib_analysis.studies.network_search.answers import in_sentences
+from ib_analysis.studies.network_search.rows import BitsRow, CostBitsRow, FrontRow, PairRow, SearchedRow
 from ib_analysis.studies.network_search.summary import known_costs
-from ib_analysis.studies.network_search.table import BITS, FRONT, SEARCHED
+from ib_analysis.studies.network_search.table import BITS, COST_BITS, FRONT, PAIRS, SEARCHED
 
 __all__ = ["draw"]
 
@@ -46,7 +47,8 @@ def draw(folder: Path, costs: Sequence[str], confidence: float) -> Iterator[tupl
     yield "network_search", _searches(searched, front, costs, confidence)
     bits = read_table(folder / BITS, BitsRow)
     if bits:
-        yield "network_search_bits", _bits(bits, costs[0], confidence)
+        courses, pairs = read_table(folder / COST_BITS, CostBitsRow), read_table(folder / PAIRS, PairRow)
+        yield "network_search_bits", _bits(bits, costs[0], confidence, in_sentences(courses, pairs, costs[0]))
 
 
 def _searches(
@@ -128,7 +130,7 @@ def _notes(searched: Sequence[SearchedRow], front: Sequence[FrontRow]) -> list[s
     return notes
 
 
-def _bits(rows: Sequence[BitsRow], cost: str, confidence: float) -> Figure:
+def _bits(rows: Sequence[BitsRow], cost: str, confidence: float, notes: Sequence[str]) -> Figure:
     networks = sorted({row.name: row.cost for row in rows}.items(), key=lambda item: item[1])
     layers = list(dict.fromkeys(row.layer for row in rows))
     n_seeds, words = max(row.n_seeds for row in rows), {row.name: row.network for row in rows}
@@ -136,7 +138,7 @@ def _bits(rows: Sequence[BitsRow], cost: str, confidence: float) -> Figure:
         "What the layers of the front keep",
         f"Usable information about the image, and about the label, of networks of the final front from the cheapest to "
         f"the dearest. Bars: {confidence:.0%} intervals for new {'seeds and images' if n_seeds > 1 else 'images'}.",
-        [f"{name.rpartition('-')[2]}: {words[name]}." for name, _ in networks],
+        [*(f"{name.rpartition('-')[2]}: {words[name]}." for name, _ in networks), *notes],
         body_inches=5.6,
     )
     above, below = body.subplots(2, 1, sharex=True)

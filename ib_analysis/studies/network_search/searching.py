@@ -42,7 +42,12 @@ def _method(name: str, network_search: NetworkSearch) -> Method:
         ),
         "monas": lambda: _monas(settings),
         "monas_refined": lambda: replace(
-            _monas(settings), redraws=2, warm_start=settings.budget // 4, imitation_steps=3, imitated=5, local=1.0
+            _monas(settings),
+            redraws=2,
+            warm_start=max(2, settings.budget // 4),
+            imitation_steps=3,
+            imitated=5,
+            local=1.0,
         ),
         "tpe": lambda: OptunaSearch("tpe"),
         "nsga2": lambda: OptunaSearch("nsga2"),

@@ -33,7 +33,7 @@ from ib_analysis.studies.network_search.rows import (
 )
 from ib_analysis.studies.network_search.searching import Found
 
-__all__ = ["BITS", "FRONT", "SEARCHED", "Tables", "bits_of", "tabulate"]
+__all__ = ["BITS", "COST_BITS", "FRONT", "METHODS", "PAIRS", "ROUNDS", "SEARCHED", "Tables", "bits_of", "tabulate"]
 
 SEARCHED, METHODS, FRONT, BITS = "searched.csv", "methods.csv", "network_front.csv", "front_bits.csv"
 ROUNDS, COST_BITS, PAIRS = "rounds.csv", "front_cost_bits.csv", "front_pairs.csv"
