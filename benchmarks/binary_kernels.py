@@ -3,8 +3,8 @@
     python benchmarks/binary_kernels.py [--batches 1 16] [--rounds 30] [--threads 1] [--seed 0]
 
 Layers are those of a binary ResNet-20 on 32x32 pixels (the stem after a thermometer code of 3 x 32 thresholds, 3x3
-convolutions that keep the size or halve it, the classifier at every position), the 3x3 convolutions of one four times as
-wide, its 1x1 shortcut, and two dense layers. Columns, in microseconds of CPU time (median, and quartiles in brackets):
+convolutions that keep the size or halve it, the classifier at every position), the 3x3 convolutions of one four times
+as wide, its 1x1 shortcut, and two dense layers. Columns, in microseconds of CPU time (median, quartiles in brackets):
 
 - float32: `F.conv2d` with its own padding by zeros, or `F.linear`;
 - packed: float32 in, int32 out: packing, padding, patches and product;

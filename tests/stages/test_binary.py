@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import nn
 
@@ -24,6 +25,7 @@ from ib_analysis.experiment_config import unused_by_architecture
 from ib_analysis.information.brackets_table import BracketRow
 from ib_analysis.information.claims_table import ClaimRow
 from ib_analysis.information.counted_table import CountedRow
+from ib_analysis.information.late_compression import FEWEST_SEEDS
 from ib_analysis.information.phases_table import PhaseRow
 from ib_analysis.information.table import InformationRow, read_table
 from ib_analysis.records.counts import CountedCell
@@ -241,6 +243,11 @@ def test_what_would_change_nothing_is_told(
     assert found in caplog.text
 
 
+def test_a_shipped_experiment_has_the_seeds_that_late_compression_needs() -> None:
+    text = (Path(__file__).parents[2] / "experiments" / "binary-factors.yaml").read_text()
+    assert len(yaml.safe_load(text)["encoder_seeds"]) >= FEWEST_SEEDS
+
+
 @pytest.mark.slow
 def test_a_fitted_reader_finds_what_a_counted_layer_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On images of known entropy, with the base that ships: estimate and lower bound reach up to the count."""
@@ -248,8 +255,8 @@ def test_a_fitted_reader_finds_what_a_counted_layer_holds(tmp_path: Path, monkey
     words = [
         str(Path(__file__).parents[2] / "experiments" / "binary-factors.yaml"), "--layers", "[h4]",
         "--number_formats", "[binary]", "--encoder.binary.code_units", "6", "--training.epochs", "4",
-        "--training.checkpoints", "[4]", "--brackets.epochs", "last", "--brackets.fitting.steps", "50",
-        "--sampling.images", "1", "--workers", "1",
+        "--training.checkpoints", "[4]", "--encoder_seeds", "[0]", "--layer_steps", "{h4: 2500}",
+        "--brackets.epochs", "last", "--brackets.fitting.steps", "50", "--workers", "1",
     ]  # fmt: skip
     assert main(["estimate-mi", *words]) == 0
     (row,) = rows_of(CountedRow, "counted.csv", "binary-factors")
