@@ -249,26 +249,6 @@ def test_a_shipped_experiment_has_the_seeds_that_late_compression_needs() -> Non
 
 
 @pytest.mark.slow
-def test_a_fitted_reader_finds_what_a_counted_layer_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On images of known entropy, with the base that ships: estimate and lower bound reach up to the count."""
-    monkeypatch.chdir(tmp_path)
-    words = [
-        str(Path(__file__).parents[2] / "experiments" / "binary-factors.yaml"), "--layers", "[h4]",
-        "--number_formats", "[binary]", "--encoder.binary.code_units", "6", "--training.epochs", "4",
-        "--training.checkpoints", "[4]", "--encoder_seeds", "[0]", "--layer_steps", "{h4: 2500}",
-        "--brackets.epochs", "last", "--brackets.fitting.steps", "50", "--workers", "1",
-    ]  # fmt: skip
-    assert main(["estimate-mi", *words]) == 0
-    (row,) = rows_of(CountedRow, "counted.csv", "binary-factors")
-    assert row.plug_in_bits > 2, "a layer that holds nothing tests nothing"
-    assert row.lower_bits is not None
-    assert row.lower_bits_high is not None
-    assert min(row.lower_bits, row.i_xh_bits) >= 0.7 * row.plug_in_bits
-    assert row.lower_bits <= row.plug_in_bits_high
-    assert row.agreement in ("compatible", "read in part")
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["binary", "binary-full"])
 def test_the_shipped_experiments_run_at_a_tiny_size(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
