@@ -50,7 +50,7 @@ class StreamVerdictRow:
     number_format: str
     """Number format of the encoder."""
     block: str
-    """Place in the network: h1, h2, ..., or all."""
+    """Place in the network: h1, h2, h3, behind the last block of a stage, h4, their spatial mean, or all."""
     n_encoder_seeds: int
     """Encoders that the row is over."""
     n_decoder_seeds: int

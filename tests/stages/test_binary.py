@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import nn
 
@@ -24,6 +25,7 @@ from ib_analysis.experiment_config import unused_by_architecture
 from ib_analysis.information.brackets_table import BracketRow
 from ib_analysis.information.claims_table import ClaimRow
 from ib_analysis.information.counted_table import CountedRow
+from ib_analysis.information.late_compression import FEWEST_SEEDS
 from ib_analysis.information.phases_table import PhaseRow
 from ib_analysis.information.table import InformationRow, read_table
 from ib_analysis.records.counts import CountedCell
@@ -239,6 +241,11 @@ def test_what_would_change_nothing_is_told(
     assert sentence in found
     prepare(Experiment(config))
     assert found in caplog.text
+
+
+def test_a_shipped_experiment_has_the_seeds_that_late_compression_needs() -> None:
+    text = (Path(__file__).parents[2] / "experiments" / "binary-factors.yaml").read_text()
+    assert len(yaml.safe_load(text)["encoder_seeds"]) >= FEWEST_SEEDS
 
 
 @pytest.mark.slow
