@@ -30,7 +30,7 @@ def _load(name: str) -> ModuleType:
 
 def test_the_wells_tell_methods_apart(capsys: pytest.CaptureFixture[str]) -> None:
     bench = _load("pareto")
-    outcomes, ratio = bench.main(
+    outcomes, _ = bench.main(
         ["--variables", "3", "--seeds", "1", "--steps", "50", "--depth", "8", "--width", "2", "--batch", "4",
          "--repeats", "1"]
     )  # fmt: skip
@@ -41,7 +41,6 @@ def test_the_wells_tell_methods_apart(capsys: pytest.CaptureFixture[str]) -> Non
     assert max(search.gradients) <= 10
     assert min(sums.distances) > 0.1
     assert all(math.isinf(count) for count in sums.gradients)
-    assert ratio > 0
     told = capsys.readouterr().out
     assert "not run here" in told
     assert "libmoon" in told
