@@ -71,3 +71,6 @@ def test_a_row_per_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         assert 0 <= row.accuracy_1 <= 1
     assert len(list(csv.DictReader(path.open()))) == 4
     assert "hypervolume of the test losses" in capsys.readouterr().out
+    assert bench.main(["--draw", str(path)]) == rows
+    drawn = path.with_suffix(".svg").read_text()
+    assert all(f'id="{name}"' in drawn for name in ("EPO", "linear", "ray"))
