@@ -44,6 +44,7 @@ def test_the_wells_tell_methods_apart(capsys: pytest.CaptureFixture[str]) -> Non
     told = capsys.readouterr().out
     assert "not run here" in told
     assert "libmoon" in told
+    assert "training step of the task joint" in told
 
 
 def test_two_digits_on_an_image_are_the_tasks() -> None:

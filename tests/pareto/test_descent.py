@@ -89,6 +89,20 @@ def test_the_quadratic_form_needs_a_thousand_steps_from_hard_starts(
         assert near
 
 
+def test_a_model_goes_from_one_preference_to_the_next() -> None:
+    """The recipe of docs/pareto.md, section 4: the same parameters go on, with another preference."""
+    x = wells_start(20, 0.6, "easy").requires_grad_()
+    weighting = EPOWeighting(next(iter(WELLS)))
+    descent = EPODescent(torch.optim.SGD([x], lr=0.1), weighting)
+    problem = gaussian_wells(20)
+    for preference, s in WELLS.items():
+        weighting.set_preference(preference)
+        for _ in range(60):
+            done = descent.step(problem.losses(x))
+        assert np.abs(done.losses - wells_losses(s)).max() < 1e-2
+    assert weighting.fallbacks == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n_variables", [2, 20, 200])
 @pytest.mark.parametrize("kind", ["easy", "hard"])
