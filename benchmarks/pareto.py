@@ -305,7 +305,8 @@ def ratio(options: argparse.Namespace, what: str, weighted: Callable[[], None], 
     ours, theirs = (statistics.median(known) for known in seconds.values())
     print(
         f"{what}, residual network of depth {options.depth} and width {options.width}, batch {options.batch}, "
-        f"1 thread: {1e3 * ours:.0f} ms of CPU, {1e3 * theirs:.0f} ms with the backward passes alone, ratio {ours / theirs:.2f}"
+        f"1 thread: {1e3 * ours:.0f} ms of CPU, {1e3 * theirs:.0f} ms with the backward passes alone, "
+        f"ratio {ours / theirs:.2f}"
     )
     return ours / theirs
 
