@@ -2,8 +2,9 @@
 
     python benchmarks/binary_kernels.py [--batches 1 16] [--rounds 30] [--threads 1] [--seed 0]
 
-Layers are the 3x3 convolutions of a ResNet-20 on 32x32 pixels and of one four times as wide, a 1x1 shortcut of it, and
-two dense layers. Columns, in microseconds of CPU time (median, and quartiles in brackets):
+Layers are those of a binary ResNet-20 on 32x32 pixels (the stem after a thermometer code of 3 x 32 thresholds, 3x3
+convolutions that keep the size or halve it, the classifier at every position), the 3x3 convolutions of one four times
+as wide, its 1x1 shortcut, and two dense layers. Columns, in microseconds of CPU time (median, quartiles in brackets):
 
 - float32: `F.conv2d` with its own padding by zeros, or `F.linear`;
 - packed: float32 in, int32 out: packing, padding, patches and product;
@@ -12,13 +13,16 @@ two dense layers. Columns, in microseconds of CPU time (median, and quartiles in
   be imported (its requirements exclude current numpy and torch; `pip install --no-deps bnn-lab==1.0.0` ignores them).
 
 Ratios are those of medians, and of minima, which tell more where other work runs beside. Contenders take turns within
-each round, in an order drawn anew. All results are compared with one another before anything is timed.
+each round, in an order drawn anew. Where there is a GPU with Triton, a second table times it: `packed_triton`, packing
+included, against convolutions in float32 and float16, in microseconds until the GPU is done. All results are compared
+with one another before anything is timed.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import os
 import platform
 import random
@@ -32,10 +36,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ib_analysis.binary.packed_convolution import Geometry
 from ib_analysis.binary.packed_layers import PackedConv2d, PackedLinear
 from ib_analysis.binary.packed_means import is_compiled
 from ib_analysis.binary.packed_thresholds import Thresholds
-from ib_analysis.binary.packing import PackedSigns
+from ib_analysis.binary.packing import PackedSigns, weight_words
 
 Contender = Callable[[], object]
 
@@ -49,6 +54,7 @@ class Layer:
         inputs, outputs: channels.
         size: height and width of its input; 0: a dense layer.
         kernel: height and width.
+        stride: down and across.
     """
 
     network: str
@@ -56,14 +62,27 @@ class Layer:
     outputs: int
     size: int
     kernel: int
+    stride: int = 1
 
     def __str__(self) -> str:
         if not self.size:
             return f"{self.network}: dense {self.inputs}>{self.outputs}"
-        return f"{self.network}: {self.kernel}x{self.kernel}, {self.inputs}>{self.outputs}, {self.size}x{self.size}"
+        halves = f" by {self.stride}" if self.stride > 1 else ""
+        form = f"{self.kernel}x{self.kernel}{halves}"
+        return f"{self.network}: {form}, {self.inputs}>{self.outputs}, {self.size}x{self.size}"
+
+    def tensors(self, batch: int) -> tuple[Tensor, Tensor]:
+        """Input and weights, of signs."""
+        if not self.size:
+            return signs(batch, self.inputs), signs(self.outputs, self.inputs)
+        x = signs(batch, self.inputs, self.size, self.size)
+        return x, signs(self.outputs, self.inputs, self.kernel, self.kernel)
 
 
 LAYERS = (
+    Layer("ResNet-20", 96, 16, 32, 3),
+    *(Layer("ResNet-20", width, 2 * width, size, 3, stride=2) for width, size in ((16, 32), (32, 16))),
+    Layer("ResNet-20", 64, 10, 8, 1),
     *(Layer("ResNet-20", width, width, size, 3) for width, size in ((16, 32), (32, 16), (64, 8))),
     *(Layer("four times", width, width, size, 3) for width, size in ((64, 32), (128, 16), (256, 8))),
     Layer("four times", 128, 256, 8, 1),
@@ -98,19 +117,17 @@ def contenders(layer: Layer, batch: int, threads: int) -> dict[str, Contender]:
         AssertionError: they do not.
     """
     thresholds = Thresholds(np.zeros(layer.outputs, dtype=np.int32), np.zeros(layer.outputs, dtype=bool))
+    x, weight = layer.tensors(batch)
     if layer.size:
-        padding = layer.kernel // 2
-        x = signs(batch, layer.inputs, layer.size, layer.size)
-        weight = signs(layer.outputs, layer.inputs, layer.kernel, layer.kernel)
-        products = PackedConv2d(weight, padding=padding, threads=threads)
-        to_signs = PackedConv2d(weight, padding=padding, thresholds=thresholds, threads=threads)
+        padding, stride = layer.kernel // 2, layer.stride
+        products = PackedConv2d(weight, stride, padding, threads=threads)
+        to_signs = PackedConv2d(weight, stride, padding, thresholds=thresholds, threads=threads)
         padded = F.pad(x, (padding,) * 4, value=1.0)
-        expected = F.conv2d(padded, weight)
-        patches = F.unfold(padded, layer.kernel).transpose(1, 2).reshape(-1, weight[0].numel())
-        shape = (batch, layer.size, layer.size, layer.outputs)
-        found: dict[str, Contender] = {"float32": lambda: F.conv2d(x, weight, padding=padding)}
+        expected = F.conv2d(padded, weight, stride=stride)
+        patches = F.unfold(padded, layer.kernel, stride=stride).transpose(1, 2).reshape(-1, weight[0].numel())
+        shape = (batch, *expected.shape[2:], layer.outputs)
+        found: dict[str, Contender] = {"float32": lambda: F.conv2d(x, weight, stride=stride, padding=padding)}
     else:
-        x, weight = signs(batch, layer.inputs), signs(layer.outputs, layer.inputs)
         products = PackedLinear(weight, threads=threads)
         to_signs = PackedLinear(weight, thresholds, threads=threads)
         expected, patches, shape = F.linear(x, weight), x, (batch, layer.outputs)
@@ -128,6 +145,50 @@ def contenders(layer: Layer, batch: int, threads: int) -> dict[str, Contender]:
         assert torch.equal(theirs.movedim(-1, 1), expected)
         found["bnn-lab"] = lambda: peer.binary_gemm_native_prepacked(columns, rows, n)
     return found
+
+
+def gpu_contenders(layer: Layer, batch: int, device: torch.device) -> dict[str, Contender]:
+    """What is timed of a convolution on a GPU, by name; each returns when its device has finished.
+
+    Raises:
+        AssertionError: products differ.
+    """
+    from ib_analysis.binary import packed_triton  # Triton is not installed everywhere
+
+    x, weight = (one.to(device) for one in layer.tensors(batch))
+    stride, padding = layer.stride, layer.kernel // 2
+    geometry = Geometry(layer.inputs, (layer.kernel,) * 2, (stride,) * 2, (padding,) * 2)
+    words = weight_words(weight.cpu().numpy() > 0, geometry.layout).view(np.int64)
+    rows, half, half_weight = torch.from_numpy(words).to(device), x.half(), weight.half()
+    expected = F.conv2d(F.pad(x, (padding,) * 4, value=1.0), weight, stride=stride)
+    assert torch.equal(packed_triton.convolve(x, rows, geometry).float(), expected)
+
+    def finished(compute: Contender) -> Contender:
+        def until_done() -> None:
+            compute()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+
+        return until_done
+
+    return {
+        "float32": finished(lambda: F.conv2d(x, weight, stride=stride, padding=padding)),
+        "float16": finished(lambda: F.conv2d(half, half_weight, stride=stride, padding=padding)),
+        "packed": finished(lambda: packed_triton.convolve(x, rows, geometry)),
+    }
+
+
+def gpu_lines(
+    layers: Sequence[Layer], batches: Sequence[int], rounds: int, seed: int, device: torch.device
+) -> Iterator[str]:
+    """The table of a GPU, line by line as it is measured; dense layers have no kernel there."""
+    order, form = random.Random(seed), "{:34} {:>5} {:>20} {:>20} {:>20}   {:>12} {:>12}"
+    yield form.format("layer", "batch", "float32", "float16", "packed", "f32/packed", "f16/packed")
+    for layer in layers:
+        for batch in batches if layer.size else ():
+            found = timed(gpu_contenders(layer, batch, device), rounds, order, time.perf_counter)
+            ratios = [ratio(found[name], found["packed"]) for name in ("float32", "float16")]
+            yield form.format(str(layer), batch, *map(str, found.values()), *ratios)
 
 
 def bnn_lab() -> object | None:
@@ -195,6 +256,10 @@ def main() -> None:
     print(f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "", end="\n\n")
     for line in lines(LAYERS, options.batches, options.rounds, options.threads, options.seed):
         print(line, flush=True)
+    if torch.cuda.is_available() and importlib.util.find_spec("triton") is not None:
+        print(f"\n{torch.cuda.get_device_name()}")
+        for line in gpu_lines(LAYERS, options.batches, options.rounds, options.seed, torch.device("cuda")):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

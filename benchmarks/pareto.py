@@ -12,7 +12,7 @@ and cvxopt; what is not installed is left out, in a line. FERERO (NeurIPS 2024) 
 where it counts 80 for EPO; it is not run here.
 
 Then a residual network with two heads: seconds of a training step with exact Pareto optimal search, and with the same
-backward passes, one per loss, and no weighting.
+backward passes, one per loss, and no weighting; and the same for a step of the task `joint`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from ib_analysis.pareto import EPODescent, EPOWeighting, SearchConfig, angle_deg
 from ib_analysis.pareto.gradients import gradient_rows
 from ib_analysis.pareto.problems import gaussian_wells
 from ib_analysis.pareto.quadratic_program import shortest_combination
+from ib_analysis.training import JointConfig, TradeOff
+from ib_analysis.training.joint_step import JointStep, JointWeights
 
 Vector = NDArray[np.float64]
 Weights = Callable[[Vector, Vector], Vector]
@@ -258,6 +260,41 @@ def overhead(options: argparse.Namespace) -> float:
             loss.backward(retain_graph=index < len(losses) - 1)
         optimizer.step()
 
+    return ratio(options, f"training step, {options.tasks} tasks", weighted, plain)
+
+
+def joint_overhead(options: argparse.Namespace) -> float:
+    """The same for the step of the task `joint`, whose heads follow their own losses."""
+    network = build_encoder(
+        EncoderConfig(depth=options.depth, width=options.width), "joint", (3, 32, 32), 256, 10, seed=0
+    ).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+    own = ([*network.head.parameters()], [*network.mirror.parameters()])  # type: ignore[union-attr, operator]
+    trunk = [*network.trunk.parameters()]  # type: ignore[union-attr, operator]
+    step = JointStep(trunk, own, JointWeights(TradeOff("exact", (4.0, 1.0)), JointConfig()))
+    images = torch.randint(256, (options.batch, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(10, (options.batch,))
+
+    def losses() -> Tensor:
+        output = network(images)
+        return torch.stack([F.cross_entropy(output.logits, labels), F.mse_loss(output.image, images / 255)])
+
+    def weighted() -> None:
+        step.backward(losses())
+        optimizer.step()
+
+    def plain() -> None:
+        optimizer.zero_grad()
+        first, second = losses()
+        first.backward(retain_graph=True)
+        second.backward()
+        optimizer.step()
+
+    return ratio(options, "training step of the task joint", weighted, plain)
+
+
+def ratio(options: argparse.Namespace, what: str, weighted: Callable[[], None], plain: Callable[[], None]) -> float:
+    """Time both in turns and tell the medians."""
     seconds: dict[Callable[[], None], list[float]] = {weighted: [], plain: []}
     for repeat in range(options.repeats + 1):
         for step, known in seconds.items():
@@ -267,14 +304,14 @@ def overhead(options: argparse.Namespace) -> float:
                 known.append(time.process_time() - before)
     ours, theirs = (statistics.median(known) for known in seconds.values())
     print(
-        f"training step, {options.tasks} tasks, residual network of depth {options.depth} and width {options.width}, "
-        f"batch {options.batch}, 1 thread: {1e3 * ours:.0f} ms of CPU, {1e3 * theirs:.0f} ms with the backward passes "
-        f"alone, ratio {ours / theirs:.2f}"
+        f"{what}, residual network of depth {options.depth} and width {options.width}, batch {options.batch}, "
+        f"1 thread: {1e3 * ours:.0f} ms of CPU, {1e3 * theirs:.0f} ms with the backward passes alone, "
+        f"ratio {ours / theirs:.2f}"
     )
     return ours / theirs
 
 
-def main(arguments: list[str] | None = None) -> tuple[dict[str, Outcome], float]:
+def main(arguments: list[str] | None = None) -> tuple[dict[str, Outcome], tuple[float, float]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variables", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=4, help="starts for each preference")
@@ -286,7 +323,7 @@ def main(arguments: list[str] | None = None) -> tuple[dict[str, Outcome], float]
     parser.add_argument("--repeats", type=int, default=7, help="timed training steps; the median counts")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    return compare(options), overhead(options)
+    return compare(options), (overhead(options), joint_overhead(options))
 
 
 if __name__ == "__main__":

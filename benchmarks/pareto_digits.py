@@ -8,6 +8,10 @@ is to name both. Pairs for training and for testing are of different digits. For
 quarter circle, the table has the losses reached on the training and test pairs, the angle between them and the
 preference's ray, and both accuracies: means over seeds, with the spread (standard deviation) of the angle; then the
 hypervolume of all points of a method, below the loss of guessing, log 10 nats for both tasks.
+
+    python benchmarks/pareto_digits.py --draw FILE.csv
+
+trains nothing and draws the losses of the networks in such a file, as FILE.png and FILE.svg beside it.
 """
 
 from __future__ import annotations
@@ -18,20 +22,24 @@ import io
 import math
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ib_analysis.artifacts import write_text
 from ib_analysis.pareto import EPODescent, EPOWeighting, angle_degrees, circle_preferences, hypervolume
+from ib_analysis.plots.style import LIGHT, drawing_style, framed, layer_colour, layer_marker, save
 
 CANVAS, ENLARGED = 24, 16
 METHODS = ("EPO", "linear")
+LABELS = {"EPO": "exact Pareto optimal search", "linear": "weighted sum"}
 
 
 class Pairs:
@@ -190,6 +198,51 @@ def tell(rows: list[Row]) -> None:
         print(f"hypervolume of the {part} losses, square nats: {', '.join(volumes)}")
 
 
+# ---------------------------------------------------------------------------------------------- figure
+
+
+def rows_of(path: Path) -> list[Row]:
+    """The rows of a file that ``--csv`` wrote."""
+    kinds = get_type_hints(Row)
+    with path.open(newline="") as file:
+        return [Row(**{name: kinds[name](cell) for name, cell in line.items()}) for line in csv.DictReader(file)]
+
+
+def figure_of(rows: Sequence[Row]) -> Figure:
+    """Losses of both methods with the rays of the preferences: on training pairs and on test pairs."""
+    seeds = len({row.seed for row in rows})
+    figure, body = framed(
+        "Two digits on one image: the wanted ratio, and lower losses",
+        "Cross-entropies of networks that name both of two overlapping digits, for each preference trained by exact "
+        "Pareto optimal search and by the weighted sum of the losses, for the same number of steps.",
+        [
+            "Grey rays: where the preferences ask the losses to be. "
+            f"Large: means over {seeds} seeds; small: single seeds."
+        ],
+        body_inches=3.4,
+    )
+    for axes, part, name in zip(body.subplots(1, 2), ("train", "test"), ("training", "test"), strict=True):
+        for index, method in enumerate(METHODS):
+            own = [row for row in rows if row.method == method]
+            points = np.array([[getattr(row, f"{part}_loss_{task}") for task in (1, 2)] for row in own])
+            places = np.array([row.preference for row in own])
+            means = np.stack([points[places == place].mean(axis=0) for place in sorted(set(places.tolist()))])
+            style = {"color": layer_colour(index), "marker": layer_marker(index), "gid": method}
+            axes.plot(*points.T, linestyle="none", markersize=2.6, alpha=0.6, **style)
+            axes.plot(*means.T, linewidth=1.0, markersize=5, label=LABELS[method], **style)
+        axes.set_xlim(0)
+        axes.set_ylim(0)
+        far = math.hypot(axes.get_xlim()[1], axes.get_ylim()[1])
+        for r1, r2 in sorted({(row.r1, row.r2) for row in rows}):
+            ray = np.array([0, far]) / math.hypot(r1, r2)
+            axes.plot(r2 * ray, r1 * ray, color=LIGHT, linewidth=0.8, zorder=0, scalex=False, scaley=False, gid="ray")
+        axes.set_title(f"{name} pairs")
+        axes.set_xlabel("loss of the upper left digit, nats")
+        axes.set_ylabel("loss of the lower right digit, nats")
+    body.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
 def main(arguments: list[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preferences", type=int, default=5)
@@ -202,10 +255,17 @@ def main(arguments: list[str] | None = None) -> list[Row]:
     parser.add_argument("--average", type=float, default=0.9, help="share of earlier batches in EPO's losses")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="non-uniformity up to which EPO descends, nats")
     parser.add_argument("--csv", type=Path, help="file to keep a row per network in")
+    parser.add_argument("--draw", type=Path, metavar="FILE.csv", help="draw the networks in this file; train none")
     options = parser.parse_args(arguments)
+    if options.draw is not None:
+        rows = rows_of(options.draw)
+        with drawing_style():
+            paths = save(figure_of(rows), options.draw.parent, options.draw.stem)
+        print("\n".join(map(str, paths)))
+        return rows
     torch.set_num_threads(1)
     data = pairs(options)
-    rows: list[Row] = []
+    rows = []
     for seed in range(options.seeds):
         for index, r in enumerate(circle_preferences(options.preferences, options.margin)):
             for method in METHODS:

@@ -21,7 +21,7 @@ from ib_analysis.engines.failures import failures_explained
 from ib_analysis.engines.launch_variables import check_launch_variables
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.experiment_files import experiments_here, known_experiments
-from ib_analysis.parsing import keys_of, parse
+from ib_analysis.parsing import Sections, keys_of, parse
 from ib_analysis.recording_commands import RECORD, TAPS, record_command, taps_command
 from ib_analysis.yaml_files import one_line
 
@@ -162,8 +162,12 @@ OF_STUDIES = ("figures", "describe")
 CALIBRATE = "Estimate information whose truth is known exactly, and draw the estimates against the truth."
 SEARCH = "Search a table of architectures by several methods, and set what they find against its exact front."
 COMPARE = "Put two finished experiments side by side."
-OWN_NETWORKS = {"record": (RECORD, record_command), "taps": (TAPS, taps_command)}
-"""Commands about networks that are made elsewhere: name -> what it does; the function of the words after it."""
+OWN_NETWORKS: dict[str, tuple[str, Callable[[list[str], Sections], None]]] = {
+    "record": (RECORD, lambda words, _: record_command(words)),
+    "taps": (TAPS, taps_command),
+}
+"""Commands about networks that are made elsewhere: name -> what it does; the function of the words after it and of the
+sections that a file may have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -225,7 +229,7 @@ def _dispatch(words: list[str]) -> int:
     if command == "search" and _names_table(rest):
         return _search(rest)
     if command in OWN_NETWORKS:
-        OWN_NETWORKS[command][1](rest)
+        OWN_NETWORKS[command][1](rest, SECTIONS)
         return 0
     if command in STUDIES:
         return _study(command, rest)

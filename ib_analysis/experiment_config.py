@@ -28,6 +28,7 @@ __all__ = [
     "Task",
     "contents_for",
     "taps_of",
+    "unused_by_architecture",
     "unused_with_activations_file",
     "with_activations_file",
 ]
@@ -297,6 +298,22 @@ def unused_with_activations_file(config: ExperimentConfig) -> list[str]:
     found = [name for name in about_training if getattr(config, name) != getattr(default, name)]
     found += [name for name in decided if getattr(config, name) not in (getattr(default, name), getattr(made, name))]
     return [*found, *(["data.source"] if config.data.source not in (default.data.source, made.data.source) else [])]
+
+
+def unused_by_architecture(config: ExperimentConfig) -> list[str]:
+    """What is chosen about the encoders and changes nothing about those that are trained, a sentence each."""
+    encoder, default = config.encoder, EncoderConfig()
+    found = [
+        f"encoder.{name} is of the architecture {name} alone and is not used: this is {encoder.architecture}."
+        for name in ("binary", "dense")
+        if encoder.architecture != name and getattr(encoder, name) != getattr(default, name)
+    ]
+    if encoder.architecture == "binary" and "binary" not in config.number_formats:
+        found.append(
+            "Without the number format binary only the real-valued twin of the binary network is trained; "
+            '--number_formats "[float32, binary]" trains both.'
+        )
+    return found
 
 
 def contents_for(config: ExperimentConfig) -> FileContents | None:

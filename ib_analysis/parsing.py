@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
@@ -15,7 +15,7 @@ from ib_analysis.artifacts import UserError, plain
 from ib_analysis.experiment_files import experiment_file
 from ib_analysis.yaml_files import check_repeated_keys, dashed, one_line, read_yaml
 
-__all__ = ["from_fields", "keys_of", "parse", "parse_with_name"]
+__all__ = ["Sections", "from_fields", "keys_of", "parse", "parse_with_name"]
 
 Config = TypeVar("Config")
 Sections = Mapping[str, Callable[[], type]]
@@ -24,6 +24,11 @@ Sections = Mapping[str, Callable[[], type]]
 _NO_LIST = re.compile(
     r"Parser key \"(?P<field>[^\"]+)\": (?:Does not validate .*typing\.Literal\[(?P<others>[^\]]*)\].*)?"
     r"Expected a <class 'tuple'>\.? (?:Got value:|.*Given value:) (?P<value>.*)"
+)
+
+# and where one of several names was to be
+_NO_NAME = re.compile(
+    r"Parser key \"(?P<field>[^\"]+)\": Expected a typing\.Literal\[(?P<names>[^\]]*)\]\. Got value: (?P<value>.*)"
 )
 
 
@@ -84,11 +89,11 @@ def parse(
         for name, found in kinds.items():  # whatever the command line may put in the place of a wrong value
             _settings(found, base[_key(name)])
     except (ArgumentError, UserError) as error:
-        raise UserError(f"{path}: {_spelled(str(error), kinds)}") from error
+        raise UserError(f"{path}: {_spelled(str(error), kinds, kind)}") from error
     try:
         chosen = parser.parse_args(list(words), namespace=base)
     except ArgumentError as error:
-        raise UserError(_spelled(str(error), kinds)) from error
+        raise UserError(_spelled(str(error), kinds, kind)) from error
     settings = {name: _settings(found, chosen.pop(_key(name))) for name, found in kinds.items()}
     try:
         values = parser.instantiate(chosen)
@@ -130,7 +135,7 @@ def from_fields(kind: type[Config], fields: Mapping[str, Any], place: str, start
     try:
         chosen = parser.parse_object(given)
     except ArgumentError as error:
-        raise UserError(f"{place}: {_spelled(str(error), {})}") from error
+        raise UserError(f"{place}: {_spelled(str(error), {}, kind)}") from error
     try:
         values = parser.instantiate(chosen)
     except ValueError as error:
@@ -164,7 +169,7 @@ def parse_with_name(
     try:
         chosen = parser.parse_args(list(words))
     except ArgumentError as error:
-        raise UserError(_spelled(str(error), {})) from error
+        raise UserError(_spelled(str(error), {}, kind)) from error
     try:
         values = parser.instantiate(chosen)
         names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
@@ -190,18 +195,33 @@ def _key(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _spelled(message: str, names: Mapping[str, Any]) -> str:
-    """The parser's words on one line, with studies called as in files, and with a hint for a list without brackets."""
+def _spelled(message: str, names: Mapping[str, Any], kind: type) -> str:
+    """The parser's words on one line, with studies called as in files, the names that a field may have, and a hint for
+    a list without brackets."""
     for name in names:
         message = message.replace(f"{_key(name)}.", f"{name}.")
     message = one_line(message)
+    if (found := _NO_NAME.match(message)) is not None:
+        return f"{found['field']} is {found['value']!r}; choose from {', '.join(found['names'].split(chr(39))[1::2])}."
     found = _NO_LIST.match(message)
     if found is None or not (bare := found["value"].strip("[](), ")):
         return message
     field = found["field"]
+    if inner := _inner_length(kind, field):
+        example = ", ".join(f"[{', '.join(str(first + place) for place in range(inner))}]" for first in (1, 1 + inner))
+        return f"{field} is a list of lists of {inner}, such as [{example}], and not {found['value']}."
     others = ", ".join(found["others"].split("'")[1::2]) if found["others"] else ""
     what = f"a list, or one of {others}" if others else "a list"
     return f'{field} is {what}, and not {found["value"]}; write [{bare}] (--{field} "[{bare}]").'
+
+
+def _inner_length(kind: type, field: str) -> int:
+    """How many entries the lists have of which a field is a list; 0 of any other field."""
+    hint: Any = kind
+    for name in field.split("."):
+        hint = get_type_hints(hint).get(name) if dataclasses.is_dataclass(hint) else None
+    inner = get_args(hint)[0] if get_origin(hint) is tuple and get_args(hint) else None
+    return len(get_args(inner)) if get_origin(inner) is tuple else 0
 
 
 def _placed(message: str, kind: type, chosen: Namespace) -> str:

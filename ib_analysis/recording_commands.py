@@ -12,7 +12,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.data import image_space
 from ib_analysis.encoders import build_encoder, tap_shapes
 from ib_analysis.experiment import ExperimentConfig
-from ib_analysis.parsing import parse, parse_with_name
+from ib_analysis.parsing import Sections, parse, parse_with_name
 
 __all__ = ["RECORD", "TAPS", "record_command", "taps_command"]
 
@@ -33,8 +33,11 @@ def record_command(words: Sequence[str]) -> None:
     print(record_model(Path(file), config))
 
 
-def taps_command(words: Sequence[str]) -> None:
+def taps_command(words: Sequence[str], sections: Sections) -> None:
     """``ib taps NAME``, of a model with the fields of `TapsConfig`, of an experiment with those of its config.
+
+    Arguments:
+        sections: of studies, which an experiment's file may have; they are checked and not heeded.
 
     Raises:
         UserError: a user's mistake.
@@ -45,7 +48,7 @@ def taps_command(words: Sequence[str]) -> None:
     elif name.partition("/")[0] in ("torchvision", "timm"):
         print(_of_model(words))
     else:
-        print(_of_experiment(parse(ExperimentConfig, "taps", TAPS, words)[0]))
+        print(_of_experiment(parse(ExperimentConfig, "taps", TAPS, words, sections)[0]))
 
 
 def _of_file(path: Path) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
-from ib_analysis.cli import main, parse_experiment
+from ib_analysis import recording_commands
+from ib_analysis.cli import SECTIONS, main, parse_experiment
 from ib_analysis.experiment import Experiment
+from ib_analysis.experiment_config import unused_by_architecture
+from ib_analysis.parsing import keys_of
 
 
 @pytest.mark.parametrize(
@@ -150,15 +154,31 @@ def test_overview(capsys: pytest.CaptureFixture) -> None:
     assert "base         Fit the unconditional model of the images" in said
 
 
-EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
+FILES = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
+EXPERIMENTS = [path for path in FILES if not path.stem.startswith(("calibration", "architecture-search"))]
+named = attrgetter("stem")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in EXPERIMENTS if not path.stem.startswith(("calibration", "architecture-search"))],
-    ids=lambda path: path.stem,
-)
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=named)
 def test_every_experiment_that_is_shipped_is_valid(path: Path) -> None:
     experiment = Experiment(parse_experiment("figures", [str(path)]))
     assert experiment.config.name == path.stem
     assert experiment.cells
+    assert not unused_by_architecture(experiment.config)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=() if path.stem == "rir" else pytest.mark.slow)
+        for path in EXPERIMENTS
+        if keys_of(str(path)) & set(SECTIONS)
+    ],
+    ids=named,
+)
+def test_taps_of_every_shipped_experiment_with_sections_for_studies(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recording_commands, "tap_shapes", lambda network, shape: {"h1": shape})  # passes take long
+    assert main(["taps", str(path)]) == 0
+    assert "of images" in capsys.readouterr().out

@@ -102,3 +102,5 @@ def test_the_large_experiments_run_at_a_tiny_size(
     if quantized:
         assert {"number_formats", "brackets", "cost_quality", "generalization_gap"} <= drawn
     assert ({"streams", "residual_blocks"} <= drawn) == (name == "rir")
+    ablation = Path("checkpoints") / name / "studies" / "stream_ablation" / "stream_ablation.csv"
+    assert ablation.exists() == (name == "rir")

@@ -18,7 +18,7 @@ ALGORITHMS: dict[str, int] = {
     "activations": 1,
     "numbers": 1,
     "codes": 1,
-    "counts": 1,
+    "counts": 2,  # over all images of the source
     "integers": 1,
     "probes": 2,  # better regularised, and reduced features of wide layers
     # Fits of decoders, those of studies and of densities of codes too. That conditions are clipped came without a new

@@ -1,6 +1,7 @@
-"""Networks whose every product is of signs: building block, input code, checker, and the settings of both."""
+"""Networks whose every product is of signs: building block, input code, checker, settings, any Boolean function."""
 
 from ib_analysis.binary.block import BinaryBlock, Code, ShiftedPReLU
+from ib_analysis.binary.boolean import boolean_network
 from ib_analysis.binary.checker import ProductReport, check_products, inspect_products
 from ib_analysis.binary.config import BinaryNetworkConfig, BinaryTrainingConfig
 from ib_analysis.binary.input_code import InputCode
@@ -20,6 +21,7 @@ __all__ = [
     "ProductReport",
     "ShiftedPReLU",
     "approximate_sign",
+    "boolean_network",
     "check_products",
     "inspect_products",
     "set_phase",

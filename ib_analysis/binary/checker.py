@@ -24,8 +24,8 @@ from ib_analysis.binary.operations import (
     broadcast_product,
     factors,
     is_known,
-    summed_axes,
 )
+from ib_analysis.binary.summed_products import SummedProducts, tensors_of
 
 __all__ = ["Product", "ProductReport", "check_products", "inspect_products"]
 
@@ -101,8 +101,10 @@ class ProductReport:
 def inspect_products(network: nn.Module, image_shape: Sequence[int], intensities: int = 256) -> ProductReport:
     """Watch one pass of random images through a network, in evaluation mode.
 
-    A product of matrices is also what is written as a product of elements and its sum. What a network computes outside
-    of torch (numpy, a compiled kernel of its own) is not seen.
+    A product of matrices is also what is written as a product of elements and its sum, whatever moves, scales or shifts
+    the elements in between (`SummedProducts`). Three things are not seen: what a network computes outside of torch
+    (numpy, a compiled kernel of its own); sums that are written as additions of single numbers or of slices that are
+    filled one by one; and products in disguise, as differences of squares or powers of sums of logarithms.
 
     Arguments:
         network: takes integer images (B, C, H, W); its modes are left as they were.
@@ -149,20 +151,21 @@ class _Watch(TorchDispatchMode):
         self.products: list[Product] = []
         self.real: Counter[str] = Counter()
         self._place = place
+        self._elementwise = SummedProducts()
         # By id, and kept: an id is worth something while its tensor lives.
-        self._elementwise: dict[int, tuple[Tensor, tuple[Tensor, Tensor]]] = {}
         self._of_images: dict[int, Tensor] = {id(images): images}
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = operation(*args, **(kwargs or {}))
         name = operation.overloadpacket.__name__
-        given, made = _tensors([args, list((kwargs or {}).values())]), _tensors(output)
+        given, made = tensors_of([args, kwargs]), tensors_of(output)
         from_images = any(id(one) in self._of_images for one in given)
         if from_images:
             self._of_images.update({id(one): one for one in made})
-        operands = self._operands(name, args, output)
-        if operands is not None:
-            self._note(name, operands)
+        operands = self._operands(operation, args, kwargs or {}, output)
+        if operands:
+            for one in operands:
+                self._note(name, one)
         elif not is_known(operation):
             self.products.append(
                 Product(self._place(), name, 0, f"computes {name}, which may hide a product of real numbers")
@@ -171,22 +174,21 @@ class _Watch(TorchDispatchMode):
             self.real[name.strip("_")] += next((one.numel() for one in made), 0)
         return output
 
-    def _operands(self, name: str, args: Sequence[Any], output: Any) -> Operands | None:
-        """What is multiplied if the operation is a product of matrices, or the sum that makes one of a product of
+    def _operands(self, operation: Any, args: Sequence[Any], kwargs: dict[str, Any], output: Any) -> list[Operands]:
+        """What is multiplied if the operation is a product of matrices, or a sum that makes one of a product of
         elements."""
+        name = operation.overloadpacket.__name__
         if name in PRODUCTS:
-            return PRODUCTS[name](args, output)
-        pair = factors(name, args)
-        if pair is not None:
-            self._elementwise[id(output)] = (output, pair)
-            return broadcast_product(pair, output)
-        if name in ("sum", "mean") and id(args[0]) in self._elementwise:
-            product, pair = self._elementwise[id(args[0])]
-            over = args[1] if len(args) > 1 and args[1] else range(product.ndim)
-            axes = {axis % product.ndim for axis in ([over] if isinstance(over, int) else over)}
-            if axes & summed_axes(pair, product):
-                return Operands(*pair, product.numel())
-        return None
+            return [PRODUCTS[name](args, output)]
+        found = self._elementwise.follow(operation, args, kwargs, output)
+        pair, made = factors(name, args), tensors_of(output)
+        if pair is None:
+            return found
+        whole = broadcast_product(pair, made[0])
+        # What is computed from weights alone is no product of the pass.
+        if whole is None and any(id(one) in self._of_images for one in tensors_of(args)):
+            self._elementwise.add(pair, made[0])
+        return found if whole is None else [*found, whole]
 
     def _note(self, name: str, operands: Operands) -> None:
         fault = ""
@@ -215,11 +217,3 @@ def _places(network: nn.Module) -> Iterator[Callable[[], str]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Mapping):
-        return [found for one in value.values() for found in _tensors(one)]
-    return [found for one in value for found in _tensors(one)] if isinstance(value, tuple | list) else []

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["MOVES", "PRODUCTS", "Operands", "broadcast_product", "factors", "is_known", "summed_axes"]
+__all__ = ["MOVES", "PRODUCTS", "REDUCTIONS", "Operands", "broadcast_product", "factors", "is_known", "shared_axes"]
 
 
 @dataclass(frozen=True)
@@ -129,14 +129,47 @@ def is_known(operation: torch._ops.OpOverload) -> bool:
     return name in MOVES or name in REDUCTIONS or torch.Tag.pointwise in operation.tags
 
 
+_SCALED = {
+    "native_batch_norm": 1,
+    "_native_batch_norm_legit": 1,
+    "_native_batch_norm_legit_no_training": 1,
+    "native_group_norm": 1,
+    "native_layer_norm": 2,
+    "prelu": 1,
+    "_prelu_kernel": 1,
+}
+"""Name of an operation that scales elements besides -> place of the scales."""
+
+
 def factors(name: str, arguments: Sequence[Any]) -> tuple[Tensor, Tensor] | None:
-    """The two tensors that an elementwise product multiplies; None of another operation, or of a product by numbers."""
-    if name not in ("mul", "mul_", "addcmul", "addcmul_"):
+    """The two tensors that an elementwise product multiplies; None of another operation, or of a product by numbers.
+
+    Quotients, interpolations and the scales of normalisations are products like any other.
+    """
+    plain = name.rstrip("_")
+    if plain in ("mul", "div", "true_divide"):
+        pair = tuple(arguments[:2])
+    elif plain in ("addcmul", "addcdiv"):
+        pair = tuple(arguments[1:3])
+    elif plain == "lerp" and isinstance(arguments[2], Tensor):
+        pair = (arguments[1] - arguments[0], arguments[2])
+    elif name in _SCALED:
+        pair = (arguments[0], _scales(name, arguments))
+    else:
         return None
-    pair = arguments[1:3] if name.startswith("addcmul") else arguments[:2]
     if len(pair) < 2 or not all(isinstance(one, Tensor) and one.ndim for one in pair):
         return None
     return pair[0], pair[1]
+
+
+def _scales(name: str, arguments: Sequence[Any]) -> Tensor | None:
+    """What an operation multiplies its first argument by, in a shape that goes with it."""
+    scales = arguments[_SCALED[name]]
+    if "batch_norm" in name and isinstance(arguments[4], Tensor):  # the variances
+        scales = arguments[4].rsqrt() if scales is None else scales * arguments[4].rsqrt()
+    if scales is None or name == "native_layer_norm" or scales.ndim != 1:
+        return scales
+    return scales.view(-1, *[1] * (arguments[0].ndim - 2))
 
 
 def broadcast_product(pair: tuple[Tensor, Tensor], output: Tensor) -> Operands | None:
@@ -148,7 +181,7 @@ def broadcast_product(pair: tuple[Tensor, Tensor], output: Tensor) -> Operands |
     return Operands(*pair, output.numel())
 
 
-def summed_axes(pair: tuple[Tensor, Tensor], output: Tensor) -> frozenset[int]:
+def shared_axes(pair: tuple[Tensor, Tensor], output: Tensor) -> frozenset[int]:
     """The axes of an elementwise product over which a sum would make it a product of matrices: those on which both
     factors vary."""
     return _varies(pair[0], output) & _varies(pair[1], output)

@@ -124,27 +124,31 @@ def _fill_panel(padded, origins, along, places, panel):
 
 @_compiled
 def _place_columns(first, n_columns, step, shape, values, origins, targets):
-    """Where each column of a panel comes from and goes to; those beyond the end repeat the last one.
+    """Where each column of a panel comes from and goes to; those beyond the end come from the first patch of all.
+
+    Not from the last one: a whole vector is read where a column begins, which would reach beyond the planes.
 
     Arguments:
         step: 1, or a number of columns of which only the first is asked for; it divides the width.
         shape: of an image: words of its planes, width of a plane, output height and width, stride down and across.
         values: of an image's output.
         origins: see `_fill_panel`; written.
-        targets: of each column, its place in the output of channel 0; written.
+        targets: of each column, its place in the output of channel 0; written, but not of those beyond the end.
     """
     words, plane_width, height, width, down, across = shape
     image, pixel = divmod(first, height * width)
     y, x = divmod(pixel, width)
     for column in range(0, PANEL, step):
+        if first + column >= n_columns:
+            origins[column] = 0
+            continue
         origins[column] = image * words + y * down * plane_width + x * across
         targets[column] = image * values + y * width + x
-        if first + column + step < n_columns:
-            x += step
-            if x == width:
-                y, x = y + 1, 0
-                if y == height:
-                    image, y = image + 1, 0
+        x += step
+        if x == width:
+            y, x = y + 1, 0
+            if y == height:
+                image, y = image + 1, 0
 
 
 @_compiled

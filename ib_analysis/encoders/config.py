@@ -55,7 +55,8 @@ class EncoderConfig:
     have half of them each, so that equal widths are networks of about equal size (wide RiR of Targ et al.: 96)."""
 
     widths: tuple[int, ...] = ()
-    """Filters of each of the three stages, in the place of `width` and its multiples; empty: those. Not of `binary`."""
+    """Filters of each of the three stages, in the place of `width` and its multiples; empty: those. Not of `binary`
+    and `dense`."""
 
     shortcut: Literal["A", "B", "identity", "projection"] = "A"
     """Shortcut where the shape changes: A (or `identity`) subsamples and pads with zero channels and has no parameters
@@ -99,6 +100,11 @@ class EncoderConfig:
             raise UserError(f"encoder.width is {self.width}; it needs at least 1 filter.")
         if self.widths and (len(self.widths) != 3 or min(self.widths) < 1):
             raise UserError(f"encoder.widths is {list(self.widths)}; give filters of three stages, at least 1 each.")
+        if self.widths and self.architecture in ("binary", "dense"):
+            raise UserError(
+                f"encoder.widths is not of the architecture {self.architecture}, whose filters encoder.width gives; "
+                "leave it out."
+            )
         self._check_blocks()
 
     def _check_blocks(self) -> None:

@@ -93,7 +93,7 @@ def counted_text(rows: Sequence[CountedRow]) -> str:
         return ""
     last = {(row.task, row.number_format, row.encoder_seed): row.epoch for row in sorted(rows, key=lambda r: r.epoch)}
     known = any(row.lower_bits is not None for row in rows)
-    lines = [["task", "format", "layer", "code", "counted", "bias at most", "log2 N"]]
+    lines = [["task", "format", "layer", "code", "images", "counted", "bias at most", "log2 N"]]
     lines[0] += [*(["lower end"] if known else []), "usable", "count and decoder"]
     for row in rows:
         if row.epoch != last[row.task, row.number_format, row.encoder_seed]:
@@ -101,7 +101,7 @@ def counted_text(rows: Sequence[CountedRow]) -> str:
         lower = [] if not known else [_interval(row.lower_bits, row.lower_bits_low, row.lower_bits_high)]
         mark = "!" if row.saturated else ""
         lines.append(
-            [row.task, row.number_format, row.layer, f"{row.units} x {row.code_bits} bits",
+            [row.task, row.number_format, row.layer, f"{row.units} x {row.code_bits} bits", f"{row.n_images:,}",
              _interval(row.plug_in_bits, row.plug_in_bits_low, row.plug_in_bits_high) + mark, f"{row.bias_bits:.3f}",
              f"{row.log2_images_bits:.2f}", *lower,
              _interval(row.i_xh_bits, row.i_xh_bits_low, row.i_xh_bits_high), row.agreement]

@@ -1,11 +1,13 @@
 """stream_verdict.csv: whether the transient stream is where information about the image is discarded.
 
 Targ et al. 2016 (arXiv 1603.08029) give a network a stream without shortcut so that it can let go of what earlier
-layers found. For every block this asks two things of the paired differences D = I(X;r) - I(X;t):
+layers found. For every block this asks two things of the paired differences D = I(X;r) - I(X;t), and one of I(X;t):
 
 - at the last epoch, whether D is above zero: the transient stream then holds less of the image than the residual one;
-- from the first epoch to the last, whether D grew: what it holds less was then lost in training, and not already
-  missing in a network of random weights, which has no shortcut around that stream either.
+- from the first epoch to the last, whether D grew: what it holds less was then not already missing in a network of
+  random weights, which has no shortcut around that stream either;
+- from its peak to the last epoch, whether I(X;t) fell (`ib_analysis.information.phases`): only then was something
+  discarded. A stream that rose more slowly than the other one has gained less, and let go of nothing.
 
 All blocks of a task are judged together: their intervals hold at once (Bonferroni), so that a sentence about all of
 them is as sure as its parts. Beside it stands J = I(r;Y) - I(t;Y): a stream that holds less of the image and no less of
@@ -21,15 +23,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ib_analysis.information.intervals import Bootstrap, Interval, paired_bootstrap_intervals
+from ib_analysis.information.phases import Phases, phases_over_images
 from ib_analysis.information.seed_spread import spread_over_seeds
+from ib_analysis.information.seeds import phases_over_seeds
 from ib_analysis.information.warnings import join_warnings, split_warnings
 
 __all__ = ["ALL_BLOCKS", "BlockStreams", "StreamVerdictRow", "stream_verdict_text", "stream_verdicts"]
 
 ALL_BLOCKS = "all"
 """In the place of a block: the row whose finding is about all of them."""
-IN_TRAINING, FROM_THE_START, AT_THE_END = "discarded in training", "less from the start", "less at the end"
-_LESS = (IN_TRAINING, FROM_THE_START, AT_THE_END)
+IN_TRAINING, GAINED_LESS = "discarded in training", "gained less in training"
+FROM_THE_START, AT_THE_END = "less from the start", "less at the end"
+_LESS = (IN_TRAINING, GAINED_LESS, FROM_THE_START, AT_THE_END)
+_ALL_LESS = "in all blocks it tells less about the image than the residual one"
 MORE, UNDECIDED, NOT_JUDGED = "not discarded", "undecided", "not judged"
 
 
@@ -44,7 +50,7 @@ class StreamVerdictRow:
     number_format: str
     """Number format of the encoder."""
     block: str
-    """Place in the network: h1, h2, ..., or all."""
+    """Place in the network: h1, h2, h3, behind the last block of a stage, h4, their spatial mean, or all."""
     n_encoder_seeds: int
     """Encoders that the row is over."""
     n_decoder_seeds: int
@@ -78,13 +84,22 @@ class StreamVerdictRow:
     interval: str
     """What intervals are made over."""
     verdict: str
-    """discarded in training: the transient stream tells less of the image, by more than at the first epoch; less from
-    the start: it tells less, as at the first epoch, and not by more since; less at the end: it tells less, and neither
-    is known; not discarded: it tells more; undecided; or not judged. Of all blocks: theirs, or mixed."""
+    """discarded in training: the transient stream tells less of the image, by more than at the first epoch, and less
+    than at its own peak; gained less in training: the same without a fall from its peak; less from the start: it tells
+    less, as at the first epoch, and not by more since; less at the end: it tells less, and neither is known; not
+    discarded: it tells more; undecided; or not judged. Of all blocks: theirs, or mixed."""
     warnings: str
     """Names of the warnings of the cells, joined by semicolons."""
     finding: str
     """The verdict in words."""
+    transient_peak_epoch: int | None = None
+    """Where I(X;t) is largest; as the loss, empty where one epoch alone was measured."""
+    transient_loss_bits: float | None = None
+    """What I(X;t) fell from its peak to the last epoch."""
+    transient_loss_bits_low: float | None = None
+    """Lower end of its interval; above zero where it fell."""
+    transient_loss_bits_high: float | None = None
+    """Upper end of its interval."""
 
 
 @dataclass(frozen=True)
@@ -96,19 +111,21 @@ class BlockStreams:
             that of the residual one.
         image_first: the same at the first epoch; None where one epoch alone was measured.
         label: shape (N,), the difference in bits about the label at the last epoch.
+        transient: shape (T, N), L of the transient stream at every epoch that was measured.
         warnings: of the cells, joined by semicolons.
     """
 
     image: np.ndarray
     image_first: np.ndarray | None
     label: np.ndarray
+    transient: np.ndarray
     warnings: str
 
 
 def stream_verdicts(
     experiment: str,
     of: tuple[str, str],
-    epochs: tuple[int, int],
+    epochs: Sequence[int],
     blocks: dict[str, dict[tuple[int, int], BlockStreams]],
     bootstrap: Bootstrap,
 ) -> list[StreamVerdictRow]:
@@ -117,7 +134,7 @@ def stream_verdicts(
     Arguments:
         experiment: its name.
         of: task and number format.
-        epochs: the first and the last that are measured.
+        epochs: all that are measured, in order.
         blocks: block -> (encoder seed, decoder seed) -> what is known of it; the same runs for all blocks.
         bootstrap: its confidence is that of all blocks' intervals at once.
     """
@@ -134,7 +151,7 @@ def stream_verdict_text(rows: Sequence[StreamVerdictRow]) -> str:
 def _row(
     experiment: str,
     of: tuple[str, str],
-    epochs: tuple[int, int],
+    epochs: Sequence[int],
     block: str,
     runs: dict[tuple[int, int], BlockStreams],
     each: Bootstrap,
@@ -152,7 +169,9 @@ def _row(
     )
     assert image is not None
     assert label is not None
-    verdict = _verdict(image, first, growth)
+    phases = _phases_of_transient(runs, each) if len(epochs) > 1 else None
+    loss = None if phases is None else phases.compression_loss
+    verdict = _verdict(image, first, growth, loss)
     n_encoders, n_decoders = (len({seeds[place] for seeds in runs}) for place in (0, 1))
     made_over = (
         f"t over {n_encoders} encoder and {n_decoders} decoder seeds, images in quadrature"
@@ -160,13 +179,21 @@ def _row(
         else "bootstrap over images"
     )
     return StreamVerdictRow(
-        experiment, *of, block, n_encoders, n_decoders, len(next(iter(runs.values())).image), *epochs,
+        experiment, *of, block, n_encoders, n_decoders, len(next(iter(runs.values())).image), epochs[0], epochs[-1],
         *_ends(image), *_ends(growth), *_ends(label), confidence, made_over, verdict,
         join_warnings(name for run in runs.values() for name in split_warnings(run.warnings)),
         f"{block}: {verdict}, residual minus transient {_told(image, 1)} bits about the image"
         + (f" ({_told(growth, 1)} since epoch {epochs[0]})" if growth is not None else "")
-        + f", {_told(label, 3)} about the label",
+        + f", {_told(label, 3)} about the label"
+        + (f"; the transient stream lost {_told(loss, 1)} since its peak" if loss is not None else ""),
+        None if phases is None else epochs[phases.peak], *_ends(loss),
     )  # fmt: skip
+
+
+def _phases_of_transient(runs: dict[tuple[int, int], BlockStreams], each: Bootstrap) -> Phases:
+    encoders, decoders = (sorted({seeds[place] for seeds in runs}) for place in (0, 1))
+    lengths = np.stack([np.stack([runs[encoder, decoder].transient for decoder in decoders]) for encoder in encoders])
+    return phases_over_images(lengths[0, 0], each) if len(runs) == 1 else phases_over_seeds(lengths, each)
 
 
 def _ends(interval: Interval | None) -> tuple[float | None, float | None, float | None]:
@@ -178,8 +205,9 @@ def _told(interval: Interval, decimals: int) -> str:
     return f"{estimate} [{low}, {high}]"
 
 
-def _verdict(image: Interval, first: Interval | None, growth: Interval | None) -> str:
-    """Arguments: the difference at the last and at the first epoch, and how much it grew."""
+def _verdict(image: Interval, first: Interval | None, growth: Interval | None, loss: Interval | None) -> str:
+    """Arguments: the difference at the last and at the first epoch, how much it grew, and what the transient stream
+    lost since its peak."""
     if not _finite(image):
         return NOT_JUDGED
     if image.high < 0:
@@ -189,7 +217,7 @@ def _verdict(image: Interval, first: Interval | None, growth: Interval | None) -
     if first is None or growth is None or not _finite(growth):
         return AT_THE_END
     if growth.low > 0:
-        return IN_TRAINING
+        return IN_TRAINING if loss is not None and loss.low > 0 else GAINED_LESS
     return FROM_THE_START if first.low > 0 else AT_THE_END
 
 
@@ -220,6 +248,10 @@ def _about_all(rows: Sequence[StreamVerdictRow]) -> StreamVerdictRow:
         label_bits=None,
         label_bits_low=None,
         label_bits_high=None,
+        transient_peak_epoch=None,
+        transient_loss_bits=None,
+        transient_loss_bits_low=None,
+        transient_loss_bits_high=None,
         verdict=verdicts.pop() if len(verdicts) == 1 else "mixed",
         warnings=names,
         finding=f"Is the transient stream where information is discarded ({of}, epoch {first.last_epoch})? {answer} "
@@ -232,17 +264,21 @@ def _answer(verdicts: Sequence[str]) -> str:
     """What several blocks' verdicts say together.
 
     >>> _answer([IN_TRAINING, IN_TRAINING])
-    'yes, in all blocks it tells less about the image than the residual one, and fell behind in training'
+    'yes, in all blocks it tells less about the image than the residual one, and less than earlier in training'
+    >>> _answer([GAINED_LESS, GAINED_LESS])
+    'no, in all blocks it tells less about the image than the residual one, but only gained less'
     >>> _answer([IN_TRAINING, MORE])
     'it depends on the block'
     """
     less, more = (sum(verdict in kinds for verdict in verdicts) for kinds in (_LESS, (MORE,)))
     if set(verdicts) == {IN_TRAINING}:
-        return "yes, in all blocks it tells less about the image than the residual one, and fell behind in training"
+        return f"yes, {_ALL_LESS}, and less than earlier in training"
+    if set(verdicts) == {GAINED_LESS}:
+        return f"no, {_ALL_LESS}, but only gained less"
     if set(verdicts) == {FROM_THE_START}:
-        return "not by training: in all blocks it tells less about the image than the residual one, as before training"
+        return f"not by training: {_ALL_LESS}, as before training"
     if less == len(verdicts):
-        return "in all blocks it tells less about the image than the residual one"
+        return _ALL_LESS
     if less and more:
         return "it depends on the block"
     if less:

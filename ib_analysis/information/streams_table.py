@@ -36,7 +36,7 @@ class StreamRow:
     epoch: int
     """Training epochs that the encoder had seen."""
     block: str
-    """Place in the network: h1, h2, ..."""
+    """Place in the network: h1, h2, h3, behind the last block of a stage, or h4, their spatial mean."""
     residual_layer: str
     """The tap of its residual stream."""
     transient_layer: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,8 @@ class EPOStep:
 
 
 class EPODescent:
-    """Weights a model's losses in every step and writes ``.grad``, for any torch optimizer.
+    """Weights a model's losses in every step and writes ``.grad``, for any torch optimizer that takes its steps from
+    there; not LBFGS, which computes the losses anew within a step.
 
     A step takes one backward pass per loss and constraint. The graph of the forward pass is freed by the last of them;
     kept meanwhile are a gradient per loss and parameter, of which only the (m, m) Gram matrix leaves the device. The
@@ -59,7 +61,8 @@ class EPODescent:
         bounds: a box that the parameters are kept in; tensors in it are in the order of the optimizer's parameters.
 
     Raises:
-        ValueError: a setting is out of its range, or a shared parameter is not the optimizer's.
+        ValueError: a setting is out of its range, a shared parameter is not the optimizer's, the optimizer needs a
+            closure, or the box is not one of its parameters.
 
     >>> x = torch.linspace(-0.3, 0.3, 20, requires_grad=True)
     >>> descent = EPODescent(torch.optim.SGD([x], lr=0.05), EPOWeighting([3.0, 1.0]))
@@ -80,6 +83,14 @@ class EPODescent:
         restoration: float | None = None,
         bounds: Bounds | None = None,
     ) -> None:
+        if not isinstance(weighting, EPOWeighting):
+            raise ValueError(f"The weighting is {weighting!r}; give an EPOWeighting of the preference.")
+        closure = inspect.signature(optimizer.step).parameters.get("closure")
+        if closure is not None and closure.default is closure.empty:
+            raise ValueError(
+                f"{type(optimizer).__name__} computes the losses anew within a step, and weights are those of one "
+                "forward pass; choose an optimizer that needs no closure, such as SGD or Adam."
+            )
         self.optimizer, self.weighting = optimizer, weighting
         self.parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         places = {id(parameter): place for place, parameter in enumerate(self.parameters)}
@@ -93,6 +104,8 @@ class EPODescent:
         if not self.scale > 0 or (restoration is not None and not restoration > 0):
             raise ValueError("scale and restoration must be greater than 0.")
         self.restoration, self.bounds = restoration, bounds
+        if bounds is not None:
+            bounds.check(self.parameters)
 
     def backward(
         self,
@@ -130,7 +143,7 @@ class EPODescent:
             n_equalities=len(equalities),
             parameters=self.parameters,
             bounds=self.bounds,
-            measured=self._shared,
+            measured=self._shared if len(self._shared) < len(self.parameters) else None,
         )
         for parameter, gradient in zip(self.parameters, found.gradient, strict=True):
             parameter.grad = gradient

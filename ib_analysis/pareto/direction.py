@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ib_analysis.pareto.gradients import Rows, combined, gramian
+from ib_analysis.pareto.gradients import Rows, combined, first_not_finite, gramian
 from ib_analysis.pareto.quadratic_program import bounded_quadratic
-from ib_analysis.pareto.weighting import check_finite
+from ib_analysis.pareto.weighting import check_finite, not_finite
 
 __all__ = ["BlockedSets", "Bounds", "Direction", "constrained_weights", "find_direction", "projected_gramian"]
 
@@ -37,6 +37,9 @@ class Bounds:
 
     Arguments:
         lower, upper: a number for all, or a tensor per parameter; infinite by default.
+
+    Raises:
+        ValueError: the box is empty, or its two sides do not fit each other.
     """
 
     lower: float | Sequence[Tensor] = -float("inf")
@@ -46,8 +49,30 @@ class Bounds:
     """Largest values."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.lower, float | int) and isinstance(self.upper, float | int) and not self.lower <= self.upper:
-            raise ValueError(f"The box from {self.lower} to {self.upper} is empty.")
+        counts = {len(side) for side in (self.lower, self.upper) if not isinstance(side, float | int)}
+        if len(counts) > 1:
+            raise ValueError(f"The box has {len(self.lower)} lower and {len(self.upper)} upper bounds.")  # type: ignore[arg-type]
+        for place in range(max(counts, default=1)):
+            lower, upper = (torch.as_tensor(side) for side in self.of(place))
+            if lower.shape and upper.shape and lower.shape != upper.shape:
+                raise ValueError(f"The lower bounds have shape {tuple(lower.shape)}, the upper {tuple(upper.shape)}.")
+            if not bool((lower <= upper).all()):
+                raise ValueError("The box is empty: a lower bound is above its upper bound.")
+
+    def check(self, parameters: Sequence[Tensor]) -> None:
+        """Refuse a box of other parameters.
+
+        Raises:
+            ValueError: there are more or fewer of them, or one has another shape than its bounds.
+        """
+        for name, side in (("lower", self.lower), ("upper", self.upper)):
+            if isinstance(side, float | int):
+                continue
+            shapes, wanted = [tuple(b.shape) for b in side], [tuple(p.shape) for p in parameters]
+            if len(shapes) != len(wanted) or any(
+                own and own != other for own, other in zip(shapes, wanted, strict=True)
+            ):
+                raise ValueError(f"The {name} bounds have the shapes {shapes}; the parameters have {wanted}.")
 
     def of(self, place: int) -> tuple[float | Tensor, float | Tensor]:
         """Lower and upper bound of one parameter."""
@@ -84,7 +109,8 @@ class Direction:
     """alpha, shape (m,)."""
 
     multipliers: Vector
-    """nu, shape (k,): of equalities first; those of inequalities are not negative, and 0 where one is left alone."""
+    """nu, shape (k,): of equalities first; those of inequalities are 0 where one is left alone, else positive, unless
+    one had to be held like an equality (docs/pareto.md, section 2)."""
 
     rates: Vector
     """How fast each loss falls along -d, shape (m,)."""
@@ -105,7 +131,8 @@ def find_direction(
 
     d is the vector nearest to G^T alpha with J_h d = wanted_h, J_g d >= wanted_g, and with d = 0 wherever a parameter
     at a bound would be pushed across it. alpha is chosen for the Gram matrix of the gradients *projected* on what the
-    binding constraints leave free, so that its promises (nothing rises that must not) hold for d itself.
+    binding constraints leave free, so that its promises (nothing rises that must not) hold for d itself where wanted is
+    0; else d also does what wanted asks, whatever the losses.
 
     Arguments:
         choose: from a Gram matrix (m, m) to alpha (m,).
@@ -117,8 +144,10 @@ def find_direction(
         measured: places of the parameters that make the Gram matrix; by default all.
 
     Raises:
-        ValueError: a gradient is not finite.
+        ValueError: a gradient is not finite, at whichever parameter.
     """
+    if measured is not None and (bad := first_not_finite(rows)) is not None:
+        raise not_finite(bad, n_losses)
     if bounds is None:
         matrix = gramian(rows, places=measured)
         both = constrained_weights(choose, matrix, n_losses, wanted, n_equalities)

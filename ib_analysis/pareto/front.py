@@ -68,8 +68,8 @@ def fill_front(
         config: see `SearchConfig`.
 
     Returns:
-        The archive, non-dominated points only, at most `count` of them; fewer where all gaps were tried in vain (the
-        front has a gap of its own there).
+        The archive: the non-dominated ones of the points given, and what brings them to `count`; fewer where all gaps
+        were tried in vain (the front has a gap of its own there), and never fewer than were given.
 
     Raises:
         ValueError: there are too few points to have gaps between.

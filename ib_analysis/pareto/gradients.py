@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Rows", "combined", "gradient_rows", "gramian"]
+__all__ = ["Rows", "combined", "first_not_finite", "gradient_rows", "gramian"]
 
 Rows = Sequence[Sequence[Tensor | None]]
 """For each loss, a gradient per parameter; None where the loss does not depend on it."""
@@ -28,7 +28,7 @@ def gradient_rows(losses: Sequence[Tensor], parameters: Sequence[Tensor]) -> lis
         m lists of as many gradients as there are parameters.
 
     Raises:
-        ValueError: a loss is no scalar, or depends on none of the parameters.
+        ValueError: a loss is no scalar, depends on none of the parameters, or has a sparse gradient.
     """
     rows: list[list[Tensor | None]] = []
     for index, loss in enumerate(losses):
@@ -40,6 +40,8 @@ def gradient_rows(losses: Sequence[Tensor], parameters: Sequence[Tensor]) -> lis
         found = torch.autograd.grad(loss, parameters, retain_graph=not last, allow_unused=True)
         if all(gradient is None for gradient in found):
             raise ValueError(f"Loss {index} depends on none of the parameters that are trained.")
+        if any(gradient is not None and gradient.layout != torch.strided for gradient in found):
+            raise ValueError(f"Loss {index} has a sparse gradient; make the embedding with sparse=False.")
         rows.append(list(found))
     return rows
 
@@ -78,6 +80,19 @@ def gramian(
     sums = [torch.stack([part for part in parts if part.device == device]).cpu().double().sum(0) for device in devices]
     total: NDArray[np.float64] = torch.stack(sums).sum(0).numpy()
     return (total + total.T) / 2
+
+
+def first_not_finite(rows: Rows) -> int | None:
+    """The first gradient with an entry that is not finite, at any parameter; None where all are finite.
+
+    A Gram matrix tells only of the parameters that it is summed over.
+    """
+    for index, row in enumerate(rows):
+        finite = [torch.isfinite(gradient).all() for gradient in row if gradient is not None]
+        devices = {flag.device for flag in finite}
+        if not all(bool(torch.stack([f for f in finite if f.device == device]).all()) for device in devices):
+            return index
+    return None
 
 
 def combined(rows: Rows, weights: NDArray[np.float64]) -> list[Tensor | None]:

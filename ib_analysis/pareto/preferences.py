@@ -42,7 +42,7 @@ def checked_preference(preference: ArrayLike) -> Vector:
     >>> checked_preference([3, 1])
     array([0.75, 0.25])
     """
-    r = np.array(preference, dtype=np.float64)
+    r = _numbers(preference, "preference")
     if r.ndim != 1 or not 1 <= len(r) <= LARGEST_PREFERENCES:
         raise ValueError(
             f"A preference of shape {r.shape} was given; it must be a vector of 1 to {LARGEST_PREFERENCES} numbers, "
@@ -72,7 +72,7 @@ def checked_losses(losses: ArrayLike, n_losses: int) -> Vector:
     ValueError: Loss 1 is zero; the ratios of losses that a preference asks for need positive losses, so add a constant
     to it or stop its task.
     """
-    l = np.array(losses, dtype=np.float64)  # noqa: E741
+    l = _numbers(losses, "losses")  # noqa: E741
     if l.shape != (n_losses,):
         raise ValueError(f"Losses of shape {l.shape} were given for a preference of {n_losses} entries.")
     for index, value in enumerate(l):
@@ -209,6 +209,13 @@ def simplex_preferences(n_losses: int, divisions: int) -> list[Vector]:
         return found
 
     return [checked_preference(counts) for counts in compositions(n_losses, divisions)]
+
+
+def _numbers(values: ArrayLike, what: str) -> Vector:
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"What was given as {what} is {values!r}; give a list of numbers, one per loss.") from error
 
 
 def _shares(losses: ArrayLike, preference: ArrayLike) -> Vector:

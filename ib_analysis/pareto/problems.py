@@ -19,7 +19,11 @@ Functions = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Problem:
-    """Losses of a vector, and what it must satisfy."""
+    """Losses of a vector, and what it must satisfy.
+
+    Raises:
+        ValueError: bounds of another shape than (n,), or lower ones above upper ones.
+    """
 
     losses: Functions
     """(n,) -> (m,), positive."""
@@ -41,6 +45,16 @@ class Problem:
 
     upper: Tensor | None = None
     """Shape (n,): largest values."""
+
+    def __post_init__(self) -> None:
+        for name, bound in (("lower", self.lower), ("upper", self.upper)):
+            if bound is not None and torch.as_tensor(bound).shape != (self.n_variables,):
+                raise ValueError(
+                    f"The {name} bounds have shape {tuple(torch.as_tensor(bound).shape)}; the problem needs "
+                    f"{self.n_variables} numbers, of shape ({self.n_variables},)."
+                )
+        if self.lower is not None and self.upper is not None and bool((self.lower > self.upper).any()):
+            raise ValueError("The box is empty: a lower bound is above its upper bound.")
 
 
 def gaussian_wells(n_variables: int = 20, offset: float = 0.0, **constraints: Functions | Tensor | None) -> Problem:

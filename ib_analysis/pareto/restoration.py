@@ -55,6 +55,8 @@ def restored(problem: Problem, x: Tensor, feasibility: float) -> Tensor:
         if violated <= feasibility:
             break
         rows = gradient_rows([*equalities, *inequalities], [leaf])
+        if any(gradient is not None and not bool(torch.isfinite(gradient).all()) for (gradient,) in rows):
+            break
         step = find_direction(
             lambda _: np.zeros(0), rows, 0, wanted=values, n_equalities=n_equalities, parameters=[x], bounds=bounds
         ).gradient[0]

@@ -21,15 +21,24 @@ from torch import Tensor
 from ib_analysis.pareto.direction import BlockedSets, constrained_weights
 from ib_analysis.pareto.gradients import gradient_rows
 from ib_analysis.pareto.metric import Curvature
-from ib_analysis.pareto.optimality import Residuals, residuals, violation
+from ib_analysis.pareto.optimality import Residuals, residuals, stationary_share, violation
 from ib_analysis.pareto.preferences import checked_losses, checked_preference, non_uniformity
 from ib_analysis.pareto.problems import Problem
 from ib_analysis.pareto.quadratic_program import simplex_quadratic
 from ib_analysis.pareto.restoration import restored
+from ib_analysis.pareto.weighting import check_finite
 
 __all__ = ["ParetoPoint", "SearchConfig", "search"]
 
 Vector = NDArray[np.float64]
+
+CONVERGED = "converged"
+
+STATIONARY = 1e-3
+"""A point counts as stationary where gradients cancel up to this share of the longest that were met of each loss."""
+
+REACHED = 1e-3
+"""Losses whose log(r l) is within this of the largest hold it down together."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +93,8 @@ class ParetoPoint:
     """mu, in nats; 0 on the ray of the preference."""
 
     exact: bool
-    """Whether the losses are on the ray. If not, the point minimises max_j r_j l_j as far as the search could tell: no
-    exact point exists nearby, and `message` says so."""
+    """Whether the losses are on the ray. If not, `message` says whether the point minimises max_j r_j l_j among its
+    neighbours, so that no exact point exists nearby, or whether the search ended without showing that."""
 
     residuals: Residuals
     """Of the conditions for a Pareto point."""
@@ -112,10 +121,12 @@ def search(problem: Problem, preference: ArrayLike, start: Tensor, config: Searc
         config: see `SearchConfig`.
 
     Returns:
-        See `ParetoPoint`; also where nothing better was found than the least infeasible point.
+        See `ParetoPoint`; also where nothing better was found than the least infeasible point. Points at which a
+        gradient is not finite are avoided.
 
     Raises:
-        ValueError: a bad preference, a loss that is not positive, or a gradient that is not finite, at the start.
+        ValueError: a bad preference or start, a loss that is not positive, or a gradient that is not finite, at the
+            start.
 
     >>> from ib_analysis.pareto.problems import gaussian_wells
     >>> point = search(gaussian_wells(4), [1.0, 1.0], torch.tensor([0.3, -0.2, 0.1, 0.5]))
@@ -126,7 +137,13 @@ def search(problem: Problem, preference: ArrayLike, start: Tensor, config: Searc
     r = checked_preference(preference)
     if len(r) != problem.n_losses:
         raise ValueError(f"The preference has {len(r)} entries; the problem has {problem.n_losses} losses.")
-    return _Search(problem, r, config).run(start.detach().to("cpu", torch.float64).clone())
+    x = torch.as_tensor(start).detach().to("cpu", torch.float64).clone()
+    if x.shape != (problem.n_variables,) or not bool(torch.isfinite(x).all()):
+        raise ValueError(
+            f"The start has shape {tuple(x.shape)}; the problem needs {problem.n_variables} finite numbers, of shape "
+            f"({problem.n_variables},)."
+        )
+    return _Search(problem, r, config).run(x)
 
 
 @dataclass(frozen=True)
@@ -142,6 +159,18 @@ class _Local:
     @property
     def phi(self) -> float:
         return float(self.levels.max())
+
+    @property
+    def gramian(self) -> Vector:
+        return (self.rows @ self.rows.T).numpy()
+
+    @property
+    def finite(self) -> bool:
+        return bool(torch.isfinite(self.rows).all())
+
+    def lengths(self, n_losses: int) -> Vector:
+        """Of the losses' gradients."""
+        return self.rows[:n_losses].norm(dim=1).numpy()
 
 
 @dataclass(frozen=True)
@@ -162,34 +191,52 @@ class _Search:
 
     def run(self, x: Tensor) -> ParetoPoint:
         here = self.local(restored(self.problem, x, self.config.feasibility))
-        longest = float(here.rows[: len(self.r)].norm(dim=1).max())
-        self.metric = Curvature(self.problem.n_variables, max(longest, 1e-300) / self.config.first_step)
+        check_finite(here.gramian, len(self.r))
+        lengths = here.lengths(len(self.r))
+        self.metric = Curvature(self.problem.n_variables, max(float(lengths.max()), 1e-300) / self.config.first_step)
         beta = np.full(len(self.r), 1 / len(self.r))
-        message = f"stopped after {self.config.iterations} iterations"
+        ended = f"stopped after {self.config.iterations} iterations"
         iterations = 1
         while iterations < self.config.iterations:
             found = self.step(here)
-            if found is None:
-                message = "converged"
+            if isinstance(found, str):
+                ended = found
                 break
-            x, both = found
-            there = self.local(x)
+            there, both = found
             iterations += 1
             beta = both[: len(self.r)]
             self.metric.update((there.x - here.x).numpy(), both @ (there.rows - here.rows).numpy())
             here = there
-        return self.told(here, beta, iterations, message)
+            lengths = np.maximum(lengths, here.lengths(len(self.r)))
+        if ended == CONVERGED and not self.stationary(here, lengths):
+            ended = "stalled where gradients promise no decrease, though the point is not stationary"
+        return self.told(here, beta, iterations, ended)
 
-    def told(self, here: _Local, beta: Vector, iterations: int, message: str) -> ParetoPoint:
+    def stationary(self, here: _Local, lengths: Vector) -> bool:
+        """Whether max r l is least among the point's neighbours, to first order.
+
+        The gradients of a plateau never were longer than they are at the end, and do not count as short.
+        """
+        reached = np.flatnonzero(here.levels >= here.phi - REACHED)
+        if (lengths[reached] == 0).any():
+            return False
+        gradients = here.rows[torch.from_numpy(reached)] / torch.from_numpy(lengths[reached])[:, None]
+        return stationary_share(self.problem, here.x, gradients) < STATIONARY
+
+    def told(self, here: _Local, beta: Vector, iterations: int, ended: str) -> ParetoPoint:
         losses = np.exp(here.levels) / self.r
         mu = non_uniformity(losses, self.r)
         exact = mu <= self.config.on_ray
         rest = residuals(self.problem, here.x)
+        message = ended
         if rest.infeasibility > 1e-6:
             message += f"; no feasible point was found, the least violation is {rest.infeasibility:.2g}"
         elif not exact:
+            message += f"; no exact point was found from this start (mu = {mu:.2g} nats)"
             message += (
-                f"; no exact point was found from this start (mu = {mu:.2g} nats): this point minimises max r l instead"
+                ": this point minimises max r l among its neighbours instead"
+                if ended == CONVERGED
+                else ", nor is max r l shown to be least here; start elsewhere, or allow more iterations"
             )
         return ParetoPoint(here.x, losses, self.r, beta, mu, exact, rest, iterations, self.evaluations, message)
 
@@ -206,26 +253,27 @@ class _Search:
         found = np.array([float(value.detach()) for value in constraints])
         return _Local(x.detach(), np.log(self.r * values), stacked, found, len(equalities))
 
-    def step(self, here: _Local) -> tuple[Tensor, Vector] | None:
-        """A point where phi is lower by a tenth of what was promised; None where nothing worth a step is promised."""
+    def step(self, here: _Local) -> tuple[_Local, Vector] | str:
+        """A point where phi is lower by a tenth of what was promised; where there is none, how the search ends."""
         eta = 1.0
+        ended = "stalled: no step, however short, lowers max r l"
         while eta > 1e-14:
             step = self.direction(here, here.levels, eta)
             promised = here.phi - float((here.levels - step.rates).max())
             if promised < self.config.decrease:
-                return None
-            x, levels = self.trial(here.x, step)
-            if here.phi - float(levels.max()) >= 0.1 * promised:
-                return x, step.both
-            if np.isfinite(levels).all():
+                return CONVERGED if eta == 1.0 else ended
+            there, levels = self.trial(here, step, promised)
+            if there is None and np.isfinite(levels).all():
                 # Second-order correction: the same step with the levels that it was found to lead to, or the losses'
                 # curvature would shorten steps along the front more and more (the Maratos effect).
                 step = self.direction(here, levels + step.rates, eta)
-                x, levels = self.trial(here.x, step)
-                if here.phi - float(levels.max()) >= 0.1 * promised:
-                    return x, step.both
+                there, levels = self.trial(here, step, promised)
+            if there is not None and there.finite:
+                return there, step.both
+            if there is not None:
+                ended = "stalled beside a point at which a gradient is not finite"
             eta /= 4
-        return None
+        return ended
 
     def direction(self, here: _Local, levels: Vector, eta: float) -> _Step:
         """The proximal step in the metric of the curvature, within the box."""
@@ -250,12 +298,14 @@ class _Search:
                 return _Step(d, both, (here.rows[: len(self.r)] @ d).numpy())
             (free,) = proposed
 
-    def trial(self, x: Tensor, step: _Step) -> tuple[Tensor, Vector]:
-        """Where a step leads, brought back into the constraints; levels are infinite where a loss is not positive."""
+    def trial(self, here: _Local, step: _Step, promised: float) -> tuple[_Local | None, Vector]:
+        """Where a step leads, brought back into the constraints: the point if phi is lower there by a tenth of what was
+        promised, and its levels, infinite where a loss is not positive."""
         self.evaluations += 1
-        x = restored(self.problem, x - step.d, self.config.feasibility)
+        x = restored(self.problem, here.x - step.d, self.config.feasibility)
         losses = self.problem.losses(x).detach().numpy()
         positive = bool(np.isfinite(losses).all() and (losses > 0).all())
         if not positive or violation(self.problem, x) > 1e3 * self.config.feasibility:
-            return x, np.full(len(self.r), math.inf)
-        return x, np.log(self.r * losses)
+            return None, np.full(len(self.r), math.inf)
+        levels = np.log(self.r * losses)
+        return (self.local(x) if here.phi - float(levels.max()) >= 0.1 * promised else None), levels

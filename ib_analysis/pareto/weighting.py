@@ -282,19 +282,23 @@ def check_finite(gramian: NDArray[np.float64], n_losses: int | None = None) -> N
     """
     bad = ~np.isfinite(np.diag(gramian))
     if bad.any():
-        first = int(np.argmax(bad))
-        what = f"loss {first}" if n_losses is None or first < n_losses else f"constraint {first - n_losses}"
-        raise ValueError(
-            f"The gradient of {what} is not finite; lower the learning rate, or look for a division or a root at its "
-            "limit."
-        )
+        raise not_finite(int(np.argmax(bad)), n_losses)
     if not np.isfinite(gramian).all():
         raise ValueError("The Gram matrix is not finite; the gradients are too long for their number format.")
+
+
+def not_finite(index: int, n_losses: int | None = None) -> ValueError:
+    """What to raise where the gradient of a loss, or of a constraint after all losses, is not finite."""
+    what = f"loss {index}" if n_losses is None or index < n_losses else f"constraint {index - n_losses}"
+    return ValueError(
+        f"The gradient of {what} is not finite; look for a division or a root at its limit, and in training try a "
+        "lower learning rate."
+    )
 
 
 def _array(values: Any) -> Any:
     if isinstance(values, Tensor):
         return values.detach().to("cpu", torch.float64).numpy()
-    if isinstance(values, Sequence):
+    if isinstance(values, Sequence) and not isinstance(values, str):
         return [_array(value) for value in values]
     return values

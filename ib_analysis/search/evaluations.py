@@ -55,14 +55,18 @@ class Evaluations:
         budget: distinct evaluations at most.
         journal: a file of JSON lines; made if it is not there.
         patience: after so many repeats in a row the search is ended, for it has nothing new to say.
+        identity: of the evaluator: letters that two share only if they say the same of every architecture, such as
+            `TableEvaluator.identity`. A journal that was begun with others, or with none, is refused.
 
     Raises:
-        UserError: the journal is of another problem, or damaged elsewhere than in its last line, which a killed process
-            may leave half written.
+        UserError: the journal is of another problem, or of another evaluator, or damaged elsewhere than in its last
+            line, which a killed process may leave half written.
         ValueError: the budget is below 1.
     """
 
-    def __init__(self, problem: Problem, budget: int, journal: Path | None = None, patience: int = 2000) -> None:
+    def __init__(
+        self, problem: Problem, budget: int, journal: Path | None = None, patience: int = 2000, identity: str = ""
+    ) -> None:
         if budget < 1:
             raise ValueError(f"the budget is {budget}; a search needs at least 1 evaluation.")
         self.problem, self.budget, self.patience = problem, budget, patience
@@ -76,7 +80,7 @@ class Evaluations:
         self._front: list[Evaluated] = []
         self._repeats_in_a_row = 0
         self.journal = journal
-        self._kept = _read(journal, _header(problem)) if journal is not None else {}
+        self._kept = _read(journal, _header(problem, identity)) if journal is not None else {}
 
     def __contains__(self, architecture: Architecture) -> bool:
         return architecture in self._known
@@ -142,11 +146,12 @@ def best(found: Sequence[Evaluated]) -> list[Evaluated]:
 # ---------------------------------------------------------------------------------------------- the journal
 
 
-def _header(problem: Problem) -> dict[str, str]:
-    """What the lines of a journal are about: they are of use to any search of the same space and metrics."""
+def _header(problem: Problem, identity: str) -> dict[str, str]:
+    """What the lines of a journal are about: they are of use to any search of the same space, metrics and evaluator."""
     choices = [[choice.name, list(choice.options), {k: list(v) for k, v in choice.only_if.items()}]
                for choice in problem.space.choices]  # fmt: skip
-    return {"problem": sha256_of_plain({"choices": choices, "metrics": list(problem.evaluator.metrics)})}
+    header = {"problem": sha256_of_plain({"choices": choices, "metrics": list(problem.evaluator.metrics)})}
+    return {**header, "evaluator": identity} if identity else header
 
 
 def _read(journal: Path, header: dict[str, str]) -> dict[Architecture, Metrics]:
@@ -164,9 +169,9 @@ def _read(journal: Path, header: dict[str, str]) -> dict[Architecture, Metrics]:
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{journal} is damaged; move it away to begin anew.") from error
     if records and records[0] != header:
-        raise UserError(
-            f"{journal} is of a search in another space, or with other metrics; move it away, or choose another name."
-        )
+        same_space = isinstance(records[0], dict) and records[0].get("problem") == header["problem"]
+        of = "of another evaluator" if same_space else "of a search in another space, or with other metrics"
+        raise UserError(f"{journal} is {of}; move it away, or choose another name.")
     if half:
         with journal.open("r+b") as file:
             file.truncate(len((whole + "\n").encode()) if lines else 0)

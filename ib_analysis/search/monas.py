@@ -9,7 +9,7 @@ gradient is that of Williams (1992) with a moving baseline,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -27,9 +27,9 @@ __all__ = ["Monas", "shares"]
 class Monas:
     """One controller for several parameters of a reward, which it is told at its first step.
 
-    With a single parameter this is MONAS as published. The first objective is the accuracy (or error), the second what
-    the device spends. An architecture that was evaluated before is never evaluated again: the controller hears its
-    reward from memory, and `Evaluations.repeats` counts it.
+    With a single parameter this is MONAS as published. The first objective is the accuracy (or error), `cost` what the
+    device spends; further objectives are not rewarded. An architecture that was evaluated before is never evaluated
+    again: the controller hears its reward from memory, and `Evaluations.repeats` counts it.
 
     What follows `entropy_bonus` is not in the papers, and is off by default. With a few hundred evaluations a policy
     gradient alone leaves the controller near to where it began, which is a random search.
@@ -54,6 +54,7 @@ class Monas:
             no such neighbours any more, of everything that was evaluated; 0: none.
         annealing: share of the budget over which the parameters spread linearly from their mean, where they begin, to
             their values; 0: they begin with these.
+        cost: place of the objective that the device spends, from 1 on; None: the second, of two.
 
     Raises:
         ValueError: an unknown reward, or a setting that cannot work.
@@ -72,6 +73,7 @@ class Monas:
     imitated: int = 1
     local: float = 0.0
     annealing: float = 0.0
+    cost: int | None = field(default=None, repr=False)  # repr names searches that were made before it was there
 
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
@@ -86,6 +88,8 @@ class Monas:
             raise ValueError("entropy_bonus, imitation_steps, redraws and warm_start are at least 0.")
         if not 0 <= self.local <= 1 or not 0 <= self.annealing <= 1:
             raise ValueError("local and annealing are shares between 0 and 1.")
+        if self.cost is not None and self.cost < 1:
+            raise ValueError("cost is the place of an objective after the first, 1 or more.")
 
     def run(self, evaluations: Evaluations, seed: int) -> None:
         """See `Method`."""
@@ -95,10 +99,14 @@ class Monas:
         """Search until the evaluations end it, and return the controller as it is then.
 
         Raises:
-            ValueError: the problem has not two objectives.
+            ValueError: the problem has not two objectives, and `cost` is None; or it has none at that place.
         """
-        if len(evaluations.problem.objectives) != 2:
-            raise ValueError("MONAS rewards two objectives: accuracy (or error), and what a device spends.")
+        objectives = len(evaluations.problem.objectives)
+        if (self.cost is None and objectives != 2) or (self.cost is not None and self.cost >= objectives):
+            raise ValueError(
+                f"MONAS rewards two objectives, accuracy (or error) and what a device spends; of {objectives}, say "
+                "with cost which the second is."
+            )
         generator = torch.Generator().manual_seed(seed)
         controller = Controller(evaluations.problem.space, len(self.parameters), self.hidden, generator)
         optimiser = torch.optim.Adam(controller.parameters(), self.learning_rate)
@@ -110,7 +118,7 @@ class Monas:
             batches += 1
             warm = len(evaluations.found) >= self.warm_start
             proposals: list[Proposal] = []
-            if warm and self.local:
+            if warm and self.local and evaluations.found:  # with nothing found there are no neighbours of it
                 count = round(self.local * self.batch)
                 for members in (evaluations.front, evaluations.found):  # the second where the first has been used up
                     liked = self._liked_under(members, evaluations.found, parameters)
@@ -150,7 +158,7 @@ class Monas:
 
         A larger violation costs more, up to 1 in all.
         """
-        accuracy, cost = shares(found)
+        accuracy, cost = shares(found, self.cost or 1)
         violations = np.array([one.violation for one in found])
         rewards = REWARDS[self.reward](accuracy, cost, parameter)
         return np.where(violations == 0, rewards, -1.0 - np.minimum(violations, 1.0))
@@ -191,7 +199,7 @@ def _take_step(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
     optimiser.step()
 
 
-def shares(found: Sequence[Evaluated]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Accuracy and cost of `rewards`, shape (N,) each, from the two losses."""
+def shares(found: Sequence[Evaluated], cost: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Accuracy and cost of `rewards`, shape (N,) each, from the first loss and that at the place `cost`."""
     losses = np.clip(np.stack([one.losses for one in found]), 0.0, 1.0)
-    return 1 - losses[:, 0], losses[:, 1]
+    return 1 - losses[:, 0], losses[:, cost]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from ib_analysis.artifacts import UserError
 from ib_analysis.search.evaluations import Evaluations, SearchEnded
 from ib_analysis.search.space import ABSENT, Architecture, Space
 
@@ -53,6 +55,7 @@ class OptunaSearch:
 
         Raises:
             ImportError: Optuna is missing.
+            UserError: Optuna's journal is damaged elsewhere than in its last line.
         """
         problem = evaluations.problem
         with _quiet_optuna() as optuna:
@@ -122,7 +125,27 @@ def _storage(journal: Path | None) -> optuna.storages.BaseStorage | None:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    return JournalStorage(JournalFileBackend(str(journal.with_suffix(".optuna"))))
+    trials = journal.with_suffix(".optuna")
+    _cut_off_half_line(trials, journal)
+    return JournalStorage(JournalFileBackend(str(trials)))
+
+
+def _cut_off_half_line(trials: Path, journal: Path) -> None:
+    """A killed process may leave one at the end, to which Optuna would append, and which it could not read then."""
+    if not trials.exists():
+        return
+    whole, _, half = trials.read_bytes().rpartition(b"\n")
+    try:
+        for line in whole.splitlines():
+            json.loads(line)["op_code"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{trials} is damaged; move it away, and its trials are made again from {journal.name}, without a further "
+            "evaluation."
+        ) from error
+    if half:
+        with trials.open("r+b") as file:
+            file.truncate(len(whole) + 1 if whole else 0)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["REWARDS", "Reward", "limit_on_accuracy", "limit_on_device", "mixed"]
+__all__ = ["REWARDS", "WEIGHTS", "Reward", "limit_on_accuracy", "limit_on_device", "mixed"]
 
 Shares = NDArray[np.float64]
 Reward = Callable[[Shares, Shares, float], Shares]
@@ -45,6 +45,9 @@ def limit_on_accuracy(accuracy: Shares, cost: Shares, limit: float) -> Shares:
     """
     return np.where(accuracy >= limit, 1 - cost, 0.0)
 
+
+WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Weights of the accuracy in the mixed reward, for which one controller is trained in turn where a front is wanted."""
 
 REWARDS: dict[str, Reward] = {
     "mixed": mixed,

@@ -67,10 +67,32 @@ class Space:
             earlier[choice.name] = choice
 
     def __len__(self) -> int:
-        """Number of architectures; counted one by one where choices depend on others."""
-        if not any(choice.only_if for choice in self.choices):
-            return int(np.prod([len(choice.options) for choice in self.choices], dtype=object))
-        return sum(1 for _ in self.architectures())
+        """`size`, where Python can tell it."""
+        return self.size
+
+    @property
+    def size(self) -> int:
+        """Number of architectures, without making them: beginnings that later choices cannot tell apart count together.
+
+        >>> layers = [Choice("layer_0", (0, 1))]
+        >>> layers += [Choice(f"layer_{k}", (0, 1), only_if={f"layer_{k - 1}": (1,)}) for k in range(1, 50)]
+        >>> Space(tuple(layers)).size  # it ends after any of the 50, or goes on to the end
+        51
+        """
+        counts: dict[Architecture, int] = {(): 1}
+        for place, choice in enumerate(self.choices):
+            asked = {name for later in self.choices[place + 1 :] for name in later.only_if}
+            after: dict[Architecture, int] = {}
+            for start, count in counts.items():
+                for k in range(len(choice.options)) if self.is_there(place, start) else (ABSENT,):
+                    # Decisions that no later choice asks for are all written alike.
+                    end = tuple(
+                        one if other.name in asked else ABSENT
+                        for one, other in zip((*start, k), self.choices[: place + 1], strict=True)
+                    )
+                    after[end] = after.get(end, 0) + count
+            counts = after
+        return sum(counts.values())
 
     def architectures(self) -> Iterator[Architecture]:
         """All of them, the last choice varying fastest."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ib_analysis.artifacts import UserError
+from ib_analysis.artifacts import UserError, sha256_of_plain
 from ib_analysis.search.problem import Metrics
 from ib_analysis.search.space import Architecture, Space
 
@@ -44,6 +44,12 @@ class TableEvaluator:
 
     def __iter__(self) -> Iterator[Architecture]:
         return iter(self._table)
+
+    @property
+    def identity(self) -> str:
+        """Letters that two tables share only if their rows and metrics are the same, in any order."""
+        rows = [[list(architecture), sorted(metrics.items())] for architecture, metrics in sorted(self._table.items())]
+        return sha256_of_plain({"rows": rows, "device_metrics": list(self.device_metrics)})[:16]
 
     def evaluate(self, architecture: Architecture) -> Metrics:
         """The row of an architecture.
@@ -89,8 +95,8 @@ def read_table(
         derived: further metrics, computed from the architecture.
 
     Raises:
-        UserError: a file cannot be read, columns are missing, a number is none, an architecture is not of the space, is
-            there twice or not in all files.
+        UserError: a file cannot be read, columns are missing or there twice, a row has more or fewer fields than the
+            header, a number is none, an architecture is not of the space, is there twice or not in all files.
     """
     if (architecture_column is None) != (parse is None):
         raise ValueError("architecture_column and parse belong together.")
@@ -108,7 +114,7 @@ def read_table(
             raise UserError(f"the column {', '.join(sorted(twice))} is in several tables; keep one of them.")
         found |= set(here)
         seen: set[Architecture] = set()
-        for line, row in enumerate(rows, start=2):
+        for line, row in rows:
             place = f"{path}, line {line}"
             try:
                 architecture = parse(row[keys[0]]) if parse else _of_columns(space, row)
@@ -134,14 +140,24 @@ def read_table(
     return TableEvaluator(table, device_metrics)
 
 
-def _rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+def _rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header, and each row with its line; a mark of byte order, as spreadsheets write it, is no part of a name."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-            return list(reader.fieldnames or []), rows
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            columns = next(reader, [])
+            lines = [(reader.line_num, fields) for fields in reader if fields]  # blank lines are no rows
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"the table {path} cannot be read ({getattr(error, 'strerror', None) or error}).") from error
+    if twice := sorted({name for name in columns if columns.count(name) > 1}):
+        raise UserError(f"{path} has the column {', '.join(map(repr, twice))} more than once; give each name once.")
+    for line, fields in lines:
+        if len(fields) != len(columns):
+            raise UserError(
+                f"{path}, line {line}: {len(fields)} fields, and the header names {len(columns)}; a comma is no "
+                "decimal point, and one within a name needs quotation marks."
+            )
+    return columns, [(line, dict(zip(columns, fields, strict=True))) for line, fields in lines]
 
 
 def _of_columns(space: Space, row: Mapping[str, str]) -> Architecture:

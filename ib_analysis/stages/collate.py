@@ -100,6 +100,8 @@ def _artifact(experiment: Experiment) -> Artifact:
         inputs[f"counts/{counted.run.key}/{cell_name(*counted.cell)}"] = counted.counts.identity
     if any(number_format(run.number_format).is_quantized for run in experiment.runs):
         inputs["columns"] = "code_bits, code_is_bottleneck"  # tables of before, without them, are made again
+    if stream_pairs(experiment.layers) and images_of(experiment).has_labels:
+        inputs["stream_verdict"] = "falls from its peak"  # tables of before, without that, are made again
     # As an input and not as config: with other settings the tables are made again, which costs nothing.
     inputs["estimation"] = sha256_of_plain(experiment.section("estimation"))
     other = experiment.config.estimation.null_from

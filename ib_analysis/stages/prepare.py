@@ -12,6 +12,7 @@ from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import UserError, plain, tell_once, write_text
 from ib_analysis.data import facts, save_splits
 from ib_analysis.experiment import BASE, Experiment
+from ib_analysis.experiment_config import unused_by_architecture
 from ib_analysis.information.summary import NO_LABELS
 from ib_analysis.records.encoders import layer_shapes
 from ib_analysis.records.filed import check_values
@@ -52,6 +53,9 @@ def prepare(experiment: Experiment) -> None:
                 f"{data.n_duplicates_dropped} images of {experiment.config.activations_file} are left out: their "
                 "pixels are those of images that the network was trained on or that decoders are judged on.",
             )
+    else:
+        for sentence in unused_by_architecture(experiment.config):
+            tell_once(sentence, sentence)
     _tell_unmixed(experiment)
     if not (experiment.folder / "config.yaml").exists():
         record_config(experiment)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ib_analysis.encoders import stream_pairs
 from ib_analysis.experiment import Experiment, Fit, Run, cell_name
 from ib_analysis.information.intervals import Bootstrap
@@ -72,13 +74,13 @@ def _measured(
 
 
 def _verdicts(experiment: Experiment, measured: _Measured, bootstrap: Bootstrap) -> list[StreamVerdictRow]:
-    epochs = experiment.epochs[0], experiment.epochs[-1]
+    epochs = experiment.epochs
     by_run: dict[tuple[str, str], dict[str, dict[tuple[int, int], BlockStreams]]] = {}
     for (run, decoder_seed), cells in measured.items():
         blocks = by_run.setdefault((run.task, run.number_format), {})
         for block in dict.fromkeys(block for _, block in cells):
-            first = None if epochs[0] == epochs[1] else cells[epochs[0], block]
-            blocks.setdefault(block, {})[run.encoder_seed, decoder_seed] = _block(first, cells[epochs[1], block])
+            pairs = [cells[epoch, block] for epoch in epochs]
+            blocks.setdefault(block, {})[run.encoder_seed, decoder_seed] = _block(pairs)
     return [
         row
         for of, blocks in by_run.items()
@@ -86,14 +88,16 @@ def _verdicts(experiment: Experiment, measured: _Measured, bootstrap: Bootstrap)
     ]
 
 
-def _block(first: _Pair | None, last: _Pair) -> BlockStreams:
-    residual, transient = last
-    cells = [*last, *(first or ())]
+def _block(pairs: Sequence[_Pair]) -> BlockStreams:
+    """Arguments: pairs: both streams at every epoch, in order."""
+    residual, transient = pairs[-1]
+    about_image = [pair[1].code_lengths - pair[0].code_lengths for pair in pairs]
     return BlockStreams(
-        transient.code_lengths - residual.code_lengths,
-        None if first is None else first[1].code_lengths - first[0].code_lengths,
+        about_image[-1],
+        about_image[0] if len(pairs) > 1 else None,
         transient.label_bits - residual.label_bits,
-        join_warnings(name for cell in cells for name in split_warnings(cell.warnings)),
+        np.stack([of_transient.code_lengths for _, of_transient in pairs]),
+        join_warnings(name for pair in pairs for cell in pair for name in split_warnings(cell.warnings)),
     )
 
 

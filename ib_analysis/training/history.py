@@ -13,9 +13,11 @@ from ib_analysis.artifacts import UserError, write_text
 __all__ = ["COLUMNS", "FURTHER_COLUMNS", "final_accuracy", "holds_history", "write_history"]
 
 COLUMNS = ("epoch", "split", "loss", "accuracy", "psnr_db")
-FURTHER_COLUMNS = ("classification_loss", "reconstruction_loss", "classification_weight", "fallbacks")
+FURTHER_COLUMNS = ("classification_loss", "reconstruction_loss", "classification_weight", "fallbacks", "stationarity")
 """Of networks that are trained for both tasks: their losses, the mean weight of the first one in the epoch's steps as a
-share, and how often no weights were found since training began."""
+share, how often no weights were found since training began, and the mean over the epoch's batches of the shortest
+convex combination of both gradients of the trunk, in units of the longer one: 0 where they cancel, as they do at a
+Pareto point (a batch's noise keeps it above), or where one vanishes."""
 
 
 def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -38,7 +40,8 @@ def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def holds_history(path: Path, last_epoch: int) -> bool:
     """Whether the file is a table with the right header that goes up to an epoch."""
     lines = (_read(path) or b"").split(b"\n")
-    headers = [",".join(names).encode() for names in (COLUMNS, COLUMNS + FURTHER_COLUMNS)]
+    earlier = COLUMNS + FURTHER_COLUMNS[:-1]  # before there was a stationarity
+    headers = [",".join(names).encode() for names in (COLUMNS, earlier, COLUMNS + FURTHER_COLUMNS)]
     last = f"{last_epoch},".encode()
     return len(lines) > 2 and lines[0] in headers and lines[-2].startswith(last) and not lines[-1]
 

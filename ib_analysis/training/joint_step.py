@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from ib_analysis.artifacts import UserError
 from ib_analysis.encoders import ResNetJoint
 from ib_analysis.pareto.direction import constrained_weights
-from ib_analysis.pareto.gradients import combined, gradient_rows, gramian
+from ib_analysis.pareto.gradients import combined, first_not_finite, gradient_rows, gramian
+from ib_analysis.pareto.quadratic_program import shortest_combination
 from ib_analysis.pareto.weighting import EPOWeighting
 from ib_analysis.training.joint_config import JointConfig
 from ib_analysis.training.trade_off import TradeOff
@@ -114,11 +115,14 @@ class JointStep:
 
     Attributes:
         first_weights: the first loss' weights in the steps so far, as shares of the sum; emptied by whoever reads them.
+        stationarities: likewise, how long the shortest convex combination of the trunk's gradients was, in units of the
+            longer one.
     """
 
     def __init__(self, shared: Sequence[Tensor], own: Sequence[Sequence[Tensor]], weights: JointWeights) -> None:
         self.shared, self.own, self.weights = list(shared), [list(part) for part in own], weights
         self.first_weights: list[float] = []
+        self.stationarities: list[float] = []
 
     def backward(self, losses: Tensor) -> None:
         """Replace the gradients by those of the step.
@@ -131,9 +135,13 @@ class JointStep:
         """
         heads = [parameter for part in self.own for parameter in part]
         rows = gradient_rows(losses.unbind(), [*self.shared, *heads])
+        if first_not_finite(rows) is not None:  # heads are not in the Gram matrix
+            raise ArithmeticError("A gradient is not finite.")
         matrix = gramian(rows, places=range(len(self.shared)))
         weights = self.weights(losses.detach().cpu().double().numpy(), matrix)
         self.first_weights.append(float(weights[0]) / TOTAL)
+        relative = matrix / max(float(np.diag(matrix).max()), 1e-300)
+        self.stationarities.append(shortest_combination(relative, 2)[1])
         n_shared = len(self.shared)
         of_trunk = combined([row[:n_shared] for row in rows], weights)
         of_heads = combined([row[n_shared:] for row in rows], np.ones(2))

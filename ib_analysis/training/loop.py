@@ -263,9 +263,11 @@ class _Run:
         if self.joint is None:
             return {}
         weights, self.joint.first_weights = self.joint.first_weights, []
+        stationarities, self.joint.stationarities = self.joint.stationarities, []
         return {
             "classification_weight": sum(weights) / len(weights),
             "fallbacks": self.joint.weights.fallbacks,
+            "stationarity": sum(stationarities) / len(stationarities),
         }
 
     @torch.no_grad()

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "binary_kernels.py"
 
@@ -44,7 +45,8 @@ def test_contenders_take_turns_and_the_first_two_rounds_do_not_count() -> None:
     assert bench.ratio(timings["slow"], timings["fast"]) == "4.0 (4.0)"
 
 
-@pytest.mark.parametrize("layer", [bench.Layer("tiny", 5, 3, 4, 3), bench.Layer("tiny", 70, 9, 0, 1)])
+@pytest.mark.parametrize("layer", [bench.Layer("tiny", 5, 3, 4, 3), bench.Layer("tiny", 70, 9, 0, 1),
+        bench.Layer("tiny", 4, 3, 6, 3, stride=2)])  # fmt: skip
 def test_a_line_per_layer_and_batch(layer: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "bnn_lab", lambda: None)
     table = list(bench.lines([layer], [1, 2], rounds=2, threads=1, seed=0))
@@ -53,6 +55,24 @@ def test_a_line_per_layer_and_batch(layer: object, monkeypatch: pytest.MonkeyPat
         assert line.startswith(str(layer))
         assert line[len(str(layer)) :].split()[0] == str(batch)
         assert line.split()[-1] == "-"  # no ratio to a peer that is not there
+
+
+def test_every_kind_of_layer_of_a_binary_resnet_20_is_among_them() -> None:
+    kinds = {(one.inputs, one.outputs, one.size, one.kernel, one.stride) for one in bench.LAYERS}
+    assert kinds >= {(96, 16, 32, 3, 1), (16, 32, 32, 3, 2), (32, 64, 16, 3, 2), (64, 64, 8, 3, 1), (64, 10, 8, 1, 1)}
+
+
+def test_a_line_per_convolution_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Triton's interpreter, which stands for the GPU."""
+    pytest.importorskip("triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.delitem(sys.modules, "ib_analysis.binary.packed_triton", raising=False)
+    layers = [bench.Layer("tiny", 5, 3, 4, 3, stride=2), bench.Layer("tiny", 70, 9, 0, 1)]
+    table = list(bench.gpu_lines(layers, [2], rounds=1, seed=0, device=torch.device("cpu")))
+    sys.modules.pop("ib_analysis.binary.packed_triton")
+    assert len(table) == 2
+    assert table[1].startswith(f"{layers[0]}")
+    assert [word in table[0] for word in ("float32", "float16", "f16/packed")] == [True] * 3
 
 
 def test_contenders_that_disagree_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import doctest
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ib_analysis.binary import inspect_products
-from ib_analysis.binary.boolean import boolean_network
+from ib_analysis.binary import boolean_network, inspect_products
 
 
 def all_inputs(n: int) -> torch.Tensor:
@@ -60,3 +61,9 @@ def test_a_true_set_that_is_none_is_refused() -> None:
     for wrong in (torch.zeros(1, 2), torch.ones(2), torch.ones(2, 0), torch.ones(2, 3)):
         with pytest.raises(ValueError, match="true set"):
             boolean_network(wrong)
+
+
+def test_the_documents_example_is_right() -> None:
+    document = Path(__file__).parent.parent.parent / "docs" / "method.md"
+    found = doctest.testfile(str(document), module_relative=False)
+    assert (found.failed, found.attempted) == (0, 4)

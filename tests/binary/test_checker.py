@@ -137,6 +137,19 @@ class BySumsOfOneOutput(BySums):
         return (Planted.forward(self, images) * self.matrix[0]).mean(1, keepdim=True)
 
 
+class ByElements(Planted):
+    """A classifier of real numbers in the place of one of signs: elements, reshaped before their sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Identity()  # type: ignore[assignment]
+        self.matrix = nn.Parameter(torch.randn(3, 4 * 36))
+
+    def forward(self, images: Tensor) -> Tensor:
+        signs = super().forward(images)
+        return torch.cat([(signs * row).unsqueeze(1).flatten(1).sum(1, keepdim=True) for row in self.matrix], 1)
+
+
 class Unknown(Planted):
     def forward(self, images: Tensor) -> Tensor:
         return torch.linalg.solve(torch.eye(3).expand(len(images), 3, 3), super().forward(images))
@@ -154,6 +167,7 @@ class Unknown(Planted):
         (RealClassifier, "head", "its weight has values like"),
         (BySums, "(the network itself)", "(mul)"),
         (BySumsOfOneOutput, "(the network itself)", "multiplies real numbers"),
+        (ByElements, "(the network itself)", "(sum): its weight has values like"),
         (Unknown, "(the network itself)", "may hide a product"),
     ],
 )
@@ -214,6 +228,66 @@ def test_no_way_of_multiplying_matrices_escapes(name: str) -> None:
 
     report = inspect_products(Calls(), SHAPE)
     assert report.faults, report
+
+
+W = torch.randn(1, 1, 6, 6)
+ELEMENTWISE: dict[str, Callable[[Tensor], Tensor]] = {
+    "flatten": lambda x: (x * W).flatten(1).sum(1),
+    "rows of a matrix": lambda x: torch.stack([(x * row).flatten(1).sum(1) for row in (W, 2 * W)], 1),
+    "reshape": lambda x: (x * W).reshape(len(x), -1).mean(1),
+    "transpose": lambda x: (x * W).transpose(2, 3).sum((1, 2, 3)),
+    "shifted": lambda x: ((x * W) + 0.0).flatten(1).sum(1),
+    "in place": lambda x: x.clone().mul_(W).add_(1.0).sum((1, 2, 3)),
+    "scaled once more": lambda x: ((x * W) * torch.ones(1, 1, 1, 1)).sum((1, 2, 3)),
+    "signs first": lambda x: (torch.where(x > 0.5, 1.0, -1.0) * torch.where(W > 0, 1.0, -1.0) * W).sum((1, 2, 3)),
+    "whole numbers": lambda x: ((x * 255).long() * (9 * W).long()).to(torch.int32).sum((1, 2, 3)).float(),
+    "other type": lambda x: (x * W).double().sum((1, 2, 3)),
+    "in parts": lambda x: torch.cat((x * W).split(3, 3), 2).sum(3).sum(2),
+    "cumsum": lambda x: (x * W).flatten(1).cumsum(1)[:, -1],
+    "pooling": lambda x: F.adaptive_avg_pool2d(x * W, 1),
+    "windows": lambda x: F.avg_pool2d(x * W, 2),
+    "strided": lambda x: (x * W).as_strided((len(x), 36), (36, 1)).sum(1),
+    "quotient": lambda x: (x / (1 / W)).sum((1, 2, 3)),
+    "interpolation": lambda x: torch.lerp(torch.zeros_like(x), x, W.expand_as(x)).sum((1, 2, 3)),
+    "addcmul": lambda x: torch.addcmul(torch.zeros_like(x), x, W).flatten(1).sum(1),
+    "addcdiv": lambda x: torch.addcdiv(torch.zeros_like(x), x, 1 / W).sum((1, 2, 3)),
+    "batch normalisation": lambda x: F.batch_norm(x.flatten(1), torch.zeros(36), torch.ones(36), W.flatten()).sum(1),
+    "its variances": lambda x: F.batch_norm(x.flatten(1), torch.zeros(36), W.flatten() ** 2 + 1).sum(1),
+    "layer normalisation": lambda x: F.layer_norm(x.flatten(1), (36,), W.flatten()).sum(1),
+    "PReLU": lambda x: F.prelu(x.flatten(1) - 2, W.flatten()).sum(1),
+}
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_no_product_of_elements_escapes_on_its_way_to_the_sum(name: str) -> None:
+    class Calls(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return ELEMENTWISE[name](images.float() / 255)
+
+    report = inspect_products(Calls(), SHAPE)
+    assert report.faults
+    assert "multiplies real numbers" in report.faults[0].fault
+
+
+SCALE = torch.randn(1, 3, 1, 1)
+NO_PRODUCTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "positions": lambda x: (x * SCALE + 1).relu().flatten(2).mean(2),
+    "moved": lambda x: (x * SCALE).permute(0, 2, 3, 1).reshape(len(x), 36, 3).sum(1),
+    "windows": lambda x: torch.cat([F.avg_pool2d(x * SCALE, 2)] * 2, 1).mean((2, 3)),
+    "normalised": lambda x: F.batch_norm(x, torch.zeros(3), SCALE.flatten() ** 2 + 1).mean((2, 3)),
+    "largest": lambda x: (x * SCALE).amax((2, 3)),
+    "signs": lambda x: torch.where(x * SCALE >= 0, 1.0, -1.0).sum(1),
+    "of weights": lambda x: x * (SCALE * SCALE).sum(),
+}
+
+
+@pytest.mark.parametrize("name", NO_PRODUCTS)
+def test_sums_of_equally_scaled_elements_are_no_products(name: str) -> None:
+    class Calls(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return NO_PRODUCTS[name](images.float().repeat(1, 3, 1, 1) - 100)
+
+    assert inspect_products(Calls(), SHAPE).products == ()
 
 
 def test_scales_per_channel_and_means_over_positions_are_no_products() -> None:

@@ -20,17 +20,26 @@ SETTINGS = Bootstrap(n_resamples=1000)
 Seeds = dict[tuple[int, int], BlockStreams]
 
 
-def block(last: float, first: float | None, label: float = 0.0, warnings: str = "", seed: int = 0) -> BlockStreams:
-    """Differences of these means, each with a spread of 1 over images that is its own."""
-    noise = np.random.default_rng(seed).normal(size=(3, N))
+def block(
+    last: float, first: float | None, label: float = 0.0, warnings: str = "", seed: int = 0, lost: float = 1.0
+) -> BlockStreams:
+    """Differences of these means, each with a spread of 1 over images that is its own.
+
+    I(X;t) rises by 5 bits from epoch 0 to 4, and falls by what is lost until epoch 9.
+    """
+    noise = np.random.default_rng(seed).normal(size=(6, N))
     noise = (noise - noise.mean(axis=1, keepdims=True)) / noise.std(axis=1, keepdims=True)
     image_first = None if first is None else first + noise[1]
-    return BlockStreams(last + noise[0], image_first, label + 0.1 * noise[2], warnings)
+    transient = np.array([100.0, 95.0, 95.0 + lost])[:, None] + noise[3:]
+    of_epochs = transient[-1:] if first is None else transient
+    return BlockStreams(last + noise[0], image_first, label + 0.1 * noise[2], of_epochs, warnings)
 
 
 def verdicts(**blocks: BlockStreams | Seeds) -> dict[str, StreamVerdictRow]:
     found = {name: one if isinstance(one, dict) else {(0, 0): one} for name, one in blocks.items()}
-    rows = stream_verdicts("toy", ("classification", "float32"), (0, 9), found, SETTINGS)
+    one = next(iter(found[next(iter(blocks))].values()))
+    epochs = (0, 4, 9)[-len(one.transient) :]
+    rows = stream_verdicts("toy", ("classification", "float32"), epochs, found, SETTINGS)
     assert [row.block for row in rows] == [*blocks, ALL_BLOCKS]
     return {row.block: row for row in rows}
 
@@ -55,6 +64,31 @@ def test_a_blocks_verdict(last: float, first: float | None, verdict: str) -> Non
     assert (row.image_growth_bits is None) == (first is None)
     if np.isfinite([last, first or 0.0]).all() and first is not None:
         assert (row.image_bits, row.image_growth_bits) == pytest.approx((last, last - first), abs=1e-9)
+
+
+def test_what_rose_more_slowly_than_the_other_stream_has_discarded_nothing() -> None:
+    """The transient stream rises from 40 to 60 bits, the residual one from 40 to 90."""
+    rng = np.random.default_rng(0)
+    transient, residual = (300 - np.array(bits)[:, None] + rng.normal(size=(2, N)) for bits in ([40, 60], [40, 90]))
+    about_image = transient - residual
+    run = BlockStreams(about_image[1], about_image[0], 0.1 * rng.normal(size=N), transient, "")
+    of = ("classification", "float32")
+    one, all_blocks = stream_verdicts("toy", of, (0, 9), {"h1": {(0, 0): run}}, SETTINGS)
+    assert one.verdict == all_blocks.verdict == "gained less in training"
+    assert "? no, in all blocks it tells less" in all_blocks.finding
+    assert (one.transient_peak_epoch, one.transient_loss_bits_low) == (9, 0)
+    assert one.image_growth_bits == pytest.approx(30, abs=0.5)
+
+
+@pytest.mark.parametrize(("lost", "verdict"), [(1.0, "discarded in training"), (0.0, "gained less in training")])
+@pytest.mark.parametrize("n_seeds", [1, 3])
+def test_discarded_is_what_falls_from_its_own_peak(lost: float, verdict: str, n_seeds: int) -> None:
+    row = verdicts(h1={(seed, 0): block(2.0, 0.5, seed=seed, lost=lost) for seed in range(n_seeds)})["h1"]
+    assert row.verdict == verdict
+    assert row.transient_loss_bits is not None
+    assert row.transient_loss_bits == pytest.approx(lost, abs=1e-9)
+    assert row.transient_peak_epoch == 4 or not lost
+    assert f"the transient stream lost {row.transient_loss_bits:+.1f} [" in row.finding
 
 
 def test_intervals_hold_for_all_blocks_at_once() -> None:

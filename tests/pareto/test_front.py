@@ -61,6 +61,13 @@ def test_three_losses_are_traced_and_filled() -> None:
     assert np.linalg.norm(losses, axis=1) == pytest.approx(np.ones(10), abs=1e-5)  # the unit sphere
 
 
+def test_a_front_that_has_enough_points_is_left_as_it_is() -> None:
+    wells = gaussian_wells(2)
+    points = trace_front(wells, circle_preferences(4), torch.tensor([0.1, 0.2]))
+    for count in (0, 3, 4):
+        assert fill_front(wells, points, count) == points
+
+
 def test_a_front_that_is_one_point_is_not_filled_for_ever() -> None:
     wells = gaussian_wells(2)
     same = trace_front(wells, [[1.0, 1.0], [1.0, 1.0]], torch.tensor([0.1, 0.2]))

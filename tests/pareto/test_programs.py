@@ -38,18 +38,45 @@ def best_vertex(objective: np.ndarray, rows: np.ndarray, rhs: np.ndarray) -> flo
     return float((alphas[feasible] @ objective).max()) if feasible.any() else None
 
 
-def program_of(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def solved_by_us(seed: int) -> np.ndarray | None:
     gramian, losses, preference = random_case(seed)
     if seed % 3 == 0:
-        return balance_program(gramian, losses, preference)
-    return descent_program(gramian, losses, preference, restricted=seed % 3 == 1)
+        return solve_on_simplex(*balance_program(gramian, losses, preference))
+    return solve_on_simplex(*descent_program(gramian, losses, preference, restricted=seed % 3 == 1))
+
+
+def written_out(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same programs from the paper's definitions, row by row: objective, rows and right-hand sides."""
+    gramian, losses, preference = random_case(seed)
+    m = len(losses)
+    total = sum(r * loss for r, loss in zip(preference, losses, strict=True))
+    share = [r * loss / total for r, loss in zip(preference, losses, strict=True)]
+    mu = sum(s * np.log(s * m) for s in share)
+    anchor = [r * (np.log(s * m) - mu) for r, s in zip(preference, share, strict=True)]
+    falls = [sum(gramian[i, j] * anchor[j] for j in range(m)) for i in range(m)]  # (C a)_i
+    rows, rhs = [], []
+    if seed % 3 != 0:
+        for i in range(m):
+            rows, rhs = [*rows, gramian[i]], [*rhs, 0.0]
+        if seed % 3 == 1:
+            rows, rhs = [*rows, np.array(falls)], [*rhs, -max(0.0, -max(falls))]
+        return gramian @ np.ones(m), np.array(rows), np.array(rhs)
+    uniform = all(fall <= 0 for fall in falls)
+    leader = max(range(m), key=lambda i: preference[i] * losses[i])
+    for i in range(m):
+        if uniform or i == leader:
+            rows, rhs = [*rows, gramian[i]], [*rhs, 0.0]
+        elif falls[i] <= 0:
+            rows, rhs = [*rows, gramian[i]], [*rhs, falls[i]]
+    return np.array(falls), np.array(rows), np.array(rhs)
 
 
 def test_thousand_programs_against_enumeration() -> None:
+    """Weights against the best vertex of programs that are written out independently."""
     solved = 0
     for seed in range(1000):
-        objective, rows, rhs = program_of(seed)
-        alpha = solve_on_simplex(objective, rows, rhs)
+        objective, rows, rhs = written_out(seed)
+        alpha = solved_by_us(seed)
         best = best_vertex(objective, rows, rhs)
         if alpha is None:
             assert best is None

@@ -13,7 +13,8 @@ from pareto_answers import CONSTRAINED, WELLS, wells_losses, wells_start
 from torch import Tensor
 
 from ib_analysis.pareto import Problem, SearchConfig, non_uniformity, search
-from ib_analysis.pareto.problems import bnh, gaussian_wells
+from ib_analysis.pareto.optimality import residuals
+from ib_analysis.pareto.problems import bnh, gaussian_wells, zdt1
 
 
 @pytest.mark.parametrize("n_variables", [2, 20, 200])
@@ -47,6 +48,7 @@ def test_known_answers_under_constraints(name: str) -> None:
     assert point.residuals.complementarity < 1e-6
     assert point.exact == known.exact
     assert ("no exact point" in point.message) == (not known.exact)
+    assert ("minimises max r l" in point.message) == (not known.exact)
     assert (point.non_uniformity > 1e-3) == (not known.exact)
 
 
@@ -55,6 +57,36 @@ def test_the_residuals_see_what_is_no_pareto_point() -> None:
     assert point.residuals.stationarity > 0.1
     assert not point.exact
     assert "stopped after 1 iterations" in point.message
+    assert "minimises" not in point.message
+
+
+def test_a_search_that_has_not_ended_claims_nothing() -> None:
+    """After two gradients the point is off the ray, though an exact one exists."""
+    preference, s = next(iter(WELLS.items()))
+    point = search(gaussian_wells(20), preference, wells_start(20, s, "hard"), SearchConfig(iterations=2))
+    assert not point.exact
+    assert "stopped after 2 iterations" in point.message
+    assert "nor is max r l shown to be least" in point.message
+
+
+@pytest.mark.parametrize("preference", [[1.0, 1.0], [3.0, 1.0]])
+def test_a_plateau_is_no_pareto_point(preference: list[float]) -> None:
+    """Far from both wells the losses are 1 and their gradients vanish, which proves nothing."""
+    point = search(gaussian_wells(4), preference, torch.full((4,), 5.0))
+    assert point.losses == pytest.approx([1.0, 1.0])
+    assert "stalled" in point.message
+    assert "minimises" not in point.message
+
+
+def test_a_long_gradient_of_one_loss_hides_nothing() -> None:
+    """ZDT1 so near its end that the gradient of f2 dwarfs all else: the search stalls at a point that is far from the
+    exact one, f = (1e-5, .997), and must not take it for the minimum of max r l."""
+    start = torch.rand(30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    point = search(zdt1(), [0.99999, 0.00001], start)
+    assert point.losses[1] > 2
+    assert point.residuals.stationarity < 1e-3  # in units of the longest gradient, which is why it shows nothing
+    assert "stalled" in point.message
+    assert "minimises" not in point.message
 
 
 def test_sums_of_losses_miss_the_concave_part() -> None:
@@ -104,7 +136,7 @@ def test_contradicting_constraints_end_at_the_least_infeasible_point() -> None:
 
     point = search(gaussian_wells(3, equalities=both), [1.0, 1.0], torch.zeros(3))
     assert "no feasible point" in point.message
-    assert point.residuals.infeasibility <= 1.0
+    assert point.residuals.infeasibility == pytest.approx(0.5, abs=1e-6)  # half-way, where 1 was violated at the start
 
 
 @pytest.mark.parametrize(
@@ -114,6 +146,19 @@ def test_contradicting_constraints_end_at_the_least_infeasible_point() -> None:
 def test_bad_preferences(preference: list, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         search(gaussian_wells(3), preference, torch.zeros(3))
+
+
+@pytest.mark.parametrize("start", [torch.zeros(4), torch.zeros(1, 3), torch.full((3,), math.nan)])
+def test_bad_starts(start: Tensor) -> None:
+    with pytest.raises(ValueError, match="the problem needs 3 finite numbers"):
+        search(gaussian_wells(3), [1.0, 1.0], start)
+
+
+def test_bad_boxes() -> None:
+    with pytest.raises(ValueError, match=r"upper bounds have shape \(2,\)"):
+        gaussian_wells(3, upper=torch.ones(2))
+    with pytest.raises(ValueError, match="empty"):
+        gaussian_wells(3, lower=torch.ones(3), upper=torch.zeros(3))
 
 
 def test_losses_that_are_not_positive_are_named() -> None:
@@ -127,6 +172,23 @@ def test_an_infinite_gradient_is_named() -> None:
     problem = Problem(lambda x: torch.stack([1 + x.sqrt().sum(), 1 + x.square().sum()]), 2, 2)
     with pytest.raises(ValueError, match="gradient of loss 0 is not finite"):
         search(problem, [1.0, 1.0], torch.zeros(2))
+    with pytest.raises(ValueError, match="gradient is not finite at this point"):
+        residuals(zdt1(), torch.zeros(30, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("start", [(1.0, 1.0), (0.5, 0.5), (2.0, 0.1), (0.1, 2.0), (0.01, 0.3)])
+def test_an_infinite_gradient_on_the_way_is_avoided(start: tuple[float, float]) -> None:
+    """Both losses pull x_0 to its bound 0, where the root has an infinite slope."""
+
+    def losses(x: Tensor) -> Tensor:
+        return torch.stack([1 + x[0].sqrt() + (x[1] - 1) ** 2, 0.5 + x[1] ** 2 + 0.1 * x[0]])
+
+    problem = Problem(losses, 2, 2, lower=torch.zeros(2, dtype=torch.float64))
+    point = search(problem, [1.0, 1.0], torch.tensor(start))
+    before = max(losses(torch.tensor(start)).tolist())
+    assert max(point.losses) < before
+    assert 0 < float(point.x[0]) < 1e-3
+    assert "not finite" in point.message
 
 
 @pytest.mark.parametrize("field", ["iterations", "decrease", "on_ray", "feasibility", "first_step"])

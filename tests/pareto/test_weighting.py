@@ -153,6 +153,11 @@ def test_what_is_refused() -> None:
     for preference in ([], [1.0, -1.0], [1.0, math.inf], [[1.0]], [1.0] * 21):
         with pytest.raises(ValueError, match="preference"):
             EPOWeighting(preference)
+    for words in (["a", "b"], "ab", [[1], [1, 2]]):
+        with pytest.raises(ValueError, match="give a list of numbers"):
+            EPOWeighting(words)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="give a list of numbers"):
+        weighting.set_losses(["a", "b"])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="3 entries"):
         weighting.set_preference([1.0, 1.0, 1.0])
     with pytest.raises(ValueError, match="form is 'cubic'"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from search_tables import SMALL, small_metrics, small_problem
 
+from ib_analysis.artifacts import UserError
 from ib_analysis.search.evaluations import Evaluations
 from ib_analysis.search.local_search import ParetoLocalSearch
 from ib_analysis.search.methods import Method, search
@@ -99,6 +100,33 @@ def test_a_killed_search_goes_on(name: str, tmp_path: Path) -> None:
     assert Dying.asked == 23  # 12 before, the one that died, 10 after: none twice
 
 
+@pytest.mark.parametrize("lost", [25, 400])
+def test_half_a_line_of_optunas_journal_is_cut_off(tmp_path: Path, lost: int) -> None:
+    """25 bytes are a part of the last line; 400 the last line, which tells the result, and more."""
+    whole = search(METHODS["tpe"], Evaluations(small_problem(), 16, tmp_path / "whole.jsonl"), 5)
+    journal = tmp_path / "torn.jsonl"
+    search(METHODS["tpe"], Evaluations(small_problem(), 12, journal), 5)
+    trials = tmp_path / "torn.optuna"
+    trials.write_bytes(trials.read_bytes()[:-lost])
+    for _ in range(2):  # what was cut off must not stand in the way later either
+        on = search(METHODS["tpe"], Evaluations(small_problem(), 16, journal), 5)
+        assert (proposals(on), on.repeats) == (proposals(whole), whole.repeats)
+
+
+def test_optunas_journal_damaged_elsewhere_can_be_moved_away(tmp_path: Path) -> None:
+    journal, trials = tmp_path / "one.jsonl", tmp_path / "one.optuna"
+    whole = search(METHODS["tpe"], Evaluations(small_problem(), 12, journal), 5)
+    lines = trials.read_bytes().splitlines(keepends=True)
+    trials.write_bytes(b"".join([*lines[:20], b'{"op_co\n', *lines[20:]]))
+    with pytest.raises(UserError, match=r"optuna is damaged; move it away, and its trials are made again from one"):
+        search(METHODS["tpe"], Evaluations(small_problem(), 12, journal), 5)
+    trials.unlink()
+    written = journal.read_bytes()
+    again = search(METHODS["tpe"], Evaluations(small_problem(), 12, journal), 5)
+    assert proposals(again) == proposals(whole)
+    assert journal.read_bytes() == written  # nothing was evaluated
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_limits_and_conditional_choices(name: str) -> None:
     space = Space(
@@ -119,6 +147,18 @@ def test_limits_and_conditional_choices(name: str) -> None:
     evaluations = search(METHODS[name], Evaluations(problem, 16), 0)
     assert len(evaluations.found) == 16
     assert all(one.metrics["cost"] <= 12 for one in evaluations.front)
+
+
+@pytest.mark.parametrize("name", ["nsga2", "tpe"])
+def test_limits_draw_proposals_to_what_keeps_them(name: str) -> None:
+    """Of the later proposals clearly more keep a limit than where there is none: the samplers are told of it."""
+    given, limit = small_problem(), Constraint("error", "at most", 20.0)
+    limited = Problem(SMALL, given.objectives, given.evaluator, (limit,))
+    kept = {}
+    for problem in (given, limited):
+        found = [one for seed in range(3) for one in search(METHODS[name], Evaluations(problem, 36), seed).found[16:]]
+        kept[problem.constraints] = sum(limit.violation(one.metrics["error"]) == 0 for one in found)
+    assert kept[limited.constraints] > 1.3 * kept[()]
 
 
 def test_unknown_sampler() -> None:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from search_tables import COSTS, error_against, evaluated, nas_bench_201, small_problem
 
 from ib_analysis.search.evaluations import Evaluated
+from ib_analysis.search.monas import shares
 from ib_analysis.search.problem import Constraint, Objective, Problem
 from ib_analysis.search.quality import exact_front, hypervolume_of, quality
+from ib_analysis.search.rewards import mixed
 from ib_analysis.search.space import Choice, Space
 from ib_analysis.search.table import TableEvaluator
 
@@ -118,6 +120,22 @@ def test_fronts_of_nas_bench_201() -> None:
     least_error, least_macs = fronts["macs"].points[-1] * (20.0, 220.11968)
     assert (round(best_error, 3), round(macs, 3)) == (5.627, 153.273)
     assert (round(least_error, 3), round(least_macs, 3)) == (13.203, 7.783)
+
+
+@pytest.mark.slow
+def test_a_linear_reward_sees_only_part_of_a_front() -> None:
+    """Points that are best under some weight of MONAS' mixed reward, and those that nine weights ask for."""
+    table, seen = nas_bench_201(), {}
+    for cost in ("macs", "pi5_mj", "xeon_ms"):
+        problem = error_against(table, cost)
+        points = exact_front(problem).points
+        accuracy, spent = shares([Evaluated((), {}, one, 0.0) for one in points])
+
+        def asked(weights: np.ndarray, accuracy: np.ndarray = accuracy, spent: np.ndarray = spent) -> int:
+            return len({int(mixed(accuracy, spent, weight).argmax()) for weight in weights.tolist()})
+
+        seen[cost] = asked(np.linspace(0.0001, 0.9999, 200_001)), asked(np.arange(1, 10) / 10)
+    assert seen == {"macs": (9, 6), "pi5_mj": (10, 6), "xeon_ms": (8, 3)}
 
 
 @pytest.mark.slow

@@ -51,6 +51,31 @@ def test_samples_come_with_their_probabilities() -> None:
     assert np.abs(counts / 4000 - expected).max() < 4 * np.sqrt(0.25 / 4000)
 
 
+def test_of_three_objectives_the_reward_has_the_cost_that_is_named() -> None:
+    """And a search that does not name it is refused, for the reward has two."""
+    problem = small_problem()
+    time = Objective("time", "minimize", 0.0, 40.0)
+    three = Problem(SMALL, (*problem.objectives, time), problem.evaluator)
+    found = [evaluated(three, one) for one in [(2, 0, 1, 0, 2), (0, 1, 0, 2, 0), (1, 1, 1, 1, 1)]]
+    losses = np.stack([one.losses for one in found])
+    for cost in (1, 2):
+        expected = 0.7 * (1 - losses[:, 0]) - 0.3 * losses[:, cost]
+        assert Monas(cost=cost).rewards(found, 0.7) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="of 3, say with cost which the second is"):
+        Monas().train(Evaluations(three, 5), 0)
+    evaluations = Evaluations(three, 5)
+    Monas(cost=2, batch=2).train(evaluations, 0)
+    assert len(evaluations.found) == 5
+    with pytest.raises(ValueError, match="of 2, say with cost"):
+        Monas(cost=2).train(Evaluations(problem, 5), 0)
+
+
+def test_local_proposals_without_a_warm_start_begin_with_free_ones() -> None:
+    evaluations = Evaluations(small_problem(), 6)
+    Monas(local=1.0, batch=2).train(evaluations, 0)
+    assert len(evaluations.found) == 6
+
+
 def test_entropy_is_the_mean_of_minus_log_p() -> None:
     """H = E[sum of the softmaxes' entropies on the way], the chain rule, by enumeration."""
     controller = moved(Controller(CONDITIONAL, hidden=4))

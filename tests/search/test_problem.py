@@ -108,6 +108,22 @@ def test_journal_of_another_problem_and_damaged(tmp_path: Path) -> None:
         Evaluations(small_problem(), 10, journal)
 
 
+def test_journal_of_another_table(tmp_path: Path) -> None:
+    """Of the same space and metrics: only what it says tells it from this one."""
+    journal, given = tmp_path / "one.jsonl", small_problem()
+    mine = TableEvaluator({a: small_metrics(a) for a in SMALL.architectures()})
+    other = TableEvaluator({a: small_metrics(a, seed=1) for a in SMALL.architectures()})
+    turned = TableEvaluator(dict(reversed([(a, small_metrics(a)) for a in SMALL.architectures()])))
+    problem = Problem(SMALL, given.objectives, mine)
+    found = Evaluations(problem, 10, journal, identity=mine.identity).evaluate((0, 1, 2, 0, 0))
+    with pytest.raises(UserError, match=r"one\.jsonl is of another evaluator; move it away"):
+        Evaluations(Problem(SMALL, given.objectives, other), 10, journal, identity=other.identity)
+    with pytest.raises(UserError, match="of another evaluator"):
+        Evaluations(problem, 10, journal)
+    again = Evaluations(problem, 10, journal, identity=turned.identity)
+    assert again.evaluate(found.architecture).metrics == found.metrics
+
+
 def test_what_is_no_problem() -> None:
     given = small_problem()
     with pytest.raises(ValueError, match="no metric 'energy'; this problem's evaluator gives error, cost, time"):
@@ -136,6 +152,12 @@ def test_table_with_columns_of_choices(tmp_path: Path) -> None:
     assert table.device((0, -1)) == {"cost": 10.0}
 
 
+def test_a_table_of_a_spreadsheet_begins_with_a_mark_of_byte_order(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("depth,kind,error\n1,,9\n", encoding="utf-8-sig")
+    assert dict(read_table([path], TINY, ["error"]).evaluate((0, -1))) == {"error": 9.0}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -145,7 +167,10 @@ def test_table_with_columns_of_choices(tmp_path: Path) -> None:
         ("depth,kind,error\n1,,many\n", "line 2: could not convert"),
         ("depth,kind,error\n1,,nan\n", "not finite"),
         ("depth,kind,error\n3,,9\n", "depth is '3'; it can be 1, 2"),
-        ("depth,kind,error\n1\n", "line 2: "),
+        ("depth,kind,error\n1\n", "line 2: 1 fields, and the header names 3"),
+        ("depth,kind,error\n1,,9,5\n", "line 2: 4 fields, and the header names 3"),
+        ("depth,kind,error\n2,a,8\n\n1,,9\n2,b,7,0\n", "line 5: 4 fields"),
+        ("depth,kind,error,error\n1,,9,3\n", "has the column 'error' more than once"),
         ("depth,kind,error\n", "there are no rows"),
     ],
 )

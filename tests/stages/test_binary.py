@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import nn
 
@@ -19,13 +21,18 @@ from ib_analysis.cli import main, parse_experiment
 from ib_analysis.encoders import BinaryNetwork
 from ib_analysis.encoders.binary_network import BinaryClassifier
 from ib_analysis.experiment import Experiment
+from ib_analysis.experiment_config import unused_by_architecture
 from ib_analysis.information.brackets_table import BracketRow
 from ib_analysis.information.claims_table import ClaimRow
 from ib_analysis.information.counted_table import CountedRow
+from ib_analysis.information.late_compression import FEWEST_SEEDS
 from ib_analysis.information.phases_table import PhaseRow
 from ib_analysis.information.table import InformationRow, read_table
+from ib_analysis.records.counts import CountedCell
 from ib_analysis.records.encoders import encoder_at
 from ib_analysis.records.images import images_of
+from ib_analysis.stages import count as count_stage
+from ib_analysis.stages.prepare import prepare
 
 BINARY = [
     "--encoder.architecture", "binary", "--encoder.width", "2", "--encoder.binary.code_units", "4",
@@ -137,6 +144,35 @@ def test_both_tasks_run_up_to_the_dump(tiny: Path) -> None:
     assert (tiny.parent / "checkpoints/tiny/activations/autoencoding_binary_seed0.h5").exists()
 
 
+@pytest.mark.parametrize("most", [60_000, 900])
+def test_images_that_are_left_out_elsewhere_are_counted(tiny: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    few = ["--data.source", "digits", "--data.per_class", "6", "--data.evaluation_per_class", "3"]
+    experiment = Experiment(parse_experiment("train", ["tiny.yaml", *BINARY, *few]))
+    monkeypatch.setattr(count_stage, "MOST_IMAGES", most)
+    found = count_stage.images_to_count(experiment)
+    numbers = np.concatenate([split.source_index for split in found.splits.values()])
+    assert len(set(numbers.tolist())) == len(numbers)
+    assert 0.9 * min(most, 1797) < len(numbers) <= min(most, 1797)
+    for name, split in images_of(experiment).splits.items():
+        assert set(split.source_index.tolist()) <= set(found.splits[name].source_index.tolist())
+
+    class Halves:
+        def to(self, device: torch.device) -> Halves:
+            return self
+
+        def taps(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"h4": (images[:, :, 3:4, 3:5] > 8).float()}
+
+    monkeypatch.setattr(count_stage, "measured_encoder", lambda *_: Halves())
+    counted: list[int] = []
+    monkeypatch.setattr(count_stage, "counted_cells", lambda _: [cell])
+    monkeypatch.setattr(count_stage, "save_arrays", lambda *arrays, **_: counted.append(int(arrays[1]["counts"].sum())))
+    artifact = SimpleNamespace(status=lambda: "missing", begin=lambda: None)
+    cell = CountedCell(experiment.runs[1], (2, "h4"), 2, 1, artifact)  # type: ignore[arg-type]
+    count_stage._count(experiment.config, experiment.runs[1], lambda *_: None)
+    assert counted == [len(numbers)]
+
+
 def test_describe_tells_what_the_checker_finds(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "tiny.yaml", *BINARY]) == 0
     out = capsys.readouterr().out
@@ -175,6 +211,7 @@ def test_a_real_valued_product_is_refused_before_anything_is_trained(
         ([*BINARY, "--encoder.binary.code_units", "0"], "layers names 'h4'"),
         ([*BINARY, "--binary_training.first_share", "2"], "first_share is 2"),
         ([*BINARY, "--encoder.binary.padding", "0"], "padding"),
+        ([*BINARY, "--encoder.widths", "[3, 5, 7]"], "encoder.widths is not of the architecture binary"),
     ],
 )
 def test_mistakes_are_one_sentence(
@@ -184,6 +221,31 @@ def test_mistakes_are_one_sentence(
     said = capsys.readouterr().err
     assert sentence in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["--encoder.architecture", "binary", "--layers", "[h3]"],
+            "only the real-valued twin of the binary network is trained",
+        ),
+        (["--encoder.binary.code_units", "4"], "encoder.binary is of the architecture binary alone and is not used"),
+    ],
+)
+def test_what_would_change_nothing_is_told(
+    tiny: Path, caplog: pytest.LogCaptureFixture, words: list[str], sentence: str
+) -> None:
+    config = parse_experiment("train", ["tiny.yaml", *words])
+    (found,) = unused_by_architecture(config)
+    assert sentence in found
+    prepare(Experiment(config))
+    assert found in caplog.text
+
+
+def test_a_shipped_experiment_has_the_seeds_that_late_compression_needs() -> None:
+    text = (Path(__file__).parents[2] / "experiments" / "binary-factors.yaml").read_text()
+    assert len(yaml.safe_load(text)["encoder_seeds"]) >= FEWEST_SEEDS
 
 
 @pytest.mark.slow

@@ -15,7 +15,14 @@ from ib_analysis.cli import main
 from ib_analysis.information.table import read_table
 from ib_analysis.studies.architecture_search.config import ArchitectureSearchConfig
 from ib_analysis.studies.architecture_search.problems import problems
-from ib_analysis.studies.architecture_search.rows import CurveRow, FrontRow, MethodRow, SearchRow, TransferRow
+from ib_analysis.studies.architecture_search.rows import (
+    CurveRow,
+    FrontRow,
+    MethodRow,
+    RoundRow,
+    SearchRow,
+    TransferRow,
+)
 
 METHODS = (
     "random",
@@ -87,6 +94,24 @@ def test_tables(done: Path) -> None:
         assert len(found["curve"]) == 12
         assert found["curve"] == sorted(found["curve"])
         assert found["curve"][-1] == pytest.approx(row.hypervolume_ratio, abs=1e-8)
+
+
+def test_rounds_say_of_how_many_architectures_a_rank_correlation_is(done: Path) -> None:
+    rows = read_table(done / "checkpoints/mine/rounds.csv", RoundRow)
+    assert {(row.method, row.metric) for row in rows if row.cost == "time"} == {
+        ("dpp_net", "accuracy"), ("dpp_net_costs_learned", "accuracy"), ("dpp_net_costs_learned", "time")
+    }  # fmt: skip
+    for row in rows:
+        values, n = [], []
+        for seed in (0, 1):
+            path = done / f"checkpoints/mine/searches/{row.cost}_{row.method}_seed{seed}.json"
+            for note in json.loads(path.read_text())["rounds"]:
+                if note["round"] == row.round and note[f"rank_correlation {row.metric}"] is not None:
+                    values.append(note[f"rank_correlation {row.metric}"])
+                    n.append(note["evaluated"])
+        assert row.n_seeds == len(values) > 0
+        assert row.rank_correlation == pytest.approx(np.mean(values), rel=1e-6, abs=1e-8)
+        assert row.n_architectures == np.mean(n) >= 3
 
 
 def test_the_whole_table_is_the_exact_front(
@@ -190,6 +215,20 @@ def test_limits(done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert read_table(done / "checkpoints/none/curves.csv", CurveRow) == []
     assert (done / "figures/none/fronts.png").exists()
     assert not (done / "figures/none/architecture_search.png").exists()
+
+
+def test_references_that_nothing_is_better_than(
+    done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """No limit is set: what is said must not be about limits."""
+    monkeypatch.chdir(done)
+    options = ["--tables", f"[{done}/table.csv]", "--methods", "[local_search]", "--costs", "[cost]"]
+    assert main(["search", "mine.yaml", *options, "--name", "high", "--accuracy_reference", "99"]) == 0
+    said = capsys.readouterr().out
+    assert "cost local_search seed 0: nothing is better than the references, " in said
+    assert "No architecture is better than the references: accuracy 99 and the largest cost." in said
+    assert "the limits" not in said
+    assert read_table(done / "checkpoints/high/curves.csv", CurveRow) == []
 
 
 def test_figures(done: Path) -> None:

@@ -20,7 +20,14 @@ from ib_analysis.records.encoders import encoder_at
 from ib_analysis.records.images import images_of
 from ib_analysis.studies.network_search import NetworkSearchConfig
 from ib_analysis.studies.network_search.plan import held_out
-from ib_analysis.studies.network_search.rows import BitsRow, FrontRow, MethodRow, SearchedRow
+from ib_analysis.studies.network_search.rows import (
+    BitsRow,
+    FrontRow,
+    MethodRow,
+    PairRow,
+    RoundRow,
+    SearchedRow,
+)
 
 CONFIG = """
 layers: [h3, h4]
@@ -98,6 +105,16 @@ def test_tables_say_what_the_files_say(inside: Path) -> None:
         assert found["epochs"] == 3
         assert found["held_out_images"] + found["training_images"] <= 200
         assert row.energy_source in ("modelled", "RAPL")
+    measured = [json.loads(path.read_text()) for path in (FOLDER / "measured").glob("*.json")]
+    for row in searched:
+        (file,) = [one for one in measured if one["latency_ms"] == pytest.approx(row.latency_ms, rel=1e-8)]
+        assert row.latency_iqr_ms == pytest.approx(file["latency_iqr_ms"], rel=1e-8)
+        assert row.latency_flagged == int(file["latency_flagged"])
+        assert row.latency_reference_ms == pytest.approx(file["reference_ms"], rel=1e-8)
+    rounds = read_table(FOLDER / "rounds.csv", RoundRow)
+    assert {(row.method, row.metric, row.n_networks, row.rank_correlation) for row in rounds} == {
+        ("dpp_net", "error", 1, None)  # one network is no ranking
+    }
     names = ("error", "quadratic_cost", "latency_ms", "energy_mj")
     points = {row.network: np.array([getattr(row, name) for name in names]) for row in searched}
     beaten = {a for a in points for b in points.values() if (b <= points[a]).all() and (b < points[a]).any()}
@@ -135,6 +152,8 @@ def test_nothing_is_done_twice_and_a_fixed_front_stays(inside: Path, capsys: pyt
     assert main(["search", "mine.yaml"]) == 0
     assert times("checkpoints") == before
     said = capsys.readouterr().out
+    assert "dpp_net knows all costs, measured time too, of networks before it trains them" in said
+    assert "the reference network took" in said
     assert "ib figures checkpoints/mine/studies/search/experiments/mine-front1.yaml" in said
     assert main(["search", "mine.yaml", "--search.budget", "4"]) == 2
     assert "search.budget was 2, now 4" in capsys.readouterr().err
@@ -153,6 +172,7 @@ def test_bits_beside_accuracy_and_cost(inside: Path, capsys: pytest.CaptureFixtu
     assert {row.name for row in rows} == {"mine-front1"}
     assert {row.n_seeds for row in rows} == {2}
     assert all(row.i_xh_bits_low <= row.i_xh_bits <= row.i_xh_bits_high for row in rows)
+    assert read_table(FOLDER / "front_pairs.csv", PairRow) == []  # one network is no pair
     first = read_table(FOLDER / "network_front.csv", FrontRow)[0]
     assert {(row.cost, row.test_accuracy) for row in rows} == {(first.quadratic_cost, first.test_accuracy)}
     assert "I(X;H), bits" in capsys.readouterr().out
@@ -175,6 +195,7 @@ def test_no_test_image_in_the_search(inside: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
+        (["--search.space", "resnets"], "search.space is 'resnets'; choose from resnet, dense."),
         (["--search.objectives", "[error, colour]"], "has 'colour'; choose from error, macs"),
         (["--search.epochs", "1", "--name", "b"], "quantized from training step 51 on"),
         (["--quantization.granularity", "channel", "--name", "b"], "granularity is channel, whose scales no integer"),

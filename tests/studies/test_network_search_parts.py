@@ -19,7 +19,7 @@ from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.information.table import InformationRow, write_table
 from ib_analysis.quantization import QuantizationConfig, number_format
 from ib_analysis.search.space import Space
-from ib_analysis.studies.network_search import NetworkSearchConfig
+from ib_analysis.studies.network_search import NetworkSearchConfig, timing
 from ib_analysis.studies.network_search.config import CONVOLUTIONS
 from ib_analysis.studies.network_search.costs import exact_costs
 from ib_analysis.studies.network_search.counters import RaplCounter, energy_counter
@@ -29,7 +29,7 @@ from ib_analysis.studies.network_search.front import Member, experiment_path, me
 from ib_analysis.studies.network_search.plan import NetworkSearch
 from ib_analysis.studies.network_search.rows import FrontRow
 from ib_analysis.studies.network_search.table import bits_of
-from ib_analysis.studies.network_search.timing import joules_per_call, time_calls
+from ib_analysis.studies.network_search.timing import Timing, joules_per_call, time_calls
 from ib_analysis.training import TrainingConfig
 
 SMALL = NetworkSearchConfig(
@@ -79,6 +79,26 @@ def test_the_dense_space_has_each_network_once_and_all_operations() -> None:
     assert {name for one in found for name in one.convolutions} == set(CONVOLUTIONS)
     rounds = search.kind.growth(search.settings)
     assert [name for names in rounds for name in names] == [choice.name for choice in search.space.choices]
+
+
+def test_large_dense_spaces_are_counted_and_have_names_that_files_can_have(tmp_path: Path) -> None:
+    """By a formula, for they are too many to be made: 18 (1 + 18 (1 + ...)) cells of up to 12 layers."""
+    search = make(replace(SMALL, space="dense", layers=12, growths=(4,)), folder=tmp_path)
+    expected = 0
+    for _ in range(12):
+        expected = 18 * (1 + expected)
+    assert len(search.space) == expected
+    values = {"growth": 4}
+    for k in range(1, 13):
+        values |= {f"convolution_{k}": "1x1_learned_group", f"normalisation_{k}": "bn_relu"}
+    longest = [search.space.architecture({**values, "normalisation_12": name}) for name in ("bn_relu", "bn")]
+    names = {search.key(one) for one in longest}
+    assert len(names) == 2
+    for name in names:
+        (tmp_path / f".{name}_seed1000_12345678.json.lock.123456.partial").touch()
+    short = search.space.architecture({"growth": 4, "convolution_1": "1x1", "normalisation_1": "bn",
+                                       "convolution_2": "none"})  # fmt: skip
+    assert search.key(short) == "4_1x1_bn_none"
 
 
 def every_kind(search: NetworkSearch):
@@ -141,6 +161,22 @@ def test_times_by_turns_with_a_flag() -> None:
     assert found["unsteady"].rounds == found["steady"].rounds == 8
 
 
+def test_what_is_timed_again_is_timed_beside_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine slows down twofold after the first rounds: both times must be of the same."""
+    made: list[set[str]] = []
+
+    def rounds(calls: dict, rounds: int, threads: int, seed: int) -> dict[str, Timing]:
+        made.append(set(calls))
+        ms = 3.0 * len(made)
+        return {name: Timing(ms, 1.0 if name == "network" else 0.0, rounds, False, name == "network") for name in calls}
+
+    monkeypatch.setattr(timing, "_rounds", rounds)
+    found = time_calls(dict.fromkeys(("network", "other", "reference"), print), 5, 1, reference="reference")
+    assert made == [{"network", "other", "reference"}] * 2
+    assert {name: one.median_ms for name, one in found.items()} == {"network": 6, "other": 3, "reference": 6}
+    assert (found["network"].repeated, found["reference"].repeated, found["other"].repeated) == (True, True, False)
+
+
 def test_energy_from_a_counter_that_begins_anew(tmp_path: Path) -> None:
     package = tmp_path / "intel-rapl:0"
     package.mkdir()
@@ -149,7 +185,7 @@ def test_energy_from_a_counter_that_begins_anew(tmp_path: Path) -> None:
     (package / "energy_uj").write_text("900000")
     counter = energy_counter("cpu", tmp_path)
     assert isinstance(counter, RaplCounter)
-    assert counter.advanced(0.9, 0.1) == pytest.approx(0.2)
+    assert counter.advanced((0.9,), (0.1,)) == pytest.approx(0.2)
     spent = {"calls": 0}
 
     def call() -> None:
@@ -159,6 +195,47 @@ def test_energy_from_a_counter_that_begins_anew(tmp_path: Path) -> None:
 
     assert joules_per_call(call, counter, threads=1, seconds=0.05) == pytest.approx(20e-6)
     assert energy_counter("cpu", tmp_path / "nowhere") is None
+
+
+def test_energy_of_two_sockets_is_that_of_both(tmp_path: Path) -> None:
+    """Parts of a package and the whole machine, which Linux shows beside the packages, are not counted again."""
+    names = {"intel-rapl:0": "package-0", "intel-rapl:0:0": "core", "intel-rapl:1": "package-1", "intel-rapl:2": "psys"}
+    for folder, name in names.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "name").write_text(name + "\n")
+        (tmp_path / folder / "energy_uj").write_text("5000000")
+        (tmp_path / folder / "max_energy_range_uj").write_text("9000000")
+    counter = energy_counter("cpu", tmp_path)
+    assert counter is not None
+    before = counter.reading()
+    (tmp_path / "intel-rapl:0" / "energy_uj").write_text("7000000")
+    (tmp_path / "intel-rapl:1" / "energy_uj").write_text("1000000")  # it began anew
+    assert counter.advanced(before, counter.reading()) == pytest.approx(2 + 5)
+    (tmp_path / "intel-rapl:1" / "energy_uj").unlink()
+    assert energy_counter("cpu", tmp_path) is None  # half of the sockets are not the machine
+
+
+def test_a_counter_is_read_when_nothing_is_under_way() -> None:
+    """As on a GPU, whose calls return before they are done: what is under way at a reading would not be counted."""
+    state = {"begun": 0, "done": 0}
+
+    class Counter:
+        name = "test"
+
+        def reading(self) -> tuple[float, ...]:
+            assert state["begun"] == state["done"]
+            return (float(state["done"]),)
+
+        def advanced(self, before: tuple[float, ...], after: tuple[float, ...]) -> float:
+            return after[0] - before[0]
+
+    def call() -> None:
+        state["begun"] += 1
+
+    def wait() -> None:
+        state["done"] = state["begun"]
+
+    assert joules_per_call(call, Counter(), threads=1, seconds=0.01, wait=wait) == pytest.approx(1.0)
 
 
 def test_a_killed_training_goes_on_and_ends_alike(tmp_path: Path) -> None:

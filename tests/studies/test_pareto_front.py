@@ -111,6 +111,7 @@ def _check_against_the_pipeline(tables, rows) -> None:
         ([*JOINT[:2], "--joint.preferences", "[[1, 1], [2, 1]]"], "a front of 3 points at least"),
         ([*JOINT, "--pareto-front.epoch", "1"], "has no checkpoint; choose from 0, 2"),
         ([*JOINT[:2], "--joint.preferences", "[]"], "there is no trade-off"),
+        ([*JOINT[:2], "--joint.preferences", "abc"], "a list of lists of 2, such as [[1, 2], [3, 4]], and not abc"),
         ([*JOINT[:2], "--joint.preferences", "[[1, 1], [2, 2]]"], "give each once"),
         ([*JOINT, "--encoder.architecture", "rir"], "no encoder 'rir' for the task 'joint'"),
     ],

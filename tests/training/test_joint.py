@@ -16,6 +16,7 @@ from ib_analysis.artifacts import UserError, load_tensors
 from ib_analysis.encoders import EncoderConfig, JointOutput, build_encoder
 from ib_analysis.quantization import CodedTaps, code_taps, quantize
 from ib_analysis.training import JointConfig, TradeOff, TrainingConfig, ordinary_course
+from ib_analysis.training.history import holds_history
 from ib_analysis.training.joint_step import JointStep, JointWeights
 from ib_analysis.training.objectives import Joint, objective_for
 
@@ -211,6 +212,35 @@ def test_gradients_are_those_of_separate_passes(trade_off):
         assert torch.allclose(values, wanted, rtol=1e-3, atol=1e-5), name
 
 
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [((1.0, 0.0), 1.0), ((-1.0, 0.0), 0.0), ((0.0, 1.0), 0.5**0.5), ((-0.25, 0.0), 0.0), ((0.0, 0.0), 0.0)],
+)
+def test_how_far_the_trunks_gradients_cancel_is_kept(second, expected):
+    """The shortest vector of the hull of (1, 0) and another, by geometry."""
+    trunk, heads = torch.zeros(2, requires_grad=True), [torch.ones(1, requires_grad=True) for _ in range(2)]
+    step = JointStep([trunk], [[head] for head in heads], JointWeights(EXACT, JointConfig()))
+    step.backward(torch.stack([trunk[0] + heads[0].sum(), trunk @ torch.tensor(second) + heads[1].sum()]))
+    assert step.stationarities == pytest.approx([expected], abs=1e-6)
+
+
+def test_a_history_of_before_the_stationarity_is_whole(tmp_path):
+    path = tmp_path / "training.csv"
+    header = "epoch,split,loss,accuracy,psnr_db,classification_loss,reconstruction_loss,classification_weight,fallbacks"
+    path.write_text(f"{header}\n1,train,1,1,1,1,1,1,0\n1,evaluation,1,1,1,1,1,,\n")
+    assert holds_history(path, 1)
+    assert not holds_history(path, 2)
+
+
+def test_a_head_whose_gradient_is_not_finite_is_refused():
+    trunk, heads = torch.ones(2, requires_grad=True), [torch.zeros(1, requires_grad=True) for _ in range(2)]
+    step = JointStep([trunk], [[head] for head in heads], JointWeights(EXACT, JointConfig()))
+    losses = torch.stack([trunk.square().sum() + heads[0].sqrt().sum(), trunk.sum() + heads[1].sum()])
+    with pytest.raises(ArithmeticError, match="gradient is not finite"):
+        step.backward(losses)
+    assert heads[0].grad is None
+
+
 # ------------------------------------------------------------------------------------------------ whole runs
 
 
@@ -221,7 +251,12 @@ def whole(tmp_path_factory):
         folder = tmp_path_factory.mktemp(wish.name)
         trained(folder, wish)
         found[wish] = contents(folder)
-        assert (folder / "training.csv").read_text().splitlines()[0].endswith("classification_weight,fallbacks")
+        assert (
+            (folder / "training.csv")
+            .read_text()
+            .splitlines()[0]
+            .endswith("classification_weight,fallbacks,stationarity")
+        )
     return found
 
 

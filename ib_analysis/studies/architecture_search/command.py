@@ -15,10 +15,10 @@ from ib_analysis.information.table import write_table
 from ib_analysis.search.quality import exact_front
 from ib_analysis.studies.architecture_search.config import ArchitectureSearchConfig
 from ib_analysis.studies.architecture_search.problems import problems, table_paths
-from ib_analysis.studies.architecture_search.rows import CurveRow, FrontRow, MethodRow, SearchRow, TransferRow
+from ib_analysis.studies.architecture_search.rows import CurveRow, FrontRow, MethodRow, RoundRow, SearchRow, TransferRow
 from ib_analysis.studies.architecture_search.searching import SearchResult, search_result
 from ib_analysis.studies.architecture_search.summary import summary
-from ib_analysis.studies.architecture_search.tabulating import curve_rows, front_rows, method_row
+from ib_analysis.studies.architecture_search.tabulating import curve_rows, front_rows, method_row, round_rows
 from ib_analysis.studies.architecture_search.transfer import transfer_rows
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def compare_methods(config: ArchitectureSearchConfig) -> None:
     """Run whatever is missing of a comparison, draw its figures and print its table.
 
     Writes under ``checkpoints/<name>``: a file per search in ``searches``, from which an interrupted comparison goes
-    on, ``searches.csv``, ``architecture_search.csv``, ``curves.csv``, ``fronts.csv`` and ``transfer.csv``; and the
-    figures under ``figures/<name>``.
+    on, ``searches.csv``, ``architecture_search.csv``, ``curves.csv``, ``rounds.csv``, ``fronts.csv`` and
+    ``transfer.csv``; and the figures under ``figures/<name>``.
 
     Raises:
         UserError: a user's mistake (tables, full disk, another process at work); nothing finished is lost.
@@ -55,6 +55,8 @@ def compare_methods(config: ArchitectureSearchConfig) -> None:
         write_table(folder / "architecture_search.csv", MethodRow, rows)
         curves = [row for _, searches in per_method for row in curve_rows(searches, config.budget, config.confidence)]
         write_table(folder / "curves.csv", CurveRow, curves)
+        rounds = [row for _, searches in per_method for row in round_rows(searches, config.confidence)]
+        write_table(folder / "rounds.csv", RoundRow, rounds)
         fronts = [row for cost in config.costs for row in front_rows(found[cost], exact[cost], results[cost])]
         write_table(folder / "fronts.csv", FrontRow, fronts)
         transferred = {cost: found[cost] for cost in config.devices or config.costs}

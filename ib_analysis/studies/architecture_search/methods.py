@@ -11,12 +11,10 @@ from ib_analysis.search.methods import Method
 from ib_analysis.search.monas import Monas
 from ib_analysis.search.nas_bench_201 import EDGES, NAS_BENCH_201
 from ib_analysis.search.optuna_search import OptunaSearch
+from ib_analysis.search.rewards import WEIGHTS
 from ib_analysis.search.space import Space
 
 __all__ = ["METHODS"]
-
-WEIGHTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Weights of the accuracy in MONAS' mixed reward, that one controller is trained for in turn."""
 
 
 def _dpp_net(space: Space, costs_known: bool) -> Method:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CurveRow", "FrontRow", "MethodRow", "SearchRow", "TransferRow"]
+__all__ = ["CurveRow", "FrontRow", "MethodRow", "RoundRow", "SearchRow", "TransferRow"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class SearchRow:
     repeats: int
     """Proposals that had been evaluated before; not evaluated again."""
     hypervolume_ratio: float | None
-    """Share of the exact front's hypervolume; empty where no architecture of the table keeps the limits."""
+    """Share of the exact front's hypervolume; empty where that is 0: no architecture of the table keeps the limits, or
+    none is better than the references."""
     points_found: int
     """Points of the exact front that were found."""
     igd_plus: float
@@ -49,7 +50,8 @@ class MethodRow:
     n_seeds: int
     """Searches."""
     hypervolume_ratio: float | None
-    """Share of the exact front's hypervolume; empty where no architecture of the table keeps the limits."""
+    """Share of the exact front's hypervolume; empty where that is 0: no architecture of the table keeps the limits, or
+    none is better than the references."""
     hypervolume_ratio_low: float | None
     """Lower end of its interval for new seeds."""
     hypervolume_ratio_high: float | None
@@ -83,6 +85,33 @@ class MethodRow:
     """Of the surrogate on the cost, where that is predicted."""
     seconds: float
     """Median processor time of a search; the first of a process also loads libraries."""
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """One metric that a surrogate predicted in one round, a row of ``rounds.csv``: means over those searches whose
+    round has a rank correlation."""
+
+    cost: str
+    """Column of the cost."""
+    method: str
+    """Name of the method."""
+    round: int
+    """From 1 on; the first of a search has nothing to predict from."""
+    metric: str
+    """Column that was predicted."""
+    n_seeds: int
+    """Searches."""
+    candidates: float
+    """Mean number of architectures among which the round chose."""
+    n_architectures: float
+    """Mean number of those that were evaluated: what each correlation is over."""
+    rank_correlation: float
+    """Spearman's, of prediction and truth."""
+    rank_correlation_low: float
+    """Lower end of its t-interval for new seeds."""
+    rank_correlation_high: float
+    """Upper end."""
 
 
 @dataclass(frozen=True)

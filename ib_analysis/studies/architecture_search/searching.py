@@ -16,6 +16,7 @@ from ib_analysis.search.evaluations import Evaluated, Evaluations, best
 from ib_analysis.search.methods import search
 from ib_analysis.search.problem import Problem
 from ib_analysis.search.quality import Front, hypervolume_of, quality
+from ib_analysis.search.rounds import RoundCorrelation, round_correlations
 from ib_analysis.search.space import Architecture
 from ib_analysis.studies.architecture_search.config import ArchitectureSearchConfig
 from ib_analysis.studies.architecture_search.methods import METHODS
@@ -33,13 +34,15 @@ class SearchResult:
 
     Arguments:
         row: its row of ``searches.csv``.
-        curve: hypervolume ratio after each evaluation; empty where no architecture of the table keeps the limits.
+        curve: hypervolume ratio after each evaluation; empty where the exact front has no hypervolume.
         front: the best of what it evaluated.
+        rounds: of DPP-Net, metric by metric.
     """
 
     row: SearchRow
     curve: tuple[float, ...]
     front: tuple[Architecture, ...]
+    rounds: tuple[RoundCorrelation, ...] = ()
 
 
 def search_result(
@@ -105,7 +108,7 @@ def search_result(
         "architectures": [list(one.architecture) for one in evaluations.found],
     }
     write_text(path, json.dumps(result) + "\n")
-    volume = "nothing keeps the limits" if row.hypervolume_ratio is None else f"{row.hypervolume_ratio:.4f}"
+    volume = f"{row.hypervolume_ratio:.4f}" if row.hypervolume_ratio is not None else _why_no_hypervolume(front)
     print(f"{cost} {method} seed {seed}: {volume}, {seconds:.1f} s", flush=True)
     return _read(result)
 
@@ -118,8 +121,15 @@ def evaluated(problem: Problem, architecture: Architecture) -> Evaluated:
 
 def _read(kept: dict[str, Any]) -> SearchResult:
     return SearchResult(
-        SearchRow(**kept["row"]), tuple(kept["curve"]), tuple(tuple(architecture) for architecture in kept["front"])
+        SearchRow(**kept["row"]),
+        tuple(kept["curve"]),
+        tuple(tuple(architecture) for architecture in kept["front"]),
+        tuple(round_correlations(kept["rounds"])),
     )
+
+
+def _why_no_hypervolume(front: Front) -> str:
+    return "nothing keeps the limits" if front.violation else "nothing is better than the references"
 
 
 def _finite(value: float) -> float | None:

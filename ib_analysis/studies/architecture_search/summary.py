@@ -33,6 +33,11 @@ def summary(
                 f"  No architecture of the table keeps the limits; the front is of the least infeasible, which miss "
                 f"them by {violations[cost]:.1%}."
             )
+        elif own[0].hypervolume_ratio is None:
+            lines.append(
+                f"  No architecture is better than the references: {config.accuracy} {config.accuracy_reference:g} and "
+                f"the largest {cost}. There is no hypervolume."
+            )
         lines.append(
             f"  {'method':22s} {'hypervolume ratio':24s} {'points found':22s} {'IGD+':26s} {'repeats':>8s} {'rho':>6s} "
             f"{'rho cost':>8s} {'CPU s':>8s}"

@@ -12,10 +12,10 @@ from ib_analysis.search.nas_bench_201 import NAS_BENCH_201, string_of
 from ib_analysis.search.problem import Problem
 from ib_analysis.search.quality import Front
 from ib_analysis.search.space import Architecture, Space
-from ib_analysis.studies.architecture_search.rows import CurveRow, FrontRow, MethodRow
+from ib_analysis.studies.architecture_search.rows import CurveRow, FrontRow, MethodRow, RoundRow
 from ib_analysis.studies.architecture_search.searching import SearchResult, evaluated
 
-__all__ = ["curve_rows", "front_rows", "mean_over_seeds", "method_row"]
+__all__ = ["curve_rows", "front_rows", "mean_over_seeds", "method_row", "round_rows"]
 
 
 def mean_over_seeds(values: Sequence[float], confidence: float) -> Interval:
@@ -57,7 +57,7 @@ def method_row(results: Sequence[SearchResult], front: Front, confidence: float)
 
 
 def curve_rows(results: Sequence[SearchResult], budget: int, confidence: float) -> Iterator[CurveRow]:
-    """Means over searches after each evaluation; none where no architecture of the table keeps the limits."""
+    """Means over searches after each evaluation; none where the exact front has no hypervolume."""
     curves = [result.curve for result in results]
     if not all(curves):
         return
@@ -65,6 +65,17 @@ def curve_rows(results: Sequence[SearchResult], budget: int, confidence: float) 
     for count in range(1, budget + 1):
         at = mean_over_seeds([curve[min(count, len(curve)) - 1] for curve in curves], confidence)
         yield CurveRow(cost, method, count, at.estimate, at.low, at.high)
+
+
+def round_rows(results: Sequence[SearchResult], confidence: float) -> Iterator[RoundRow]:
+    """Of the searches of one method on one problem; none without a surrogate."""
+    cost, method = results[0].row.cost, results[0].row.method
+    everything = [one for result in results for one in result.rounds if one.value is not None]
+    for number, metric in sorted({(one.round, one.metric) for one in everything}):
+        own = [one for one in everything if (one.round, one.metric) == (number, metric)]
+        at = mean_over_seeds([one.value for one in own if one.value is not None], confidence)
+        candidates, n = (float(np.mean([getattr(one, name) for one in own])) for name in ("candidates", "n"))
+        yield RoundRow(cost, method, number, metric, len(own), candidates, n, at.estimate, at.low, at.high)
 
 
 def front_rows(problem: Problem, front: Front, results: Mapping[str, Sequence[SearchResult]]) -> Iterator[FrontRow]:

@@ -31,7 +31,7 @@ def transfer_rows(
     results: Mapping[str, Mapping[str, Sequence[SearchResult]]],
     confidence: float,
 ) -> Iterator[TransferRow]:
-    """All pairs of devices: the exact fronts, then those of every search. None if nothing keeps the limits.
+    """All pairs of devices: the exact fronts, then those of every search. None if an exact front has no hypervolume.
 
     Arguments:
         problems: cost -> problem, all on one table with the same limits.

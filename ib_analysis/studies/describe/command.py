@@ -12,6 +12,7 @@ from decoders import ImageSpace, PixelCNNPP
 from ib_analysis.data import image_space, split_sizes
 from ib_analysis.encoders import EncoderConfig, TappedNetwork, layer_works, multiply_accumulates, tap_shapes
 from ib_analysis.experiment import BASE, Experiment
+from ib_analysis.experiment_config import unused_by_architecture
 from ib_analysis.quantization import format_cost, number_format, plan
 from ib_analysis.records.encoders import initial_encoder
 from ib_analysis.records.joint import decoder_key
@@ -169,6 +170,7 @@ def describe(experiment: Experiment) -> str:
     ]
     if mode == "dump" and found.activation_bytes > 10 * 2**30:
         lines.append("advice: --activations.mode recompute gives the same numbers without this dump")
+    lines += [f"notice: {sentence}" for sentence in unused_by_architecture(config)]
     lines += disk_warning(found.disk_bytes, found.free_bytes)
     return "\n".join(lines)
 

@@ -25,7 +25,7 @@ from ib_analysis.studies.network_search.front import (
 from ib_analysis.studies.network_search.plan import NetworkSearch
 from ib_analysis.studies.network_search.searching import found_by, run_searches
 from ib_analysis.studies.network_search.summary import summary
-from ib_analysis.studies.network_search.table import BITS, FRONT, SEARCHED, tabulate
+from ib_analysis.studies.network_search.table import BITS, COST_BITS, FRONT, PAIRS, SEARCHED, tabulate
 
 __all__ = ["check", "extent", "run"]
 
@@ -61,7 +61,7 @@ def extent(experiment: Experiment, settings: NetworkSearchConfig) -> str:
     search = NetworkSearch(experiment, settings)
     final = settings.final * len(settings.final_seeds)
     searched = settings.budget * len(settings.methods) * len(settings.network_seeds)
-    return f"networks: at most {searched} of {len(search.space)} in the search, and {final} of its front"
+    return f"networks: at most {searched} of {search.space.size:,} in the search, and {final} of its front"
 
 
 def run(experiment: Experiment, settings: NetworkSearchConfig) -> None:
@@ -70,9 +70,9 @@ def run(experiment: Experiment, settings: NetworkSearchConfig) -> None:
     Each method trains networks on a part of the encoder images and judges them on the rest. Then the front of all is
     fixed (``front.json``), an ordinary experiment is written for each of its networks (``experiments/*.yaml``), and
     these are trained on all encoder images and judged on the test images, which nothing else has seen. Writes
-    ``searched.csv``, ``methods.csv``, ``network_front.csv`` and ``front_bits.csv`` under
-    ``checkpoints/<experiment>/studies/search``, and the figures ``network_search`` and, once `ib figures` has measured
-    the front's experiments, ``network_search_bits``.
+    ``searched.csv``, ``methods.csv``, ``rounds.csv``, ``network_front.csv``, ``front_bits.csv``,
+    ``front_cost_bits.csv`` and ``front_pairs.csv`` under ``checkpoints/<experiment>/studies/search``, and the figures
+    ``network_search`` and, once `ib figures` has measured the front's experiments, ``network_search_bits``.
 
     Raises:
         UserError: a user's mistake; nothing finished is lost.
@@ -105,5 +105,5 @@ def _draw(search: NetworkSearch) -> list[Path]:
 
         return save_all(draw(search.folder, costs, search.settings.confidence), search.experiment.figures)
 
-    sources = [search.folder / name for name in (SEARCHED, FRONT, BITS)]
+    sources = [search.folder / name for name in (SEARCHED, FRONT, BITS, COST_BITS, PAIRS)]
     return draw_unless_drawn(search.experiment.figures, "search", sources, drawn)

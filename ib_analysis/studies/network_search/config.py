@@ -15,7 +15,7 @@ from ib_analysis.quantization import number_format
 __all__ = ["BLOCKS", "ENERGY", "ERROR", "EXACT", "LATENCY", "METHODS", "METRICS", "NetworkSearchConfig"]
 
 BLOCKS = ("basic", "rir", "binary")
-METHODS = ("dpp_net", "tpe", "nsga2", "random", "local_search")
+METHODS = ("dpp_net", "dpp_net_costs_learned", "monas", "monas_refined", "tpe", "nsga2", "random", "local_search")
 ERROR, LATENCY, ENERGY = "error", "latency_ms", "energy_mj"
 EXACT = ("macs", "quadratic_cost", "linear_cost", "memory_bits", "parameters")
 """Costs that follow from the architecture alone."""
@@ -45,8 +45,9 @@ class NetworkSearchConfig:
     """Objective -> the value with loss 1; what is worse adds nothing to a hypervolume. By default the error of
     guessing, and of costs those of the largest networks of the space."""
     methods: tuple[str, ...] = ("dpp_net", "tpe")
-    """Methods, each with a budget of its own: dpp_net, tpe, nsga2, random, local_search. A network that several propose
-    is trained once and counts for each."""
+    """Methods, each with a budget of its own: dpp_net, which is told all costs, measured time too, of networks that it
+    has not trained; dpp_net_costs_learned, which is not; monas, monas_refined (whose reward has one cost), tpe, nsga2,
+    random, local_search, which are not either. A network that several propose is trained once and counts for each."""
     budget: int = 20
     """Different networks that each method may train."""
     seed: int = 0
@@ -58,7 +59,9 @@ class NetworkSearchConfig:
     validation_share: float = 0.2
     """Share of the encoder images that are held out in the search, class by class: it never sees a test image."""
     kept: int = 4
-    """Networks that dpp_net trains in each round."""
+    """Networks that dpp_net trains in each round, and monas between two updates of its controller."""
+    monas_cost: str = ""
+    """The cost in the reward of monas, one of the objectives; empty: the first of them that is no error."""
     final: int = 5
     """At most so many networks of the front of all methods together, far apart, are trained again, on all encoder
     images, and judged on the test images."""
@@ -114,6 +117,9 @@ class NetworkSearchConfig:
             raise UserError(f"{_NAME}.device is cuda, and there is no GPU; choose cpu.")
         if ERROR not in self.objectives or len(self.objectives) < 2:
             raise UserError(f"{_NAME}.objectives needs error, and at least one cost beside it.")
+        if self.monas_cost and self.monas_cost not in set(self.objectives) - {ERROR}:
+            costs = ", ".join(name for name in self.objectives if name != ERROR)
+            raise UserError(f"{_NAME}.monas_cost is {self.monas_cost!r}, which is no cost to search for: {costs}.")
         for name, known in (("limits", METRICS), ("references", self.objectives)):
             for metric, value in getattr(self, name).items():
                 if metric not in known:

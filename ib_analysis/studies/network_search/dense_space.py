@@ -66,7 +66,7 @@ def dense_config(config: ExperimentConfig, values: Mapping[str, Option]) -> Expe
         convolutions=tuple(_known(values[f"convolution_{k}"], CONVOLUTIONS) for k in places),
         growth=int(values["growth"]),
     )
-    encoder = replace(config.encoder, architecture="dense", dense=dense)
+    encoder = replace(config.encoder, architecture="dense", dense=dense, widths=())
     return replace(config, encoder=encoder, number_formats=("float32",))
 
 

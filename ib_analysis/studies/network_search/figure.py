@@ -13,8 +13,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from ib_analysis.information.table import read_filled_table, read_table
 from ib_analysis.plots.style import INK, LIGHT, WARNED, framed, layer_colour, layer_marker, warned_handle
-from ib_analysis.studies.network_search.rows import BitsRow, FrontRow, SearchedRow
-from ib_analysis.studies.network_search.table import BITS, FRONT, SEARCHED
+from ib_analysis.studies.network_search.answers import in_sentences
+from ib_analysis.studies.network_search.rows import BitsRow, CostBitsRow, FrontRow, PairRow, SearchedRow
+from ib_analysis.studies.network_search.summary import known_costs
+from ib_analysis.studies.network_search.table import BITS, COST_BITS, FRONT, PAIRS, SEARCHED
 
 __all__ = ["draw"]
 
@@ -45,7 +47,8 @@ def draw(folder: Path, costs: Sequence[str], confidence: float) -> Iterator[tupl
     yield "network_search", _searches(searched, front, costs, confidence)
     bits = read_table(folder / BITS, BitsRow)
     if bits:
-        yield "network_search_bits", _bits(bits, costs[0], confidence)
+        courses, pairs = read_table(folder / COST_BITS, CostBitsRow), read_table(folder / PAIRS, PairRow)
+        yield "network_search_bits", _bits(bits, costs[0], confidence, in_sentences(courses, pairs, costs[0]))
 
 
 def _searches(
@@ -56,7 +59,7 @@ def _searches(
         "Search among trained networks",
         "Hypervolume against networks trained; and error against each cost: small marks are networks of the search, on "
         f"held-out images; large ones the final front on test images, with {confidence:.0%} intervals.",
-        _notes(front),
+        [*known_costs(methods), *_notes(searched, front)],
         body_inches=2.5 * (1 + len(costs)) + 0.4,
     )
     grid = body.subplots(1 + len(costs), 1, squeeze=False)[:, 0]
@@ -74,10 +77,13 @@ def _searches(
     for axes, cost in zip(grid[1:], costs, strict=True):
         for k, method in enumerate(methods):
             own = [row for row in searched if row.method == method]
-            axes.plot(
-                [getattr(row, cost) for row in own], [100 * row.error for row in own], color=layer_colour(k),
-                marker=layer_marker(k), markersize=3.5, linestyle="none", alpha=0.7,
-            )  # fmt: skip
+            for hollow in (False, True):  # times that are not to be relied upon
+                these = [row for row in own if (cost == "latency_ms" and bool(row.latency_flagged)) == hollow]
+                axes.plot(
+                    [getattr(row, cost) for row in these], [100 * row.error for row in these], color=layer_colour(k),
+                    marker=layer_marker(k), markersize=3.5, linestyle="none", alpha=0.7,
+                    markerfacecolor="white" if hollow else layer_colour(k),
+                )  # fmt: skip
         errors = [100 * (1 - row.test_accuracy) for row in front]
         ends = [
             [100 * (row.test_accuracy_high - row.test_accuracy) for row in front],
@@ -114,15 +120,17 @@ def _short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _notes(front: Sequence[FrontRow]) -> list[str]:
+def _notes(searched: Sequence[SearchedRow], front: Sequence[FrontRow]) -> list[str]:
     notes = [f"{row.name.rpartition('-')[2]}: {row.network}." for row in front]
     flagged = [row.name.rpartition("-")[2] for row in front if row.latency_flagged]
     if flagged:
         notes.append(f"Times of {', '.join(flagged)} were unsteady twice and are not to be relied upon.")
+    if any(row.latency_flagged for row in searched):
+        notes.append("Hollow marks: the same of networks of the search.")
     return notes
 
 
-def _bits(rows: Sequence[BitsRow], cost: str, confidence: float) -> Figure:
+def _bits(rows: Sequence[BitsRow], cost: str, confidence: float, notes: Sequence[str]) -> Figure:
     networks = sorted({row.name: row.cost for row in rows}.items(), key=lambda item: item[1])
     layers = list(dict.fromkeys(row.layer for row in rows))
     n_seeds, words = max(row.n_seeds for row in rows), {row.name: row.network for row in rows}
@@ -130,7 +138,7 @@ def _bits(rows: Sequence[BitsRow], cost: str, confidence: float) -> Figure:
         "What the layers of the front keep",
         f"Usable information about the image, and about the label, of networks of the final front from the cheapest to "
         f"the dearest. Bars: {confidence:.0%} intervals for new {'seeds and images' if n_seeds > 1 else 'images'}.",
-        [f"{name.rpartition('-')[2]}: {words[name]}." for name, _ in networks],
+        [*(f"{name.rpartition('-')[2]}: {words[name]}." for name, _ in networks), *notes],
         body_inches=5.6,
     )
     above, below = body.subplots(2, 1, sharex=True)

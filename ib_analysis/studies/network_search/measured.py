@@ -21,12 +21,15 @@ from ib_analysis.studies.network_search.counters import MODELLED, energy_counter
 from ib_analysis.studies.network_search.execution import execution_of, kernels_of, runnable
 from ib_analysis.studies.network_search.timing import Timing, device_name, joules_per_call, time_calls
 
-__all__ = ["energy_source", "images_for", "measure", "measured"]
+__all__ = ["energy_source", "images_for", "measure", "measured", "recorded"]
 
 PATIENCE = 24 * 3600.0
 """Seconds to wait for another process that measures: two at once would disturb each other."""
 ALGORITHM = 1
 """Raised when what is measured, or how, changes."""
+COUNTED_ALGORITHM = 2
+"""The same where energy is read from a counter."""
+REFERENCE = "reference"
 
 
 def energy_source(settings: NetworkSearchConfig) -> str:
@@ -51,7 +54,35 @@ def measure(config: ExperimentConfig, settings: NetworkSearchConfig, names: tupl
         The content of the file: the wanted metrics, per image; `latency_iqr_ms`, `latency_flagged`, `kernels`,
         `reference_ms`, `device`, and `energy_source`.
     """
-    recipe = {
+    recipe = _recipe(config, settings, names)
+    modelled = _modelled(config) if recipe["energy_source"] == MODELLED else {}
+    to_measure = tuple(name for name in names if name not in modelled)
+    if not to_measure:
+        return {**modelled, "energy_source": MODELLED}
+    path = _path(folder, recipe)
+    with exclusive(folder / ".lock", f"{folder} (measuring)", PATIENCE):
+        found = _read(path, recipe)
+        if found is None:
+            found = {"recipe": recipe, **_measured_now(config, settings, to_measure)}
+            write_text(path, json.dumps(found, indent=1) + "\n")
+    return {**found, **modelled, "energy_source": recipe["energy_source"]}
+
+
+def recorded(
+    config: ExperimentConfig, settings: NetworkSearchConfig, names: tuple[str, ...], folder: Path
+) -> dict[str, Any]:
+    """The file of `measure`, if the network was measured on this machine; else nothing: it is not measured now."""
+    recipe = _recipe(config, settings, names)
+    return _read(_path(folder, recipe), recipe) or {}
+
+
+def _path(folder: Path, recipe: dict[str, Any]) -> Path:
+    return folder / f"{sha256_of_plain(recipe)[:16]}.json"
+
+
+def _recipe(config: ExperimentConfig, settings: NetworkSearchConfig, names: tuple[str, ...]) -> dict[str, Any]:
+    source = energy_source(settings) if ENERGY in names else ""
+    return {
         **plain(execution_of(config)),
         "batch": settings.latency_batch,
         "threads": settings.latency_threads,
@@ -60,20 +91,9 @@ def measure(config: ExperimentConfig, settings: NetworkSearchConfig, names: tupl
         "processor": device_name() if settings.device == "cpu" else torch.cuda.get_device_name(),
         "torch": torch.__version__,
         "metrics": list(names),
-        "energy_source": energy_source(settings) if ENERGY in names else "",
-        "algorithm": ALGORITHM,
+        "energy_source": source,
+        "algorithm": ALGORITHM if source in ("", MODELLED) else COUNTED_ALGORITHM,
     }
-    modelled = _modelled(config) if recipe["energy_source"] == MODELLED else {}
-    to_measure = tuple(name for name in names if name not in modelled)
-    if not to_measure:
-        return {**modelled, "energy_source": MODELLED}
-    path = folder / f"{sha256_of_plain(recipe)[:16]}.json"
-    with exclusive(folder / ".lock", f"{folder} (measuring)", PATIENCE):
-        found = _read(path, recipe)
-        if found is None:
-            found = {"recipe": recipe, **_measured_now(config, settings, to_measure)}
-            write_text(path, json.dumps(found, indent=1) + "\n")
-    return {**found, **modelled, "energy_source": recipe["energy_source"]}
 
 
 def measured(
@@ -85,9 +105,12 @@ def measured(
         networks: name -> what runs (see `runnable`).
         images: see `images_for`.
         settings: rounds and threads.
+
+    A network that is named `REFERENCE` is timed again whenever another is.
     """
     named = {name: _call(network, images) for name, network in networks.items()}
-    found = time_calls(named, settings.latency_rounds, settings.latency_threads)
+    reference = REFERENCE if REFERENCE in named else None
+    found = time_calls(named, settings.latency_rounds, settings.latency_threads, reference=reference)
     n = len(images)
     return {
         name: Timing(one.median_ms / n, one.iqr_ms / n, one.rounds, one.repeated, one.flagged)
@@ -112,7 +135,7 @@ def _measured_now(config: ExperimentConfig, settings: NetworkSearchConfig, names
     if LATENCY in names:
         space = image_space(config.data, recheck=False)
         reference = build_encoder(EncoderConfig(depth=8), "classification", *space, seed=0).eval()
-        both = {"network": network, "reference": reference.to(settings.device)}
+        both = {"network": network, REFERENCE: reference.to(settings.device)}
         timings = measured(both, images_for(config, settings), settings)
         own = timings["network"]
         found |= {
@@ -120,13 +143,15 @@ def _measured_now(config: ExperimentConfig, settings: NetworkSearchConfig, names
             "latency_iqr_ms": own.iqr_ms,
             "latency_flagged": own.flagged,
             "latency": asdict(own),
-            "reference_ms": timings["reference"].median_ms,
+            "reference_ms": timings[REFERENCE].median_ms,
         }
     if ENERGY in names:
         counter = energy_counter(settings.device)
         assert counter is not None
         call = _call(network, images_for(config, settings))
-        found[ENERGY] = 1e3 * joules_per_call(call, counter, settings.latency_threads) / settings.latency_batch
+        wait = torch.cuda.synchronize if settings.device == "cuda" else lambda: None
+        joules = joules_per_call(call, counter, settings.latency_threads, wait=wait)
+        found[ENERGY] = 1e3 * joules / settings.latency_batch
     return found
 
 

@@ -22,10 +22,15 @@ __all__ = ["NetworkSearch", "held_out"]
 
 _DECIDING = (
     "space", "objectives", "limits", "references", "methods", "budget", "seed", "epochs", "network_seeds",
-    "validation_share", "kept", "final", "blocks", "depths", "widths", "binary_widths", "number_formats", "layers",
-    "normalisations", "convolutions", "growths", "device", "latency_batch", "latency_threads",
+    "validation_share", "kept", "monas_cost", "final", "blocks", "depths", "widths", "binary_widths",
+    "number_formats", "layers", "normalisations", "convolutions", "growths", "device", "latency_batch",
+    "latency_threads",
 )  # fmt: skip
 """Settings that decide what is found."""
+
+
+LONGEST = 200
+"""Letters of a network's name; files may have 255 in all."""
 
 
 class NetworkSearch:
@@ -66,14 +71,17 @@ class NetworkSearch:
         return in_words(self.space.values(architecture))
 
     def key(self, architecture: Architecture) -> str:
-        """Its name among files.
+        """Its name among files; of many choices the first, and a hash of all.
 
         >>> from ib_analysis.experiment import ExperimentConfig
         >>> search = NetworkSearch(Experiment(ExperimentConfig()), NetworkSearchConfig())
         >>> search.key((0, 0, 1, -1, 0, 1, 1))
         'basic_8_16_float32_w8a8_w8a8'
         """
-        return "_".join(str(value) for value in self.space.values(architecture).values())
+        name = "_".join(str(value) for value in self.space.values(architecture).values())
+        if len(name) <= LONGEST:
+            return name
+        return f"{name[: LONGEST // 2]}_{sha256_of_plain(list(architecture))[:16]}"
 
     def network(self, architecture: Architecture) -> ExperimentConfig:
         """The experiment's config with this network, a classifier of one number format."""
@@ -120,6 +128,8 @@ class NetworkSearch:
         recipe = plain(self.recipe_of_search())
         for name in ("budget", "methods", "final"):
             del recipe["search"][name]
+        if not self.settings.monas_cost:
+            del recipe["search"]["monas_cost"]  # searches from before there was the choice keep their letters
         return sha256_of_plain({**recipe, "images": images_of(self.experiment).sha256})[:12]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BitsRow", "Costs", "FrontRow", "MethodRow", "SearchedRow"]
+__all__ = ["BitsRow", "CostBitsRow", "Costs", "FrontRow", "MethodRow", "PairRow", "RoundRow", "SearchedRow"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,12 @@ class SearchedRow(Costs):
     """Share of the box below the references that the method's networks dominate so far."""
     not_dominated: int
     """1 where no network of any method is better in one objective and as good in all others."""
+    latency_iqr_ms: float | None = None
+    """Interquartile range of the time, over rounds."""
+    latency_flagged: int | None = None
+    """1 where it was above 10 % of the median twice: the time is not to be relied upon."""
+    latency_reference_ms: float | None = None
+    """Time of the reference network in the same rounds: what it moves by between rows is the machine's doing."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,29 @@ class MethodRow:
     on_front: int
     """Networks of the front of all methods together that it found."""
     rank_correlation: float | None
-    """Of the surrogate on networks that it had not seen, the mean over rounds, where there is one."""
+    """Of the surrogate's errors on networks that it had not seen, the mean over rounds (``rounds.csv``), where there is
+    one."""
     seconds: float
     """Of the search, trainings included, in the run that ended it."""
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """One metric that a surrogate predicted in one round of a method, a row of ``rounds.csv``."""
+
+    method: str
+    """Name of the method."""
+    round: int
+    """From 1 on."""
+    candidates: int
+    """Networks among which the round chose."""
+    metric: str
+    """What was predicted."""
+    n_networks: int
+    """Networks of the round that were trained: those that the correlation is over."""
+    rank_correlation: float | None
+    """Spearman's, of prediction and truth; empty in the first round, for fewer than 3 networks, and where all
+    predictions or truths were equal."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +150,70 @@ class BitsRow:
     """Upper end."""
     i_hy_bits: float | None
     """Lower bound on the information about the label."""
+    i_hy_bits_low: float | None
+    """Lower end of its interval."""
+    i_hy_bits_high: float | None
+    """Upper end."""
+    warnings: str
+    """Names of warnings of any of the cells, joined by semicolons."""
+
+
+@dataclass(frozen=True)
+class CostBitsRow:
+    """How a cost goes with the bits of a layer over the measured networks of the front, a row of
+    ``front_cost_bits.csv``."""
+
+    cost: str
+    """The cost."""
+    layer: str
+    """The tap."""
+    quantity: str
+    """`i_xh_bits` or `i_hy_bits`."""
+    n_networks: int
+    """Networks that have the layer."""
+    n_seeds: int
+    """Encoder seeds that all of them have."""
+    rank_correlation: float
+    """Spearman's, of the cost with the networks' means over seeds."""
+    lowest_seed: float
+    """The least that a single seed says."""
+    highest_seed: float
+    """The most."""
+    p_value: float
+    """Two-sided, by exchanging networks."""
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """Two measured networks of the front and a layer of both, a row of ``front_pairs.csv``; differences are the dearer
+    minus the cheaper."""
+
+    cheaper: str
+    """Of its experiment."""
+    dearer: str
+    """Of its experiment."""
+    cost_ratio: float
+    """The dearer's first cost over the cheaper's."""
+    accuracy: float
+    """Difference of test accuracies, paired by seed and image."""
+    accuracy_low: float
+    """Lower end of its interval for new seeds and images."""
+    accuracy_high: float
+    """Upper end."""
+    equally_accurate: int
+    """1 where that interval holds 0: these seeds and images cannot tell the two apart."""
+    layer: str
+    """The tap."""
+    n_seeds: int
+    """Encoder seeds."""
+    i_xh_bits: float
+    """Difference of the usable information about the image, paired by seed."""
+    i_xh_bits_low: float
+    """Lower end of its interval for new seeds."""
+    i_xh_bits_high: float
+    """Upper end."""
+    i_hy_bits: float | None
+    """Difference of the lower bounds on the information about the label."""
     i_hy_bits_low: float | None
     """Lower end of its interval."""
     i_hy_bits_high: float | None

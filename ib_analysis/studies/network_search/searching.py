@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,12 @@ from ib_analysis.search.dpp_net import DppNet
 from ib_analysis.search.evaluations import Evaluated, Evaluations
 from ib_analysis.search.local_search import ParetoLocalSearch
 from ib_analysis.search.methods import Method, search
+from ib_analysis.search.monas import Monas
 from ib_analysis.search.optuna_search import OptunaSearch
 from ib_analysis.search.problem import Metrics, Problem
 from ib_analysis.search.quality import hypervolume_of
+from ib_analysis.search.rewards import WEIGHTS
+from ib_analysis.search.rounds import RoundCorrelation, round_correlations
 from ib_analysis.search.space import Architecture
 from ib_analysis.studies.network_search.config import ERROR, NetworkSearchConfig
 from ib_analysis.studies.network_search.evaluator import TrainingEvaluator, problem_of
@@ -34,12 +37,30 @@ def _method(name: str, network_search: NetworkSearch) -> Method:
     settings = network_search.settings
     made: dict[str, Callable[[], Method]] = {
         "dpp_net": lambda: DppNet(network_search.kind.growth(settings), kept=settings.kept),
+        "dpp_net_costs_learned": lambda: DppNet(
+            network_search.kind.growth(settings), kept=settings.kept, costs_known=False
+        ),
+        "monas": lambda: _monas(settings),
+        "monas_refined": lambda: replace(
+            _monas(settings),
+            redraws=2,
+            warm_start=max(2, settings.budget // 4),
+            imitation_steps=3,
+            imitated=5,
+            local=1.0,
+        ),
         "tpe": lambda: OptunaSearch("tpe"),
         "nsga2": lambda: OptunaSearch("nsga2"),
         "random": lambda: OptunaSearch("random"),
         "local_search": lambda: ParetoLocalSearch(initial=max(2, settings.budget // 4)),
     }
     return made[name]()
+
+
+def _monas(settings: NetworkSearchConfig) -> Monas:
+    """One controller for nine weights of error and one cost; the first objective of a problem is the error."""
+    costs = [name for name in settings.objectives if name != ERROR]
+    return Monas("mixed", WEIGHTS, batch=settings.kept, cost=1 + costs.index(settings.monas_cost or costs[0]))
 
 
 @dataclass(frozen=True)
@@ -53,6 +74,7 @@ class Found:
         repeats: proposals that it had made before.
         rank_correlation: of DPP-Net's surrogate on networks that it had not seen, the mean over rounds.
         seconds: that the search took, trainings included, in the run that ended it.
+        rounds: of DPP-Net, metric by metric.
     """
 
     method: str
@@ -61,6 +83,7 @@ class Found:
     repeats: int
     rank_correlation: float | None
     seconds: float
+    rounds: tuple[RoundCorrelation, ...] = ()
 
 
 def run_searches(network_search: NetworkSearch) -> None:
@@ -84,7 +107,8 @@ def found_by(network_search: NetworkSearch, problem: Problem, method: str) -> Fo
             Evaluated(tuple(indices), metrics, problem.losses(metrics), problem.violation(metrics))
         )  # fmt: skip
     hypervolumes = [hypervolume_of(evaluated[: n + 1]) for n in range(len(evaluated))]
-    return Found(method, evaluated, hypervolumes, kept["repeats"], kept["rank_correlation"], kept["seconds"])
+    rounds = tuple(round_correlations(kept["rounds"]))
+    return Found(method, evaluated, hypervolumes, kept["repeats"], kept["rank_correlation"], kept["seconds"], rounds)
 
 
 class _Telling(TrainingEvaluator):

@@ -14,40 +14,63 @@ from ib_analysis.information.seed_spread import spread_over_seeds
 from ib_analysis.information.table import InformationRow, write_table
 from ib_analysis.information.warnings import join_warnings, split_warnings
 from ib_analysis.results import load_results
-from ib_analysis.search.evaluations import best
+from ib_analysis.search.evaluations import Evaluated, best
 from ib_analysis.studies.network_search.config import ENERGY, ERROR, EXACT, LATENCY
 from ib_analysis.studies.network_search.execution import kernels_of
 from ib_analysis.studies.network_search.final import correct_images, final_timings
 from ib_analysis.studies.network_search.front import Member, member_config
-from ib_analysis.studies.network_search.measured import energy_source
+from ib_analysis.studies.network_search.measured import energy_source, recorded
 from ib_analysis.studies.network_search.plan import NetworkSearch
-from ib_analysis.studies.network_search.rows import BitsRow, FrontRow, MethodRow, SearchedRow
+from ib_analysis.studies.network_search.questions import cost_bits_rows, pair_rows
+from ib_analysis.studies.network_search.rows import (
+    BitsRow,
+    CostBitsRow,
+    FrontRow,
+    MethodRow,
+    PairRow,
+    RoundRow,
+    SearchedRow,
+)
 from ib_analysis.studies.network_search.searching import Found
 
-__all__ = ["BITS", "FRONT", "METHODS", "SEARCHED", "Tables", "bits_of", "tabulate"]
+__all__ = ["BITS", "COST_BITS", "FRONT", "METHODS", "PAIRS", "ROUNDS", "SEARCHED", "Tables", "bits_of", "tabulate"]
 
 SEARCHED, METHODS, FRONT, BITS = "searched.csv", "methods.csv", "network_front.csv", "front_bits.csv"
+ROUNDS, COST_BITS, PAIRS = "rounds.csv", "front_cost_bits.csv", "front_pairs.csv"
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The rows of the four tables; `bits` has those networks whose experiments are finished."""
+    """The rows of the tables; `bits`, `cost_bits` and `pairs` are of those networks whose experiments are finished."""
 
     searched: list[SearchedRow]
     methods: list[MethodRow]
     front: list[FrontRow]
     bits: list[BitsRow]
+    rounds: list[RoundRow]
+    cost_bits: list[CostBitsRow]
+    pairs: list[PairRow]
 
 
 def tabulate(search: NetworkSearch, found: Sequence[Found], members: Sequence[Member]) -> Tables:
     """Write the tables and return their rows."""
     searched, methods = _searched(search, found)
     front = _front(search, found, members)
-    tables = Tables(searched, methods, front, bits_of(search, members, front))
+    rounds = [
+        RoundRow(of.method, one.round, one.candidates, one.metric, one.n, one.value)
+        for of in found
+        for one in of.rounds
+    ]
+    tables = Tables(
+        searched, methods, front, bits_of(search, members, front), rounds, *_answers(search, members, front)
+    )
     write_table(search.folder / SEARCHED, SearchedRow, tables.searched)
     write_table(search.folder / METHODS, MethodRow, tables.methods)
     write_table(search.folder / FRONT, FrontRow, tables.front)
     write_table(search.folder / BITS, BitsRow, tables.bits)
+    write_table(search.folder / ROUNDS, RoundRow, tables.rounds)
+    write_table(search.folder / COST_BITS, CostBitsRow, tables.cost_bits)
+    write_table(search.folder / PAIRS, PairRow, tables.pairs)
     return tables
 
 
@@ -77,6 +100,7 @@ def _searched(search: NetworkSearch, found: Sequence[Found]) -> tuple[list[Searc
                     violation=one.violation,
                     hypervolume=volume,
                     not_dominated=int(one.architecture in front),
+                    **_of_time(search, one),
                 )
             )
         methods.append(
@@ -91,6 +115,21 @@ def _searched(search: NetworkSearch, found: Sequence[Found]) -> tuple[list[Searc
             )
         )
     return rows, methods
+
+
+def _of_time(search: NetworkSearch, one: Evaluated) -> dict[str, Any]:
+    """How steady the time was that the search went by; nothing where another machine has measured it."""
+    if LATENCY not in search.measured:
+        return {}
+    config = search.network(one.architecture)
+    file = recorded(config, search.settings, search.measured, search.folder / "measured")
+    if file.get(LATENCY) != one.metrics[LATENCY]:
+        return {}
+    return {
+        "latency_iqr_ms": file["latency_iqr_ms"],
+        "latency_flagged": int(file["latency_flagged"]),
+        "latency_reference_ms": file["reference_ms"],
+    }
 
 
 def _front(search: NetworkSearch, found: Sequence[Found], members: Sequence[Member]) -> list[FrontRow]:
@@ -133,18 +172,42 @@ def _accuracy(search: NetworkSearch, correct: np.ndarray) -> Interval:
 
 def bits_of(search: NetworkSearch, members: Sequence[Member], front: Sequence[FrontRow]) -> list[BitsRow]:
     """Every layer of those members whose experiments have been measured, after their last epoch."""
-    root = Path(search.experiment.config.checkpoints)
-    first_cost = next(name for name in search.settings.objectives if name != ERROR)
+    cells, cost = _cells(search, members), _costs_asked(search)[0]
     rows = []
-    for member, of_front in zip(members, front, strict=True):
-        if not (root / member.name / "information.csv").exists():
-            continue  # `ib figures` has not measured it yet
-        information = load_results(member.name, root).information
-        last = max(row.epoch for row in information)
-        for layer in dict.fromkeys(row.layer for row in information):
-            own = [row for row in information if (row.layer, row.epoch) == (layer, last)]
-            rows.append(_layer_row(search, of_front, layer, own, float(getattr(of_front, first_cost))))
+    for of_front in front:
+        measured = cells.get(of_front.name, [])
+        for layer in dict.fromkeys(row.layer for row in measured):
+            own = [row for row in measured if row.layer == layer]
+            rows.append(_layer_row(search, of_front, layer, own, float(getattr(of_front, cost))))
     return rows
+
+
+def _costs_asked(search: NetworkSearch) -> list[str]:
+    return [name for name in search.settings.objectives if name != ERROR]
+
+
+def _cells(search: NetworkSearch, members: Sequence[Member]) -> dict[str, list[InformationRow]]:
+    """Cells of the last epoch of those members that `ib figures` has measured."""
+    root, found = Path(search.experiment.config.checkpoints), {}
+    for member in members:
+        if (root / member.name / "information.csv").exists():
+            information = load_results(member.name, root).information
+            last = max(row.epoch for row in information)
+            found[member.name] = [row for row in information if row.epoch == last]
+    return found
+
+
+def _answers(
+    search: NetworkSearch, members: Sequence[Member], front: Sequence[FrontRow]
+) -> tuple[list[CostBitsRow], list[PairRow]]:
+    cells, costs, settings = _cells(search, members), _costs_asked(search), search.settings
+    correct = {
+        member.name: dict(zip(settings.final_seeds, correct_images(search, member), strict=True))
+        for member in members
+        if member.name in cells
+    }
+    pairs = pair_rows(front, cells, correct, costs[0], settings.confidence, settings.resamples)
+    return list(cost_bits_rows(front, cells, costs)), list(pairs)
 
 
 def _layer_row(

@@ -6,7 +6,7 @@ import platform
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,24 +42,29 @@ class Timing:
     flagged: bool
 
 
-def time_calls(calls: Mapping[str, Call], rounds: int, threads: int, seed: int = 0) -> dict[str, Timing]:
+def time_calls(
+    calls: Mapping[str, Call], rounds: int, threads: int, seed: int = 0, reference: str | None = None
+) -> dict[str, Timing]:
     """Time several calls by turns, by `torch.utils.benchmark`.
 
     In each round every call has its turn, of at least 5 ms, in an order drawn anew: what else the machine does meets
-    all of them alike. Those whose interquartile range is above 10 % of the median are measured once more, together, and
-    flagged if they still are.
+    all of them alike. If the interquartile range of any is above 10 % of its median, all take their turns once more,
+    and the unsteady ones have their times from these, flagged if they still are.
 
     Arguments:
         calls: name -> what is timed; called once before.
         rounds: turns of each.
         threads: of torch, while a call is timed.
         seed: of the order.
+        reference: name of one that the others are compared with: if there are second rounds, it has its time from them.
     """
     found = _rounds(calls, rounds, threads, seed)
     unsteady = [name for name, timing in found.items() if timing.flagged]
     if unsteady:
-        again = _rounds({name: calls[name] for name in unsteady}, rounds, threads, seed + 1)
-        found |= {name: Timing(one.median_ms, one.iqr_ms, rounds, True, one.flagged) for name, one in again.items()}
+        again = _rounds(calls, rounds, threads, seed + 1)
+        found |= {
+            name: replace(again[name], repeated=True) for name in {*unsteady, *([reference] if reference else [])}
+        }
     return found
 
 
@@ -85,24 +90,29 @@ def _summed(seconds: list[float]) -> Timing:
     return Timing(1e3 * float(median), 1e3 * float(high - low), len(seconds), False, bool(high - low > STEADY * median))
 
 
-def joules_per_call(call: Call, counter: EnergyCounter, threads: int, seconds: float = 1.0) -> float:
+def joules_per_call(
+    call: Call, counter: EnergyCounter, threads: int, seconds: float = 1.0, wait: Call = lambda: None
+) -> float:
     """What a counter advances by for one call, while it is called again and again; idle power is part of it.
 
     Arguments:
         counter: of the device that the call runs on.
         threads: of torch meanwhile.
         seconds: for how long, at least.
+        wait: returns when all that was begun is done (of a GPU, whose calls return before: `torch.cuda.synchronize`).
     """
     before_threads = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with torch.inference_mode():
             call()
-            count, began, start = 0, time.perf_counter(), counter.joules()
+            wait()
+            count, began, start = 0, time.perf_counter(), counter.reading()
             while time.perf_counter() - began < seconds:
                 call()
                 count += 1
-            return counter.advanced(start, counter.joules()) / count
+            wait()
+            return counter.advanced(start, counter.reading()) / count
     finally:
         torch.set_num_threads(before_threads)
 

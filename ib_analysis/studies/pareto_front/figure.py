@@ -1,4 +1,4 @@
-"""Fronts in loss space, and the same points in the information plane."""
+"""Fronts in loss space; the same points in the information plane are in `information_figure`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from ib_analysis.plots.style import (
-    INK,
-    LIGHT,
-    MUTED,
-    WARNED,
-    epoch_colours,
-    framed,
-    layer_colour,
-    layer_marker,
-    warned_handle,
-)
-from ib_analysis.studies.pareto_front.rows import ParetoLayerRow, ParetoNetworkRow, ParetoPointRow
-from ib_analysis.studies.pareto_front.summary import KINDS, middle_sentence, monotone_sentence
+from ib_analysis.plots.style import INK, LIGHT, MUTED, framed, layer_colour, layer_marker
+from ib_analysis.studies.pareto_front.information_figure import information_figure
+from ib_analysis.studies.pareto_front.rows import ParetoNetworkRow, ParetoPointRow
+from ib_analysis.studies.pareto_front.summary import KINDS, limit_sentences, middle_sentence
 from ib_analysis.studies.pareto_front.table import Tables, read_tables
 
 __all__ = ["draw"]
@@ -42,10 +33,7 @@ def draw(folder: Path) -> Iterator[tuple[str, Figure]]:
     for number_format in dict.fromkeys(row.number_format for row in tables.points if row.kind):
         end = "" if number_format == "float32" else f"_{number_format}"
         yield f"pareto_front{end}", _losses(tables, number_format)
-        yield f"pareto_front_information{end}", _information(tables, number_format)
-
-
-# ---------------------------------------------------------------------------------------------- losses
+        yield f"pareto_front_information{end}", information_figure(tables, number_format)
 
 
 def _losses(tables: Tables, number_format: str) -> Figure:
@@ -62,7 +50,9 @@ def _losses(tables: Tables, number_format: str) -> Figure:
             "Grey rays: where the preference (written at the point as r of classification : r of reconstruction) asks "
             "the losses to be; exact Pareto search aims at that for training images. Whiskers: "
             f"{fronts[0].confidence:.0%} intervals for new {'seeds and images' if seeds > 1 else 'images'}."
-            + (" Dashed: networks of a single task." if len(points) > len(fronts) else ""),
+            + (" Dashed: networks of a single task." if len(points) > len(fronts) else "")
+            + (" Dotted: limits, which training images are held to." if _limits(fronts) else ""),
+            *limit_sentences(fronts),
             *(middle_sentence(row) for row in tables.middle if row.number_format == number_format),
         ],
         body_inches=3.5,
@@ -76,6 +66,8 @@ def _losses(tables: Tables, number_format: str) -> Figure:
     for row in points:
         if not row.kind:
             _draw_single_task(left, right, row)
+    for limit in _limits(fronts):
+        left.axhline(limit, color=_colour("limit"), linewidth=0.9, linestyle=(0, (1, 2)), zorder=1, gid="limit")
     _loss_axes(left)
     left.set_xlabel("classification loss")
     left.set_ylabel("reconstruction loss")
@@ -89,6 +81,11 @@ def _losses(tables: Tables, number_format: str) -> Figure:
     ]
     body.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
+
+
+def _limits(points: Sequence[ParetoPointRow]) -> list[float]:
+    """Of the reconstruction loss."""
+    return [float(row.wanted) for row in points if row.kind == "limit"]
 
 
 def _loss_axes(axes: Axes) -> None:
@@ -171,66 +168,3 @@ def _colour(kind: str) -> str:
 
 def _marker(kind: str) -> str:
     return layer_marker(list(KINDS).index(kind))
-
-
-# ---------------------------------------------------------------------------------------------- information
-
-
-def _information(tables: Tables, number_format: str) -> Figure:
-    """The first kind of front there is: of the others the tables tell."""
-    cells = [row for row in tables.layers if row.number_format == number_format and row.kind]
-    kind = next(name for name in KINDS if any(row.kind == name for row in cells))
-    cells = [row for row in cells if row.kind == kind]
-    verdicts = [row for row in tables.monotone if (row.number_format, row.kind) == (number_format, kind)]
-    positions = sorted({row.position for row in cells if row.position is not None})
-    wanted = {row.position: row.wanted.replace(":", " : ") for row in cells}
-    layers = list(dict.fromkeys(row.layer for row in cells))
-    figure, body = framed(
-        "What the points of the front keep",
-        f"Layers of networks of one trunk ({KINDS[kind]}), from the classification end of the front (dark) to the "
-        "reconstruction end (light): the information plane (left), and I(X;H) along the front (right).",
-        [
-            "I(X;H) is usable information, mean(L0 − L), an estimate and no bound; I(H;Y) a lower bound from a "
-            f"held-out probe. Whiskers: {cells[0].confidence:.0%} intervals for new "
-            f"{'seeds and images' if cells[0].n_seeds > 1 else 'images'}."
-            + (" Grey, hollow: a cell with a warning." if any(row.warnings for row in cells) else ""),
-            *(monotone_sentence(row) for row in verdicts),
-        ],
-        body_inches=3.4,
-    )
-    plane, along = body.subplots(1, 2)
-    colours = epoch_colours(len(positions))
-    for index, layer in enumerate(layers):
-        own = sorted((row for row in cells if row.layer == layer), key=lambda row: row.position or 0)
-        x, y = [row.i_xh_bits for row in own], [row.i_hy_bits for row in own]
-        plane.plot(x, y, color=LIGHT, linewidth=0.9, zorder=1)
-        along.plot(positions, x, color=layer_colour(index), linewidth=1.0, zorder=2, gid="course")
-        for row, place in zip(own, positions, strict=True):
-            _draw_cell(plane, row, (row.i_xh_bits, row.i_hy_bits), index, colours(place), both=True)
-            _draw_cell(along, row, (place, row.i_xh_bits), index, layer_colour(index), both=False)
-    plane.set_xlabel("I(X;H), usable, bits")
-    plane.set_ylabel("I(H;Y), probe, bits")
-    along.set_xlabel("limit" if kind == "limit" else "r of classification : r of reconstruction")
-    along.set_ylabel("I(X;H), usable, bits")
-    along.set_xticks(positions, [wanted[position] for position in positions])
-    along.grid(axis="y", color=LIGHT, linewidth=0.5)
-    handles: list = [
-        Line2D([], [], color=layer_colour(k), marker=layer_marker(k), linewidth=1.0, markersize=5, label=layer)
-        for k, layer in enumerate(layers)
-    ]
-    handles += [warned_handle()] if any(row.warnings for row in cells) else []
-    body.legend(handles=handles, loc="outside lower center", ncols=6)
-    return figure
-
-
-def _draw_cell(
-    axes: Axes, row: ParetoLayerRow, at: tuple[float, float], index: int, colour: object, *, both: bool
-) -> None:
-    """A point with its whiskers: of I(X;H) and I(H;Y), or of I(X;H) upwards."""
-    i_xh = np.abs([[row.i_xh_bits - row.i_xh_bits_low], [row.i_xh_bits_high - row.i_xh_bits]])
-    i_hy = np.abs([[row.i_hy_bits - row.i_hy_bits_low], [row.i_hy_bits_high - row.i_hy_bits]])
-    axes.errorbar(
-        [at[0]], [at[1]], xerr=i_xh if both else None, yerr=i_hy if both else i_xh, fmt=layer_marker(index),
-        markersize=5, color=WARNED if row.warnings else colour, markerfacecolor="white" if row.warnings else colour,
-        elinewidth=0.8, zorder=3, gid="warned" if row.warnings else "cell",
-    )  # fmt: skip

@@ -85,6 +85,12 @@ class ParetoPointRow:
     """Encoder seeds."""
     confidence: float
     """Level of the intervals."""
+    train_classification_loss: float | None
+    """Of the epoch's training batches, mean over seeds; preferences and limits speak of these."""
+    train_reconstruction_loss: float | None
+    """Likewise."""
+    n_within_limit: int | None
+    """Networks whose train_reconstruction_loss is at most the limit; empty where there is none."""
     classification_loss: float | None
     """Of evaluation images."""
     reconstruction_loss: float | None

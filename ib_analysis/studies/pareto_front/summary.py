@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ib_analysis.information.plain_text import align
-from ib_analysis.studies.pareto_front.rows import ParetoMiddleRow, ParetoMonotoneRow
+from ib_analysis.studies.pareto_front.rows import ParetoMiddleRow, ParetoMonotoneRow, ParetoPointRow
 from ib_analysis.studies.pareto_front.table import Tables
 
-__all__ = ["KINDS", "middle_sentence", "monotone_sentence", "summary"]
+__all__ = ["KINDS", "limit_sentences", "middle_sentence", "monotone_sentence", "summary"]
 
 KINDS = {"exact": "exact Pareto search", "linear": "weighted sum", "limit": "limit of the reconstruction loss"}
 """How trade-offs are pursued, in words."""
@@ -25,13 +25,14 @@ def summary(tables: Tables) -> str:
     """A line per point, what each layer keeps there, and the answers."""
     first = tables.points[0]
     seeds = f"{first.n_seeds} seeds" if first.n_seeds > 1 else "one seed, over images"
-    lines = [["task", "losses", "angle, training", "held out", "accuracy, %", "PSNR, dB"]]
+    lines = [["task", "losses, training", "held out", "angle, training", "held out", "accuracy, %", "PSNR, dB"]]
     for row in tables.points:
-        losses = " ".join(_number(loss, 3) for loss in (row.classification_loss, row.reconstruction_loss))
         lines.append(
             [
-                _named(row.task, row.number_format), losses, _number(row.train_angle_degrees, 1),
-                _number(row.angle_degrees, 1),
+                _named(row.task, row.number_format),
+                _pair(row.train_classification_loss, row.train_reconstruction_loss, 4),
+                _pair(row.classification_loss, row.reconstruction_loss, 3),
+                _number(row.train_angle_degrees, 1), _number(row.angle_degrees, 1),
                 _interval(row.accuracy, row.accuracy_low, row.accuracy_high, 100),
                 _interval(row.psnr_db, row.psnr_db_low, row.psnr_db_high),
             ]
@@ -40,6 +41,7 @@ def summary(tables: Tables) -> str:
         f"Points of fronts on evaluation images [{first.confidence:.0%} interval, {seeds}]; losses of classification "
         "and reconstruction, 1: who knows no image; angle from the wanted ratio, degrees",
         *align(lines),
+        *limit_sentences(tables.points),
         "",
     ]
     layers = [["task", "layer", "I(X;H), bits", "I(H;Y), bits"]]
@@ -55,6 +57,17 @@ def summary(tables: Tables) -> str:
     text += ["What layers keep", *align(layers), ""]
     text += [monotone_sentence(row) for row in tables.monotone]
     return "\n".join([*text, *(middle_sentence(row) for row in tables.middle)])
+
+
+def limit_sentences(points: Sequence[ParetoPointRow]) -> list[str]:
+    """Of every limit, whether training kept it."""
+    return [
+        f"Limit {_named(row.wanted, row.number_format)}: kept in training by {row.n_within_limit} of {row.n_seeds} "
+        f"networks; reconstruction loss {_number(row.train_reconstruction_loss, 4)} in training, "
+        f"{_number(row.reconstruction_loss, 4)} held out{', means' if row.n_seeds > 1 else ''}."
+        for row in points
+        if row.n_within_limit is not None
+    ]
 
 
 def monotone_sentence(row: ParetoMonotoneRow) -> str:
@@ -91,6 +104,10 @@ def _named(task: str, number_format: str) -> str:
 
 def _format(number_format: str) -> Sequence[str]:
     return [number_format] if number_format != "float32" else []
+
+
+def _pair(first: float | None, second: float | None, digits: int) -> str:
+    return f"{_number(first, digits)} {_number(second, digits)}"
 
 
 def _number(value: float | None, digits: int) -> str:

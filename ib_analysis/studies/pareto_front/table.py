@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from ib_analysis.studies.pareto_front.rows import (
     ParetoPointRow,
 )
 
-__all__ = ["TABLES", "Tables", "folder_of", "read_tables", "tabulate"]
+__all__ = ["TABLES", "Tables", "folder_of", "point_row", "read_tables", "tabulate"]
 
 TABLES: dict[str, type] = {
     "pareto_networks.csv": ParetoNetworkRow,
@@ -91,6 +91,8 @@ def _artifact(experiment: Experiment, name: str, epoch: int) -> Artifact:
         "data": images_of(experiment).sha256,
         "information": sha256_of_file(experiment.folder / INFORMATION),
         "estimation": sha256_of_plain(experiment.section("estimation")),
+        # A table of an earlier version lacks columns.
+        "columns": sha256_of_plain([column.name for column in fields(TABLES[name])]),
     }
     path = folder_of(experiment) / name
     return Artifact(path, "pareto_front_table", experiment.section("name"), inputs, algorithm="tables")
@@ -114,7 +116,7 @@ def _rows(experiment: Experiment, epoch: int) -> dict[str, list[Any]]:
     name = experiment.config.name
     found: list[list[Any]] = [
         networks,
-        [_point_row(name, point, networks, bootstrap.confidence) for point in points],
+        [point_row(name, point, networks, bootstrap.confidence) for point in points],
         layer_rows(name, points, measured, bootstrap.confidence),
         monotone_rows(name, points, measured, bootstrap.confidence),
         middle_rows(name, points, judged, bootstrap),
@@ -174,7 +176,14 @@ def _from_ray(point: Point, losses: tuple[float | None, float | None], measure: 
     return float(measure(known, preference)) if preference is not None and len(known) == 2 else None
 
 
-def _point_row(name: str, point: Point, networks: Sequence[ParetoNetworkRow], confidence: float) -> ParetoPointRow:
+def point_row(name: str, point: Point, networks: Sequence[ParetoNetworkRow], confidence: float) -> ParetoPointRow:
+    """Means over the networks of a point, and whether they kept its limit.
+
+    Arguments:
+        name: of the experiment.
+        networks: of all points.
+        confidence: level of the intervals.
+    """
     own = [row for row in networks if (row.task, row.number_format) == (point.task, point.number_format)]
 
     def mean(column: str) -> float | None:
@@ -191,6 +200,8 @@ def _point_row(name: str, point: Point, networks: Sequence[ParetoNetworkRow], co
         return spread_over_seeds(runs, confidence).mean
 
     accuracy, psnr = spread("accuracy"), spread("psnr_db")
+    limit = None if point.trade_off is None else point.trade_off.limit
+    reached = [row.train_reconstruction_loss for row in own]
     return ParetoPointRow(
         experiment=name,
         task=point.task,
@@ -200,6 +211,9 @@ def _point_row(name: str, point: Point, networks: Sequence[ParetoNetworkRow], co
         position=point.position,
         n_seeds=len(own),
         confidence=confidence,
+        train_classification_loss=mean("train_classification_loss"),
+        train_reconstruction_loss=mean("train_reconstruction_loss"),
+        n_within_limit=None if limit is None else sum(loss is not None and loss <= limit for loss in reached),
         classification_loss=mean("classification_loss"),
         reconstruction_loss=mean("reconstruction_loss"),
         train_non_uniformity=mean("train_non_uniformity"),
