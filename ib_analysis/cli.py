@@ -148,7 +148,6 @@ STUDIES: dict[str, tuple[str, str]] = {
 }
 NEED_NETWORK = {
     "export": "writes the network's weights",
-    "controls": "compares with untrained and altered networks",
     "cost-quality": "trains networks",
     "stream-ablation": "runs the network with a stream set to zero",
     "residual-blocks": "trains networks",
@@ -289,12 +288,15 @@ def _module(study: str) -> ModuleType:
 
 def _check(experiment: Experiment, studies: Studies) -> None:
     for name, settings in studies.items():
-        _refuse_without_network(experiment, name)
+        _refuse_without_network(experiment, name, "leave the section out of the file")
         _module(name).check(experiment, settings)
 
 
-def _refuse_without_network(experiment: Experiment, command: str) -> None:
+def _refuse_without_network(experiment: Experiment, command: str, advice: str = "there is nothing to be done") -> None:
     """Say, before anything runs, what cannot be done where there is no network but a file of its activations.
+
+    Arguments:
+        advice: how the sentence ends.
 
     Raises:
         UserError: the command is of that kind.
@@ -302,7 +304,7 @@ def _refuse_without_network(experiment: Experiment, command: str) -> None:
     if experiment.contents is not None and command in NEED_NETWORK:
         raise UserError(
             f"ib {command} {NEED_NETWORK[command]}, but with activations_file there is no network, only what it gave; "
-            f"{'leave the section out of the file' if command in STUDIES else 'there is nothing to be done'}."
+            f"{advice}."
         )
 
 

@@ -26,6 +26,7 @@ from ib_analysis.experiment_config import (
     Task,
     contents_for,
     taps_of,
+    unused_with_activations_file,
     with_activations_file,
 )
 from ib_analysis.training import TradeOff, checkpoint_epochs
@@ -129,11 +130,16 @@ BASE = "base"
 class Experiment:
     """The config with everything that follows from it: runs, cells, fits, and where each artifact lies.
 
+    Attributes:
+        config: all settings; with an activations file, as that decides them.
+        unused: fields that the user set and that mean nothing with an activations file.
+
     Raises:
         UserError: a setting that cannot work, or an experiment of that name made with another config.
     """
 
     def __init__(self, config: ExperimentConfig) -> None:
+        self.unused = unused_with_activations_file(config)
         config = with_activations_file(config)
         check(config)
         self.config = config

@@ -285,10 +285,19 @@ def _of_file(config: ExperimentConfig, settings: dict[str, _Number]) -> dict[str
 
 
 def unused_with_activations_file(config: ExperimentConfig) -> list[str]:
-    """Fields that are not at their defaults and mean nothing where an activations file is measured."""
+    """Fields that are not at their defaults and mean nothing where an activations file is measured.
+
+    Arguments:
+        config: as the user gave it, or what `with_activations_file` has made of it.
+    """
+    if config.activations_file is None:
+        return []
     about_training = ("encoder", "training", "joint", "quantization", "binary_training", "brackets")
-    default = ExperimentConfig()
-    return [name for name in about_training if getattr(config, name) != getattr(default, name)]
+    decided = ("tasks", "number_formats", "encoder_seeds", "base_learns_from")
+    default, made = ExperimentConfig(), with_activations_file(config)
+    found = [name for name in about_training if getattr(config, name) != getattr(default, name)]
+    found += [name for name in decided if getattr(config, name) not in (getattr(default, name), getattr(made, name))]
+    return [*found, *(["data.source"] if config.data.source not in (default.data.source, made.data.source) else [])]
 
 
 def unused_by_architecture(config: ExperimentConfig) -> list[str]:

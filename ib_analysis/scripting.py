@@ -16,6 +16,8 @@ from ib_analysis.engines.failures import failures_explained
 from ib_analysis.engines.launch_variables import check_launch_variables
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.parsing import from_fields
+from ib_analysis.records.bases import forget_base_images
+from ib_analysis.records.images import forget_images
 from ib_analysis.results import Results, load_results
 
 __all__ = ["Study", "study"]
@@ -132,6 +134,8 @@ class Study:
     def _command(self, command: str) -> Iterator[Experiment]:
         """What surrounds a command, as in `cli.main`; the process is left with the threads that it had."""
         forget()
+        forget_images()
+        forget_base_images()
         begin_notices()
         check_launch_variables()
         threads = torch.get_num_threads()

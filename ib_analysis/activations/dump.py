@@ -130,6 +130,9 @@ def dump_activations(
         n_clamped = {name: int(file[name].attrs["n_clamped"]) for name in sorted(expected)}
         numbers = {name: Numbers.of(file[name].attrs) for name in sorted(expected) if "bits" not in file[name].attrs}
     beyond = {name: count for name, count in n_clamped.items() if count}
+    if beyond:
+        told = ", ".join(f"{count:,} in {name}" for name, count in beyond.items())
+        logger.warning("%s: values beyond the range of their numbers, in all: %s.", path, told)
     return artifact.finish(
         identity=sha256_of_plain(hashes),
         hashes=hashes,

@@ -14,11 +14,34 @@ from torch import Tensor
 
 from ib_analysis.artifacts import UserError
 
-__all__ = ["FLOAT16_MAX", "Numbers", "to_float16"]
+__all__ = ["FLOAT16_MAX", "LARGEST_WHOLE", "Numbers", "differences", "to_float16"]
 
 FLOAT16_MAX = 65504.0
 FLOAT32_LARGEST = 2.0**62
 """Where float32 activations are cut off: their squares are still finite."""
+
+
+NOT_NUMBERS = "The encoder's activations are not numbers; its training diverged: lower learning_rate."
+LARGEST_WHOLE = 2.0**63 - 1024
+"""The largest float64 that a 64-bit integer can be."""
+
+
+def differences(values: Tensor, others: Tensor) -> Tensor:
+    """values - others in float64, rounded once: integers beyond 2^53 are subtracted as integers.
+
+    Arguments:
+        values: any real dtype.
+        others: float64, of a shape that fits.
+
+    >>> differences(torch.tensor([2**60 + 1]), torch.tensor([2.0**60])).tolist()
+    [1.0]
+    """
+    rough = values.double() - others
+    if values.dtype != torch.int64:
+        return rough
+    whole = others.floor().clamp(-(2.0**63), LARGEST_WHOLE)
+    exact = (values - whole.long()).double() - (others - whole)
+    return torch.where(rough.abs() < 2.0**62, exact, rough)  # what is wider may overflow
 
 
 def to_float16(activations: Tensor) -> tuple[Tensor, int]:
@@ -39,7 +62,7 @@ def to_float16(activations: Tensor) -> tuple[Tensor, int]:
     values = activations if activations.is_floating_point() else activations.double()
     largest = float(values.abs().max()) if values.numel() else 0.0
     if math.isnan(largest):
-        raise UserError("The encoder's activations are not numbers; its training diverged: lower learning_rate.")
+        raise UserError(NOT_NUMBERS)
     if largest <= FLOAT16_MAX:
         return values.half(), 0
     beyond = int((values.abs() > FLOAT16_MAX).sum())
@@ -93,7 +116,7 @@ class Numbers:
         """
         if self.scale:
             offset, scale = self._map(activations)
-            activations = (activations.double() - offset) / scale
+            activations = differences(activations, offset) / scale
         if self.dtype == "float16":
             return to_float16(activations)
         if bool(activations.isnan().any()):
@@ -108,6 +131,14 @@ class Numbers:
             return kept.double()
         offset, scale = self._map(kept)
         return kept.double() * scale + offset
+
+    def errors(self, kept: Tensor, activations: Tensor) -> Tensor:
+        """How far activations, (n, C, ...), lie from what was kept of them: float64, of integers without rounding."""
+        if activations.dtype != torch.int64:
+            return self.decode(kept) - activations.double()
+        offset, scale = self._map(kept) if self.scale else (torch.zeros((), dtype=torch.float64), 1.0)
+        # Offsets of whole numbers are whole (see `survey`).
+        return -differences(activations - offset.long(), kept.double() * scale)
 
     def _map(self, like: Tensor) -> tuple[Tensor, Tensor]:
         shape = (-1,) + (1,) * (like.ndim - 2)
@@ -145,7 +176,8 @@ class Numbers:
             largest = "+-65504" if self.dtype == "float16" else "+-2^62"
             range_ = f"the range of {self.dtype}{' as scaled for them' if self.scale else ''}"
             warnings.warn(
-                f"{what} exceed {range_} and are set to {largest}: what lies beyond is lost to every decoder.",
+                f"{what} exceed {range_} and are set to {largest} ({n_beyond:,} values of the first images with such): "
+                "what lies beyond is lost to every decoder.",
                 stacklevel=5,
             )
         if self.loses:

@@ -18,7 +18,7 @@ from ib_analysis.artifacts import UserError
 from ib_analysis.data.interface import ImageData
 from ib_analysis.encoders.interface import TappedNetwork, check_tap_names, tap_shapes
 
-__all__ = ["Activations", "RecomputedActivations", "UnkeptActivations", "bytes_per_image"]
+__all__ = ["Activations", "RecomputedActivations", "UnkeptActivations", "bytes_per_image", "check_repeats"]
 
 
 class Activations(Protocol):
@@ -165,7 +165,7 @@ class RecomputedActivations:
         """The numbers of each layer at an epoch, chosen before its first group is read."""
         if epoch not in self._numbers:
             groups = sample_groups(self.groups)
-            self._refuse_randomness(epoch, groups[0])
+            check_repeats(self._forward(epoch, groups[0]), self._forward(epoch, groups[0]), self.layers)
             codes = self._encoder(epoch).code_bits  # whole numbers of at most 8 bits, which float16 has
 
             def sample() -> Iterator[dict[str, Tensor]]:
@@ -176,18 +176,22 @@ class RecomputedActivations:
             self._numbers[epoch] = {layer: chosen.get(layer, Numbers()) for layer in self.layers}
         return self._numbers[epoch]
 
-    def _refuse_randomness(self, epoch: int, group: int) -> None:
-        """Take one group twice: a dump and a recomputation must agree.
 
-        Raises:
-            UserError: they differ by more than rounding (on a GPU the order of sums may change from run to run).
-        """
-        first, second = self._forward(epoch, group), self._forward(epoch, group)
-        for layer in self.layers:
-            one, other = first[layer].double(), second[layer].double()
-            if not torch.equal(one, other) and float((one - other).abs().max()) > 1e-3 * float(one.std()):
-                raise UserError(
-                    f"The encoder gives other activations of {layer} each time it sees the same images, though it is "
-                    "in evaluation mode, so that what is dumped is not what is recomputed; something in it is random, "
-                    "such as F.dropout without training=self.training: make it follow the mode."
-                )
+def check_repeats(first: Mapping[str, Tensor], second: Mapping[str, Tensor], layers: Sequence[str]) -> None:
+    """Compare the taps of two passes over the same images.
+
+    Arguments:
+        first, second: layer -> activations, of any shape.
+        layers: those that must be the same.
+
+    Raises:
+        UserError: they differ by more than rounding (on a GPU the order of sums may change from run to run).
+    """
+    for layer in layers:
+        one, other = first[layer].double(), second[layer].double()
+        if not torch.equal(one, other) and float((one - other).abs().max()) > 1e-3 * float(one.std()):
+            raise UserError(
+                f"The network gives other activations of {layer} each time it sees the same images, though it is in "
+                "evaluation mode, so that what is kept is not what it gives the next time; something in it is random, "
+                "such as F.dropout without training=self.training: make it follow the mode."
+            )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ib_analysis.activations.groups import Groups
-from ib_analysis.activations.numbers import FLOAT16_MAX, Numbers
+from ib_analysis.activations.numbers import FLOAT16_MAX, LARGEST_WHOLE, Numbers, differences
 from ib_analysis.artifacts import UserError
 
 __all__ = ["Losses", "Storage", "choose_numbers", "sample_groups"]
@@ -104,8 +104,7 @@ def choose_numbers(
     for layer, channels in measured.items():
         first = losses[layer].losses(channels)
         chosen[layer] = replace(plain, loses=first.worst > 1)
-        # Infinities cannot be mapped; float16 cuts them off and says so.
-        if first.worst > 1 and storage != "float16" and channels.finite:
+        if first.worst > 1 and storage != "float16":
             tried[layer] = [_Measure(numbers) for numbers in _candidates(channels, storage)]
     if not tried:
         return chosen
@@ -121,42 +120,55 @@ def choose_numbers(
 
 
 class _Channels:
-    """Moments and extremes of each channel, summed group by group in float64 about the first group's means."""
+    """Moments and extremes of each channel's finite values, summed group by group in float64 about the first group's
+    means. Infinities become the ends of whatever range is chosen for the others."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self.finite, self.whole, self.wide = True, True, False
+        self._count: Tensor | int = 0
+        self._begun = False
+        self.whole, self.wide = True, False
         self._epsilon = 0.0
 
     def add(self, activations: Tensor) -> None:
-        values = _by_channel(activations)
-        if self._count == 0:
-            self._centre = values.mean(1)
+        raw = _by_channel(activations)
+        values = raw.double()
+        finite = values.isfinite()
+        all_finite = bool(finite.all())
+        if not all_finite:
+            values = values.where(finite, 0.0)
+        if not self._begun:
+            self._begun = True
+            self._centre = values.mean(1) if all_finite else values.sum(1) / finite.sum(1).clamp_min(1)
             self._first, self._second, self.largest = (torch.zeros_like(self._centre) for _ in range(3))
             if activations.is_floating_point():
                 self._epsilon = torch.finfo(activations.dtype).eps
             else:
                 self.wide = activations.dtype not in SMALL_INTEGERS
-        self._count += values.shape[1]
-        deviations = values - self._centre[:, None]
+        self._count = self._count + finite.sum(1)
+        deviations = differences(raw, self._centre[:, None])
+        if not all_finite:
+            deviations = deviations.where(finite, 0.0)
         self._first += deviations.sum(1)
         self._second += deviations.square().sum(1)
         self.largest = torch.maximum(self.largest, values.abs().amax(1))
-        self.finite = self.finite and bool(values.isfinite().all())
         self.whole = self.whole and bool((values == values.round()).all())
 
     @property
     def mean(self) -> Tensor:
-        return self._centre + self._first / self._count
+        return self._centre + self._first / self._counted
 
     @property
     def deviation(self) -> Tensor:
-        return (self._second / self._count - (self._first / self._count).square()).clamp_min(0).sqrt()
+        return (self._second / self._counted - (self._first / self._counted).square()).clamp_min(0).sqrt()
 
     @property
     def live(self) -> Tensor:
         """Channels that vary by more than the rounding of the network's arithmetic."""
         return self.deviation > 8 * self._epsilon * self.largest
+
+    @property
+    def _counted(self) -> Tensor:
+        return torch.as_tensor(self._count).clamp_min(1)
 
 
 class _Measure:
@@ -172,12 +184,16 @@ class _Measure:
     def add(self, activations: Tensor) -> None:
         kept, beyond = self.numbers.encode(activations)
         zero, _ = self.numbers.encode(torch.zeros_like(activations[:1]))
-        values, errors = _by_channel(activations), _by_channel(self.numbers.decode(kept)) - _by_channel(activations)
-        nonzero = activations != 0
+        errors, infinite = self.numbers.errors(kept, activations), activations.isinf()
+        if bool(infinite.any()):  # they are cut off in any numbers
+            errors, beyond = errors.masked_fill(infinite, 0.0), beyond - int(infinite.sum())
+            kept = torch.where(infinite, zero, kept)
+        nonzero = (activations != 0) & ~infinite
         self._nonzero += int(nonzero.sum())
         self._zeroed += int((nonzero & (kept == zero)).sum())
+        errors = _by_channel(errors)
         self._errors = self._errors + errors.square().sum(1)
-        self._count += values.shape[1]
+        self._count += errors.shape[1]
         self._beyond += beyond
         self._inexact = self._inexact or bool((errors != 0).any())
         self._largest = max(self._largest, float(kept.abs().max()))
@@ -214,7 +230,7 @@ def _candidates(channels: _Channels, storage: Storage) -> list[Numbers]:
     real = mapped["float32"][::-1]
     if channels.whole:
         # Never scaled: that would be exact for the sampled images only.
-        middle = channels.mean.round()
+        middle = channels.mean.round().clamp(-LARGEST_WHOLE, LARGEST_WHOLE)
         real = [Numbers("float32", tuple(middle.tolist()), (1.0,) * len(middle))]
     small = mapped["float16"] if storage == "auto" and not channels.whole else []
     return [*small, Numbers("float32"), *real]
@@ -226,6 +242,6 @@ def _power_of_two(values: Tensor) -> Tensor:
     return torch.pow(torch.tensor(2.0, dtype=torch.float64, device=values.device), exponents)
 
 
-def _by_channel(activations: Tensor) -> Tensor:
-    """(n, C, ...) to (C, everything else), float64."""
-    return activations.double().movedim(1, 0).flatten(1)
+def _by_channel(values: Tensor) -> Tensor:
+    """(n, C, ...) to (C, everything else)."""
+    return values.movedim(1, 0).flatten(1)

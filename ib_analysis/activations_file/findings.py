@@ -10,7 +10,12 @@ import numpy as np
 from ib_analysis.activations_file.layout import FileContents, reading
 from ib_analysis.activations_file.values import read_rows
 
-__all__ = ["Findings", "findings_of"]
+__all__ = ["HASHED", "Findings", "findings_of"]
+
+HUGE = 1e150
+"""Squares of what is larger are no numbers any more."""
+HASHED = 2
+"""Raised when other numbers are kept of some values: by 2, of 64-bit integers and beside infinities."""
 
 BLOCK_BYTES = 32 << 20
 
@@ -22,12 +27,14 @@ class Findings:
     Arguments:
         sha256: of shape, type and values.
         n_nan, n_infinite: values that are not numbers, and infinities.
+        n_huge: finite values beyond +-1e150.
         n_constant: channels that are the same at every place of every image.
     """
 
     sha256: str
     n_nan: int
     n_infinite: int
+    n_huge: int
     n_constant: int
 
 
@@ -38,7 +45,7 @@ def findings_of(contents: FileContents, epoch: int, layer: str) -> Findings:
         UserError: it is damaged.
     """
     axes = contents.taps[layer].axes
-    n_nan = n_infinite = 0
+    n_nan = n_infinite = n_huge = 0
     lowest = highest = None
     with reading(contents.path) as file:
         dataset = file[f"epoch_{epoch:04d}/{layer}"]
@@ -51,8 +58,12 @@ def findings_of(contents: FileContents, epoch: int, layer: str) -> Findings:
             if values.dtype.kind == "f":
                 n_nan += int(np.count_nonzero(np.isnan(values)))
                 n_infinite += int(np.count_nonzero(np.isinf(values)))
+            if values.dtype == np.float64:
+                n_huge += int(np.count_nonzero((np.abs(values) > HUGE) & np.isfinite(values)))
             by_channel = values.swapaxes(0, 1).reshape(values.shape[1], -1)
             low, high = by_channel.min(1), by_channel.max(1)
             lowest = low if lowest is None else np.minimum(lowest, low)
             highest = high if highest is None else np.maximum(highest, high)
-    return Findings(digest.hexdigest(), n_nan, n_infinite, int(np.count_nonzero(lowest == highest)))
+    if n_infinite or (lowest is not None and lowest.dtype == np.int64):
+        digest.update(f"{HASHED}".encode())  # of other values the same is kept as before
+    return Findings(digest.hexdigest(), n_nan, n_infinite, n_huge, int(np.count_nonzero(lowest == highest)))

@@ -103,6 +103,8 @@ def contents_of(path: Path) -> FileContents:
         status = path.stat()
     except OSError as error:
         raise UserError(f"activations_file: {path} does not exist; name an HDF5 file.") from error
+    if path.is_dir():
+        raise UserError(f"activations_file: {path} is a folder; name an HDF5 file.")
     return _contents(path, (status.st_size, status.st_mtime_ns))
 
 

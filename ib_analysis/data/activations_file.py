@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,8 @@ __all__ = ["SOURCE"]
 
 def load(config: DataConfig, progress: Progress | None = None, recheck: bool = True) -> ImageData:
     """The splits of the file, else 80 % for decoders and 20 % for evaluation; `Split.source_index` are the rows."""
-    return divide(collect(_contents(config)), config)
+    with _named(_contents(config)) as contents:
+        return divide(collect(contents), config)
 
 
 def space(config: DataConfig, recheck: bool = True) -> Space:
@@ -30,7 +33,8 @@ def space(config: DataConfig, recheck: bool = True) -> Space:
 
 def sizes(config: DataConfig, recheck: bool = True) -> dict[str, int]:
     """The sizes of the three splits."""
-    return {name: len(positions) for name, positions in choose(collect(_contents(config)), config)[0].items()}
+    with _named(_contents(config)) as contents:
+        return {name: len(positions) for name, positions in choose(collect(contents), config)[0].items()}
 
 
 def collect(contents: FileContents) -> Collection:
@@ -53,6 +57,16 @@ def collect(contents: FileContents) -> Collection:
         augment=False,
         trains_encoder=False,
     )
+
+
+@contextmanager
+def _named(contents: FileContents) -> Iterator[FileContents]:
+    """Sentences about the images name their file."""
+    try:
+        yield contents
+    except UserError as error:
+        named = str(contents.path) in str(error)
+        raise UserError(str(error) if named else f"{contents.path}: {error}") from error
 
 
 def _contents(config: DataConfig) -> FileContents:

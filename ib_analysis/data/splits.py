@@ -7,7 +7,7 @@ identical images of a class, which are neighbours in that order, stay together w
 Official parts and copies under several labels can still bring an image into two splits. What is evaluated must
 not have been learned: an image whose pixels also occur in the evaluation split is dropped from the other two, and
 one that also occurs in the validation slice is dropped from the fitting part (see `not_among`). The encoder and
-the decoder split may share images.
+the decoder split may share images, unless the encoder was trained elsewhere.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def three_splits(
         class_names: for messages.
         groups: shape (N,): what must not be told apart (see `divide_groups`), each within one official part; None:
             only identical images are kept together.
-        trains_encoder: whether every class needs images that train an encoder.
+        trains_encoder: whether every class needs images that train an encoder here; else those of the encoder split are
+            what it was trained on elsewhere, and their copies are left out of both other splits.
 
     Returns:
         three arrays of positions, each in the canonical order; no image of the first two has the pixels of one of
@@ -159,6 +160,8 @@ def three_splits(
     else:
         halves = cut(order[parts[order] == 0], shares=[0.5, 0.5])
         splits = [*halves, order[parts[order] == 2]]
+    if not trains_encoder:  # what a network that is trained elsewhere was trained on: none of it is held out
+        splits = [splits[0], *(not_among(split, splits[0], digests) for split in splits[1:])]
     splits = [*(not_among(split, splits[2], digests) for split in splits[:2]), splits[2]]
     for split, name in zip(splits, SPLIT_NAMES, strict=True):
         counts = np.bincount(labels[split], minlength=max(1, len(class_names)))
@@ -167,6 +170,12 @@ def three_splits(
                 raise UserError(f"No image falls to the {name} split; add images that are different from each other.")
             label = int(counts.argmin())
             total = int((labels == label).sum())
+            if not trains_encoder:
+                why = "falls to it (fewer than 3, or copies of others)" if parts is None else "is left there by /split"
+                raise UserError(
+                    f"Class {class_names[label]!r} has no image in the {name} split: none of its {total} {why}; add "
+                    "images of this class, or leave the labels out, and what needs them is left out."
+                )
             if groups is not None:
                 n_groups = len(np.unique(groups[labels == label]))
                 raise UserError(

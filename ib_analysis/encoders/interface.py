@@ -93,11 +93,14 @@ class TappedNetwork(nn.Module, ABC):
 
 
 @contextmanager
-def modes_kept(network: nn.Module) -> Iterator[None]:
-    """After the block, each module of the network is in the mode, training or evaluation, in which it was before."""
-    modes = {module: module.training for module in network.modules()}
+def modes_kept(network: nn.Module) -> Iterator[Iterable[nn.Module]]:
+    """After the block, each module of the network is in the mode, training or evaluation, in which it was before.
+
+    Yields the modules that have a mode.
+    """
+    modes = {module: module.training for module in network.modules() if hasattr(module, "training")}
     try:
-        yield
+        yield modes.keys()
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -105,9 +108,16 @@ def modes_kept(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Inside the block, the network and all its modules are in evaluation mode; afterwards, as each was before."""
-    with modes_kept(network):
-        network.eval()
+    """Inside the block, the network and all its modules are in evaluation mode; afterwards, as each was before.
+
+    A network or part whose mode was fixed when it was made (frozen by TorchScript, exported) runs in that one.
+    """
+    with modes_kept(network) as modes:
+        try:
+            network.eval()
+        except (NotImplementedError, AttributeError):
+            for module in modes:
+                module.training = False
         yield
 
 

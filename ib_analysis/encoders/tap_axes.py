@@ -168,7 +168,8 @@ def _letters(layer: str, shape: tuple[int, ...], batch: int, larger: Sequence[tu
     rest = [axis for axis in range(len(shape)) if axis != batch]
     letters = _from_sizes(shape, rest, larger) or _from_modules(shape, batch, rest, seen)
     if letters is None:
-        kinds = " or ".join(repr(kind) for kind in (("BCHW", "BHWC") if len(rest) == 3 else ("BNC", "BCN")))
+        orders = ("CHW", "HWC") if len(rest) == 3 else ("NC", "CN")
+        kinds = " or ".join(repr(f"{order[:batch]}B{order[batch:]}") for order in orders)
         advice = f"say it, for instance axes={{{layer!r}: {kinds}}}, or tap another module"
         if len(rest) > 3:
             advice = "a tap must give a vector, tokens or a map per image: choose another module"

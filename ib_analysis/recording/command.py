@@ -79,7 +79,8 @@ def record_model(path: Path, config: RecordConfig) -> str:
 
 
 def epochs_of_files(pattern: str) -> dict[int, Path]:
-    """Epoch -> file of weights, by the last whole number in its name; a single file without one is epoch 0.
+    """Epoch -> file of weights, by the whole number after "epoch" in its name (``epoch=9-step=4000.ckpt``), else the
+    last one; a single file without one is epoch 0.
 
     Raises:
         UserError: there is no such file, one has no number, or two have the same.
@@ -89,7 +90,7 @@ def epochs_of_files(pattern: str) -> dict[int, Path]:
     if not paths:
         raise UserError(f"weights is {pattern!r}, and there is no such file; give a pattern such as 'runs/epoch_*.pt'.")
     for path in paths:
-        numbers = re.findall(r"\d+", path.stem)
+        numbers = re.findall(r"epoch[^0-9a-z]*(\d+)", path.stem.lower()) or re.findall(r"\d+", path.stem)
         if not numbers and len(paths) > 1:
             raise UserError(f"{path} has no number in its name, which would be the epoch; leave it out of the pattern.")
         epoch = int(numbers[-1]) if numbers else 0

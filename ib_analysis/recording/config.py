@@ -22,8 +22,9 @@ class RecordConfig:
     taps: dict[str, str] = field(default_factory=dict)
     """Name of a tap -> path of a module or node, from input to output; `ib taps torchvision/NAME` lists them."""
     weights: str | None = None
-    """Files of state dicts (torch or safetensors), as a pattern such as 'runs/epoch_*.pt': the last whole number in a
-    name is the epoch. `pretrained`: those that the registry offers, downloaded. Null: random ones, as epoch 0."""
+    """Files of state dicts (torch or safetensors), as a pattern such as 'runs/epoch_*.pt': the whole number after
+    "epoch" in a name is the epoch, else the last one. `pretrained`: those that the registry offers, downloaded. Null:
+    random ones, as epoch 0."""
     options: dict[str, Any] = field(default_factory=dict)
     """Arguments of the model, such as {num_classes: 10}; outputs are as many as the data's classes if not said."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -74,6 +75,8 @@ class RecordConfig:
             found = getattr(self, name)
             if found is not None and found < 1:
                 raise UserError(f"{name} is {found}; it must be at least 1.")
+        if self.threads < 0:
+            raise UserError(f"threads is {self.threads}; give how many, or 0 for as many as torch takes.")
 
 
 @dataclass(frozen=True)

@@ -50,14 +50,14 @@ def held_out(pixels: np.ndarray, trained_on: TrainedOn | None, overlap: Overlap 
         overlap: what to do about the others.
 
     Raises:
-        UserError: `trained_on` is neither images nor hashes; all images are among them, or some and `overlap` says to
-            refuse them.
+        UserError: `trained_on` is neither images of the same size nor hashes; all images are among them, or some and
+            `overlap` says to refuse them.
     """
     if overlap not in ("drop", "refuse"):
         raise UserError(f"overlap is {overlap!r}; choose drop or refuse.")
     if trained_on is None:
         return np.arange(len(pixels))
-    seen = _hashes(trained_on)
+    seen = _hashes(trained_on, pixels.shape[2:])
     is_new = [digest not in seen for digest in _digests(pixels)]
     kept, n_seen = np.flatnonzero(is_new), len(pixels) - sum(is_new)
     if n_seen and overlap == "refuse":
@@ -67,13 +67,22 @@ def held_out(pixels: np.ndarray, trained_on: TrainedOn | None, overlap: Overlap 
     if not len(kept):
         raise UserError("All images are among those of trained_on; give some that the networks were not trained on.")
     if n_seen:
-        logger.warning("%d images are among those of trained_on and are left out.", n_seen)
+        logger.warning("%d of %d images are among those of trained_on and are left out.", n_seen, len(pixels))
+    else:
+        logger.warning("None of the %d images is among those of trained_on.", len(pixels))
     return kept
 
 
-def _hashes(trained_on: TrainedOn) -> set[bytes]:
+def _hashes(trained_on: TrainedOn, size: tuple[int, ...]) -> set[bytes]:
+    """Hashes of what may be found among images of a size (H, W)."""
     found = trained_on.cpu().numpy() if isinstance(trained_on, Tensor) else np.asarray(trained_on)
     if found.ndim == 4:
+        if found.shape[2:] != size:
+            told = ["x".join(map(str, of)) for of in (found.shape[2:], size)]
+            raise UserError(
+                f"trained_on has images of {told[0]} and images are of {told[1]}, so that none can be found among the "
+                "others; give both in the same size."
+            )
         return set(_digests(pixels_of("trained_on", found)))
     if found.ndim == 2 and found.shape[1] == 32 and found.dtype == np.uint8:
         return {digest.tobytes() for digest in found}

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ib_analysis.artifacts import UserError
 from ib_analysis.encoders.interface import evaluating, modes_kept
 from ib_analysis.encoders.tap_outputs import modules_of
 from ib_analysis.encoders.tap_places import tensors_in
+from ib_analysis.recording.networks import taking
 
 __all__ = ["TapLine", "list_nodes", "list_taps", "told"]
 
@@ -62,8 +62,8 @@ def list_taps(network: nn.Module, images: Tensor) -> list[TapLine]:
 
         handles.append(module.register_forward_hook(keep))
     try:
-        with evaluating(network), torch.no_grad():
-            _pass(network, images)
+        with evaluating(network), torch.no_grad(), taking(images.shape[1:]):
+            network(images)
     finally:
         for handle in handles:
             handle.remove()
@@ -109,12 +109,3 @@ def _kind(line: TapLine) -> str:
         return line.kind
     base = line.path.partition("[")[0]
     return f"{line.kind}, called {line.calls} times: {base}#1 ... {base}#{line.calls}"
-
-
-def _pass(network: nn.Module, images: Tensor) -> None:
-    try:
-        network(images)
-    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-        what = " ".join(str(error).split())
-        shape = "x".join(map(str, images.shape[1:]))
-        raise UserError(f"The network takes no images of {shape}: {what[:200]}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ib_analysis.artifacts import UserError
-from ib_analysis.encoders.interface import evaluating
+from ib_analysis.encoders.interface import evaluating, modes_kept
 
-__all__ = ["Networks", "network_at"]
+__all__ = ["Networks", "network_at", "taking"]
 
 Networks: TypeAlias = "Mapping[int, nn.Module | Callable[[], nn.Module] | str | PathLike[str]]"
 """Epoch -> the network as it was then, a function that gives it, or the file of its state dict."""
@@ -43,28 +43,93 @@ def network_at(networks: Networks, epoch: int, network: nn.Module | None, device
             raise UserError(
                 f"networks[{epoch}] is the file {found}; pass the module that its weights belong to as network."
             )
+        if not isinstance(network, nn.Module):
+            raise UserError(f"network is {_told(network)}; it must be a torch.nn.Module, made already.")
         plain = _unwrapped(network)
-        with _weights_kept(plain), _on(plain, device), evaluating(plain), _uncompiled(plain):
+        with _buffers_kept(plain), _weights_kept(plain), _on(plain, device), evaluating(plain), _uncompiled(plain):
             _load(plain, _state_dict(Path(found)), Path(found))
             yield plain
         return
-    made = found if isinstance(found, nn.Module) else found()
-    if not isinstance(made, nn.Module):
-        raise UserError(f"networks[{epoch}] gives a {type(made).__name__}; it must give a torch.nn.Module.")
+    made = found if isinstance(found, nn.Module) else _made(found, epoch)
     plain = _unwrapped(made)
-    with _on(plain, device), evaluating(plain), _uncompiled(plain):
+    with _buffers_kept(plain), _on(plain, device), evaluating(plain), _uncompiled(plain):
         yield plain
 
 
+@contextmanager
+def taking(shape: Sequence[int]) -> Iterator[None]:
+    """Inside the block, what a network says of images that it does not take becomes a sentence.
+
+    Arguments:
+        shape: (C, H, W) of the images, for the sentence.
+
+    Raises:
+        UserError: the network fails.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise UserError("The network needs more memory than the device has; lower batch_size.") from error
+    except Exception as error:  # a network refuses what it does not take in any way
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"The network takes no images of {'x'.join(map(str, shape))}: {what[:300]}") from error
+
+
+def _made(make: object, epoch: int) -> nn.Module:
+    """What a function gives.
+
+    Raises:
+        UserError: it is no function, fails, or gives something else.
+    """
+    if not callable(make):
+        raise UserError(f"networks[{epoch}] is {_told(make)}; give a module, a function that makes it, or a file.")
+    try:
+        made = make()
+    except Exception as error:  # it is the user's function
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"networks[{epoch}] gives no network: {what[:300]}") from error
+    if not isinstance(made, nn.Module):
+        raise UserError(f"networks[{epoch}] gives a {type(made).__name__}; it must give a torch.nn.Module.")
+    return made
+
+
+def _told(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+
+
 def _unwrapped(network: nn.Module) -> nn.Module:
-    """Without `DataParallel` and `torch.compile`: hooks would be run on copies, or not at all."""
+    """Without `DataParallel` and `torch.compile`: hooks would be run on copies, or not at all.
+
+    Raises:
+        UserError: the network is one graph, in which no modules are left.
+    """
     while True:
         if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
             network = network.module
         elif isinstance(inner := getattr(network, "_orig_mod", None), nn.Module):
             network = inner
         else:
-            return network
+            break
+    if _is_flat(network):
+        raise UserError(
+            "The network was frozen (torch.jit.freeze) or exported (torch.export), so that no modules are left in it "
+            "to be tapped; give the module that it was made from."
+        )
+    return network
+
+
+def _is_flat(network: nn.Module) -> bool:
+    if isinstance(network, torch.jit.ScriptModule):
+        return not hasattr(network, "training")  # freezing removes it
+    try:
+        if isinstance(network, torch.fx.GraphModule):
+            with modes_kept(network):
+                network.eval()
+    except NotImplementedError:  # of what was exported
+        return True
+    return False
 
 
 @contextmanager
@@ -88,6 +153,19 @@ def _on(network: nn.Module, device: torch.device) -> Iterator[None]:
         yield
     finally:
         network.to(devices.pop())
+
+
+@contextmanager
+def _buffers_kept(network: nn.Module) -> Iterator[None]:
+    """After the block, buffers that the network changes in evaluation mode (counts, say) are as before."""
+    kept = {name: value.detach().clone() for name, value in network.named_buffers()}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, value in network.named_buffers():
+                if name in kept and kept[name].shape == value.shape and not value.is_inference():
+                    value.copy_(kept[name])
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
@@ -13,33 +15,42 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from decoders.precision import full_precision
-from ib_analysis.activations import dataset_name
-from ib_analysis.activations_file import VERSION, contents_of
+from ib_analysis.activations import check_repeats, dataset_name
+from ib_analysis.activations_file import VERSION, check_pixels, contents_of
 from ib_analysis.artifacts import UserError, atomic_path, versions
 from ib_analysis.data import area_average, size_within
 from ib_analysis.encoders import NamedTaps
+from ib_analysis.recording.arguments import (
+    Values,
+    check_numbers,
+    check_taps,
+    chosen_device,
+    columns_of,
+    epochs_of,
+    preprocessing,
+)
 from ib_analysis.recording.held_out import Overlap, TrainedOn, held_out, pixels_of
-from ib_analysis.recording.networks import Networks, network_at
+from ib_analysis.recording.networks import Networks, network_at, taking
 
 __all__ = ["DECODER_RESOLUTION", "record"]
 
 DECODER_RESOLUTION = 32
 """Pixels of the longer side of what decoders see, unless another number is asked for."""
 _BLOCK = 512
-_Values = np.ndarray | Tensor | Sequence[int] | Sequence[str]
+logger = logging.getLogger(__name__)
 
 
 def record(
     path: str | PathLike[str],
     images: np.ndarray | Tensor,
-    labels: np.ndarray | Tensor | Sequence[int] | None = None,
+    labels: Values | None = None,
     *,
     networks: Networks,
     taps: Mapping[str, str],
     preprocess: Callable[[Tensor], Tensor] | None = None,
     network: nn.Module | None = None,
     axes: Mapping[str, str] | None = None,
-    split: _Values | None = None,
+    split: Values | None = None,
     trained_on: TrainedOn | None = None,
     overlap: Overlap = "drop",
     decoder_resolution: int = DECODER_RESOLUTION,
@@ -53,7 +64,7 @@ def record(
     """Write what networks make of images, at every tap and epoch, to a file for the setting ``activations_file``.
 
     Networks run in evaluation mode and without gradients, a batch at a time, and are left as they were found: mode,
-    device, weights, hooks.
+    device, weights, buffers, hooks.
 
     Arguments:
         path: of the file, which appears when it is whole; see `ib_analysis.activations_file.layout`.
@@ -83,7 +94,8 @@ def record(
         The path.
 
     Raises:
-        UserError: images, labels or networks do not fit; a tap does not exist (the nearest names are told).
+        UserError: images, labels, split or networks do not fit; a network does not take the images, or gives other
+            activations each time; a tap does not exist (the nearest names are told).
 
     >>> import tempfile
     >>> images = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8)
@@ -94,44 +106,69 @@ def record(
     {'early': (4, 6, 6), 'late': (10,)}
     """
     target, pixels = Path(path), pixels_of("images", images)
-    columns = {"labels": labels, "split": split}
-    if decoder_resolution < 4:
-        raise UserError(f"decoder_resolution is {decoder_resolution}; choose at least 4 pixels.")
-    for name in titles or {}:
-        if name not in taps:
-            raise UserError(f"titles names {name!r}, which is no tap; the taps are {', '.join(taps)}.")
+    epochs = epochs_of(networks)
+    check_taps(taps, titles or {})
+    check_numbers(decoder_resolution, batch_size, intensities)
     kept = held_out(pixels, trained_on, overlap)
-    epochs = _epochs(networks)
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    prepare = preprocess or (lambda batch: batch.float() / (intensities - 1))
-    with atomic_path(target) as temporary:
+    columns = columns_of(labels, split, class_names, kept, len(pixels))
+    device = chosen_device(device)
+    prepare = preprocessing(preprocess, intensities)
+    if target.exists():
+        logger.warning("%s is there already; it is replaced once the new one is whole.", target)
+    with atomic_path(target) as temporary, _named(temporary, target):
         with h5py.File(temporary, "w", libver=("v108", "v108"), locking=False) as file:
             file.attrs.update({"version": VERSION, "written_by": "ib_analysis.record", "torch": versions()["torch"]})
-            _write_images(file, pixels, kept, decoder_resolution)
-            file["images"].attrs["intensities"] = intensities
+            _write_images(file, pixels, kept, decoder_resolution, intensities)
             for name, values in columns.items():
-                if values is not None:
-                    file.create_dataset(name, data=_column(name, values, len(pixels))[kept])
+                file.create_dataset(name, data=values)
             if labels is not None and class_names is not None:
                 file["labels"].attrs["class_names"] = list(class_names)
             with tqdm(total=len(epochs) * len(kept), unit="image", desc="record", leave=False, disable=None) as bar:
                 for epoch in epochs:
                     with network_at(networks, epoch, network, device) as at:
                         tapped = NamedTaps(at, taps, prepare, axes)
-                        for start in range(0, len(kept), batch_size):
-                            rows = kept[start : start + batch_size]
-                            batch = torch.from_numpy(pixels[rows]).to(device)
-                            _write(file, epoch, tapped, _taps(tapped, batch, mixed_precision), start, len(kept))
-                            bar.update(len(rows))
+                        for start, stop in _batches(len(kept), batch_size):
+                            batch = torch.from_numpy(pixels[kept[start:stop]]).to(device)
+                            found = _taps(tapped, batch, mixed_precision)
+                            if start == 0:
+                                check_repeats(found, _taps(tapped, batch, mixed_precision), tapped.layers)
+                            _write(file, epoch, tapped, found, start, len(kept))
+                            bar.update(stop - start)
                     for name, title in (titles or {}).items():
                         file[dataset_name(epoch, name)].attrs["title"] = title
         contents_of(temporary)  # says what is wrong before the file has its name
     return target
 
 
+@contextmanager
+def _named(temporary: Path, target: Path) -> Iterator[None]:
+    """Sentences about the file name it as the user does."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(str(temporary), str(target))) from error
+
+
+def _batches(n_images: int, batch_size: int) -> Iterator[tuple[int, int]]:
+    """Where batches begin and end. No image is left alone: what squeezes its batch away (squeeze()) would see none.
+
+    >>> list(_batches(9, 4)), list(_batches(2, 1))
+    ([(0, 4), (4, 9)], [(0, 1), (1, 2)])
+    """
+    starts = list(range(0, n_images, batch_size))
+    if batch_size > 1 and len(starts) > 1 and n_images - starts[-1] == 1:
+        del starts[-1]
+    return zip(starts, [*starts[1:], n_images], strict=True)
+
+
 def _taps(tapped: NamedTaps, batch: Tensor, mixed_precision: bool) -> dict[str, Tensor]:
     kind = batch.device.type
-    with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=mixed_precision), full_precision():
+    with (
+        taking(batch.shape[1:]),
+        torch.no_grad(),
+        torch.autocast(kind, torch.bfloat16, enabled=mixed_precision),
+        full_precision(),
+    ):
         return tapped.taps(batch)
 
 
@@ -141,8 +178,9 @@ def _write(
     """A batch's activations into their datasets, which the first batch makes."""
     for order, (layer, path) in enumerate(tapped.paths.items()):
         values = taps[layer].cpu()
-        # HDF5 has no bfloat16; float32 has all its values.
-        found = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+        # HDF5 has no bfloat16, and numpy no floats of 8 bits; float32 has all their values.
+        is_known = not values.is_floating_point() or values.dtype in (torch.float16, torch.float32, torch.float64)
+        found = (values if is_known else values.float()).numpy()
         name = dataset_name(epoch, layer)
         if name not in file:
             # Contiguous: images are read in another order later.
@@ -151,29 +189,15 @@ def _write(
         file[name][start : start + len(found)] = found
 
 
-def _write_images(file: h5py.File, pixels: np.ndarray, kept: np.ndarray, resolution: int) -> None:
+def _write_images(file: h5py.File, pixels: np.ndarray, kept: np.ndarray, resolution: int, intensities: int) -> None:
     """What decoders see, a block at a time."""
     channels, height, width = pixels.shape[1:]
     size = size_within(height, width, resolution)
     dataset = file.create_dataset("images", (len(kept), channels, *size), np.uint8)
     for start in range(0, len(kept), _BLOCK):
-        rows = kept[start : start + _BLOCK]
-        dataset[start : start + len(rows)] = area_average(pixels[rows], *size)
+        block = pixels[kept[start : start + _BLOCK]]
+        check_pixels(block, intensities, "images")
+        dataset[start : start + len(block)] = area_average(block, *size)
+    dataset.attrs["intensities"] = intensities
     if size != (height, width):
         dataset.attrs["original_shape"] = (channels, height, width)
-
-
-def _column(name: str, values: _Values, n_images: int) -> np.ndarray:
-    found = values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-    if found.shape != (n_images,):
-        raise UserError(f"{name} has shape {found.shape}, and there are {n_images} images; give a value for each.")
-    return found.astype(bytes) if found.dtype.kind == "U" else found
-
-
-def _epochs(networks: Networks) -> list[int]:
-    for epoch in networks:
-        if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0:
-            raise UserError(f"networks names the epoch {epoch!r}; epochs are whole numbers from 0 on.")
-    if not networks:
-        raise UserError("networks is empty; give at least one, such as {0: network}.")
-    return sorted(networks)

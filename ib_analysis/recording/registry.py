@@ -59,12 +59,14 @@ def build_model(name: str, options: Mapping[str, Any], pretrained: bool = False,
         torch.manual_seed(seed)
         try:
             return make(model, dict(options), pretrained)
-        except (TypeError, ValueError, AssertionError) as error:
-            raise UserError(f"{name} cannot be made with options {dict(options)}: {error}") from error
+        except UserError:
+            raise
         except OSError as error:  # of a download
             raise UserError(
                 f"The pretrained weights of {name} cannot be had ({error}); give files of weights."
             ) from error
+        except Exception as error:  # models refuse arguments in any way
+            raise UserError(f"{name} cannot be made with options {dict(options)}: {error}") from error
 
 
 def _torchvision(name: str, options: dict[str, Any], pretrained: bool) -> Model:

@@ -17,7 +17,15 @@ from ib_analysis.experiment import Experiment
 from ib_analysis.records.images import images_of
 from ib_analysis.spike_ins import Coins
 
-__all__ = ["BASES", "base_artifact", "base_feed", "base_recipe", "is_shipped", "load_base"]
+__all__ = [
+    "BASES",
+    "base_artifact",
+    "base_feed",
+    "base_recipe",
+    "forget_base_images",
+    "is_shipped",
+    "load_base",
+]
 
 BASES = "bases"
 """Folder, under that of the checkpoints, of the bases that were fitted here."""
@@ -30,6 +38,11 @@ def base_feed(experiment: Experiment) -> BaseFeed:
     return _feed(
         config.data, fitting.batch_size, fitting.validation_images, _coins(experiment), config.base_learns_from
     )
+
+
+def forget_base_images() -> None:
+    """The same as `forget_images` for the images that a base learns from."""
+    _feed.cache_clear()
 
 
 @lru_cache(maxsize=1)

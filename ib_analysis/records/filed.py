@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from ib_analysis.activations_file import FileContents, Findings, findings_of
+from ib_analysis.activations_file import HASHED, FileContents, Findings, findings_of
 from ib_analysis.artifacts import UserError, plain, sha256_of_plain, tell_once, write_text
 from ib_analysis.experiment import Experiment, cell_name
 
@@ -28,7 +28,7 @@ def epoch_identities(experiment: Experiment) -> dict[int, str]:
 
 
 def check_values(experiment: Experiment) -> None:
-    """Refuse values that are no numbers, and say where infinities and channels that never change are.
+    """Refuse values that are no numbers or hardly any, and say where infinities and channels that never change are.
 
     Raises:
         UserError: some of the measured activations are not numbers.
@@ -39,6 +39,12 @@ def check_values(experiment: Experiment) -> None:
         raise UserError(
             f"{experiment.config.activations_file} holds values that are not numbers (NaN): {_counted(broken)}; leave "
             "these taps or epochs out (--layers), or write the file again without them."
+        )
+    huge = {name: of.n_huge for name, of in found.items() if of.n_huge}
+    if huge:
+        raise UserError(
+            f"{experiment.config.activations_file} holds values beyond +-1e150, which cannot be squared: "
+            f"{_counted(huge)}; write these taps again, divided by a constant, or leave them out (--layers)."
         )
     infinite = {name: of.n_infinite for name, of in found.items() if of.n_infinite}
     if infinite:
@@ -65,7 +71,7 @@ def _findings(experiment: Experiment) -> dict[str, Findings]:
 @lru_cache(maxsize=4)
 def _known(contents: FileContents, record: Path) -> dict[str, Findings]:
     """The same; read again only where the file's size or time has changed since the record was written."""
-    made_from = [str(contents.path), *contents.state]
+    made_from = [str(contents.path), *contents.state, HASHED]
     try:
         kept = json.loads(record.read_text())
         if kept["made_from"] == made_from:

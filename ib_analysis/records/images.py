@@ -11,12 +11,18 @@ from ib_analysis.data import PLACES, DataConfig, ImageData, Split, load_data
 from ib_analysis.experiment import Experiment
 from ib_analysis.spike_ins import SpikeInConfig, draw_coins
 
-__all__ = ["data_section", "images_of", "measured_images"]
+__all__ = ["data_section", "forget_images", "images_of", "measured_images"]
 
 
 @lru_cache(maxsize=2)
 def _load(config: DataConfig) -> ImageData:
     return load_data(config, recheck=False)
+
+
+def forget_images() -> None:
+    """A command begins: in a notebook, the files of the one before may have been written anew."""
+    _load.cache_clear()
+    _overwritten.cache_clear()
 
 
 def images_of(experiment: Experiment) -> ImageData:

@@ -12,7 +12,7 @@ from ib_analysis.activations import groups_of
 from ib_analysis.artifacts import UserError, plain, tell_once, write_text
 from ib_analysis.data import facts, save_splits
 from ib_analysis.experiment import BASE, Experiment
-from ib_analysis.experiment_config import unused_by_architecture, unused_with_activations_file
+from ib_analysis.experiment_config import unused_by_architecture
 from ib_analysis.information.summary import NO_LABELS
 from ib_analysis.records.encoders import layer_shapes
 from ib_analysis.records.filed import check_values
@@ -26,7 +26,7 @@ def prepare(experiment: Experiment) -> None:
     """Write ``config.yaml``, ``data.json`` and ``splits.h5``; look a user's activations through.
 
     Raises:
-        UserError: the experiment was begun with other images, or activations are no numbers.
+        UserError: the experiment was begun with other images, there are too few, or activations are no numbers.
     """
     data = images_of(experiment)
     path = experiment.folder / "data.json"
@@ -36,13 +36,23 @@ def prepare(experiment: Experiment) -> None:
             f"{experiment.folder} was begun with other images (its data.json tells which); give this experiment "
             "another name (--name NEW_NAME), put the data back, or remove the old one (make clean EXPERIMENT=...)."
         )
+    if len(data.evaluation) < 2:
+        raise UserError(
+            f"{data.name} has {len(data.evaluation)} evaluation image, and intervals need at least two; add images."
+        )
     if experiment.contents is not None:
-        unused = unused_with_activations_file(experiment.config)
-        if unused:
-            tell_once("unused", f"With activations_file no network is trained; not used: {', '.join(unused)}.")
+        if experiment.unused:
+            told = ", ".join(experiment.unused)
+            tell_once("unused", f"With activations_file no network is trained; not used: {told}.")
         check_values(experiment)
         if not data.has_labels:
             tell_once("no labels", NO_LABELS)
+        if data.n_duplicates_dropped:
+            tell_once(
+                "dropped images",
+                f"{data.n_duplicates_dropped} images of {experiment.config.activations_file} are left out: their "
+                "pixels are those of images that the network was trained on or that decoders are judged on.",
+            )
     else:
         for sentence in unused_by_architecture(experiment.config):
             tell_once(sentence, sentence)

@@ -75,7 +75,14 @@ def test_a_wrong_file_gets_one_sentence(write: Write, change: Change, sentence: 
         (replace("labels", np.zeros(N_IMAGES)), "only one class"),
         (replace("labels", np.linspace(0, 1, N_IMAGES)), "whole numbers"),
         (replace("labels", np.arange(N_IMAGES) % 3, class_names=["a", "b"]), "class_names has 2 names"),
-        (replace("labels", np.arange(N_IMAGES)), "has too few different images"),
+        (
+            replace("labels", np.arange(N_IMAGES)),
+            r"mine\.h5: Class '0' has no image in the evaluation split.*leave the labels",
+        ),
+        (
+            lambda file: file.create_dataset("split", data=np.where(np.arange(N_IMAGES) % 3 == 1, 1, 2)),
+            r"Class '0' has no image in the decoder split: none of its 20 is left there by /split",
+        ),
         (lambda file: file.create_dataset("split", data=np.full(N_IMAGES, 1)), "no image for evaluation"),
         (lambda file: file.create_dataset("split", data=np.full(N_IMAGES, b"train")), "holds 'train'"),
         (lambda file: file["images"].attrs.update({"intensities": 17}), "must be below it"),
@@ -86,6 +93,20 @@ def test_wrong_images_labels_and_splits_get_one_sentence(write: Write, change: C
         load(write(change))
 
 
+def test_copies_of_what_the_network_was_trained_on_are_left_out(write: Write) -> None:
+    def change(file: h5py.File) -> None:
+        file["images"][40:45] = file["images"][50:55]  # evaluated ones
+        file["images"][0:3] = file["images"][55:58]  # and decoders'
+        file["split"] = np.repeat([1, 2, 0], [30, 20, 10])
+        del file["labels"]
+
+    data = load(write(change))
+    assert (len(data.decoder), len(data.evaluation), len(data.encoder)) == (27, 15, 10)
+    assert data.n_duplicates_dropped == 8
+    seen = {image.tobytes() for image in data.encoder.images}
+    assert not seen & {image.tobytes() for image in [*data.decoder.images, *data.evaluation.images]}
+
+
 def test_a_file_that_is_none_or_truncated(write: Write, tmp_path: Path) -> None:
     path = write()
     path.write_bytes(path.read_bytes()[:5000])
@@ -93,6 +114,8 @@ def test_a_file_that_is_none_or_truncated(write: Write, tmp_path: Path) -> None:
         contents_of(path)
     with pytest.raises(UserError, match="does not exist"):
         contents_of(tmp_path / "other.h5")
+    with pytest.raises(UserError, match="is a folder; name an HDF5 file"):
+        contents_of(tmp_path)
 
 
 @pytest.mark.parametrize("words", [False, True])

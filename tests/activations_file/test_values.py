@@ -110,6 +110,35 @@ def test_values_beyond_float16_keep_their_precision(write: Write) -> None:
     assert not source.layout(10, "h2").numbers.loses
 
 
+@pytest.mark.parametrize("first", [2**24, 2**40, 2**53, 2**60, -(2**62), 2**63 - N_IMAGES])
+def test_large_integers_stay_apart(write: Write, first: int) -> None:
+    values = np.stack([first + np.arange(N_IMAGES)] * 2, 1).astype(np.int64)
+    _, source = values_of(write(lambda file: [replace(f"epoch_{e:04d}/h2", values)(file) for e in (0, 10)]))
+    kept = torch.cat([source.read(10, "h2", group) for group in range(len(source.groups))]).double()
+    assert (kept[:, 0] - kept[:, 0].min()).sort().values.tolist() == list(range(N_IMAGES))
+    assert not source.layout(10, "h2").numbers.loses
+
+
+def test_integers_too_far_apart_for_float32_are_said_to_lose(write: Write) -> None:
+    values = RNG.integers(0, 2**62, (N_IMAGES, 4))
+    with pytest.warns(UserWarning, match="h2 at epoch 10 lose precision"):
+        values_of(write(lambda file: [replace(f"epoch_{e:04d}/h2", values)(file) for e in (0, 10)]))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e6, 1e-9])
+def test_an_infinity_costs_no_other_value(write: Write, scale: float) -> None:
+    values = scale * RNG.normal(size=(N_IMAGES, 3))
+    values[:2, 0] = np.inf, -np.inf
+    path = write(lambda file: [replace(f"epoch_{e:04d}/h2", values)(file) for e in (0, 10)])
+    with pytest.warns(UserWarning, match="exceed the range"):
+        found, source = values_of(path)
+    finite = np.isfinite(values)
+    assert np.abs(found - values)[finite].max() < scale / 100
+    assert found[0, 0] > 20 * scale
+    assert found[1, 0] < -20 * scale
+    assert sum(source.n_clamped(10, "h2", group) for group in range(len(source.groups))) == 2
+
+
 def test_an_integer_beyond_63_bits_is_refused(write: Write) -> None:
     values = np.full((N_IMAGES, 2), 2**63, dtype=np.uint64)
     path = write(lambda file: [replace(f"epoch_{epoch:04d}/h2", values)(file) for epoch in (0, 10)])

@@ -154,6 +154,24 @@ def test_ambiguous_axes_are_asked_for_and_can_be_said(images):
         torch.testing.assert_close(found, expected)
 
 
+def test_axes_that_are_suggested_can_be_said():
+    class Steps(nn.Module):
+        """An LSTM that has its steps first, then the images."""
+
+        def __init__(self):
+            super().__init__()
+            self.rows = nn.LSTM(8, 6)
+
+        def forward(self, x):
+            return self.rows(x[:, 0].permute(1, 0, 2))[0][-1]
+
+    network, grey = Steps(), torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    with pytest.raises(UserError, match=r"ambiguous; say it, for instance axes=\{'h1': 'NBC' or 'CBN'\}"):
+        NamedTaps(network, {"h1": "rows[0]"}, torch.Tensor.float).eval().taps(grey)
+    tapped = NamedTaps(network, {"h1": "rows[0]"}, torch.Tensor.float, axes={"h1": "NBC"}).eval()
+    assert tapped.taps(grey)["h1"].shape == (2, 6, 8, 1)
+
+
 def test_a_shape_that_could_lie_either_way_is_not_told_by_one_module(images):
     class Back(nn.Module):
         """Channels last inside, first outside: as many as rows and columns."""

@@ -55,6 +55,24 @@ def check_drawn(name: str, layers: list[str]) -> None:
     assert {f"conditional_samples_by_epoch_recorded_{layer}.png" for layer in layers} <= drawn
 
 
+def check_recorded_from_python() -> None:
+    """The same weights and images, from Python: every number is what the command line has written."""
+
+    def preprocess(images: Tensor) -> Tensor:
+        return functional.resize(images.float().expand(-1, 3, -1, -1) / 16, [32, 32], antialias=True)
+
+    with h5py.File("mine.h5") as file:
+        record(
+            "python.h5", file["images"][()], file["labels"][()], split=file["split"].asstr()[()], intensities=17,
+            networks={epoch: f"epoch_{epoch:02d}.pt" for epoch in (0, 3)}, network=resnet18(num_classes=10),
+            taps={"h1": "layer1.0.relu#1", "h4": "flatten"}, preprocess=preprocess,
+        )  # fmt: skip
+        with h5py.File("python.h5") as other:
+            cells = [f"epoch_{epoch:04d}/{tap}" for epoch in (0, 3) for tap in ("h1", "h4")]
+            for place in ("images", "labels", "split", *cells):
+                np.testing.assert_array_equal(file[place][()], other[place][()])
+
+
 def test_a_resnet_of_a_registry_without_code(settings: dict, capsys: pytest.CaptureFixture) -> None:
     for epoch, net in seeded(lambda: resnet18(num_classes=10)).items():
         torch.save(net.state_dict(), f"epoch_{epoch:02d}.pt")
@@ -72,6 +90,7 @@ def test_a_resnet_of_a_registry_without_code(settings: dict, capsys: pytest.Capt
         given = torch.from_numpy(file["images"][()]).float().expand(-1, 3, -1, -1) / 16
         pooled = net(functional.resize(given, [32, 32], antialias=True))
         np.testing.assert_allclose(file["epoch_0003/h4"][()], pooled.numpy(), rtol=1e-4, atol=1e-5)
+    check_recorded_from_python()
     contents = contents_of(Path("mine.h5"))
     assert contents.epochs == (0, 3)
     assert contents.has_split

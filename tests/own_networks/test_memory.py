@@ -1,4 +1,7 @@
-"""A large file stays on disk: 90,000 images with 20 cells are measured in less memory than their activations take."""
+"""A large file stays on disk: 90,000 images with 20 cells are measured in less memory than their activations take.
+
+With gated decoders; a reader on a base may hold `held_gib` more on purpose (`tests/fits` has what it holds).
+"""
 
 from __future__ import annotations
 

@@ -26,12 +26,19 @@ SEEN = PIXELS[[3, 17, 39]]
 )
 def test_they_are_left_out_and_counted_or_refused(given, caplog: pytest.LogCaptureFixture) -> None:
     assert held_out(PIXELS, given).tolist() == [k for k in range(40) if k not in (3, 17, 39)]
-    assert "3 images are among those of trained_on and are left out." in caplog.text
+    assert "3 of 40 images are among those of trained_on and are left out." in caplog.text
     with pytest.raises(UserError, match="3 of 40 images are among those of trained_on"):
         held_out(PIXELS, given, "refuse")
 
 
-def test_others_are_kept() -> None:
+def test_images_of_another_size_are_refused() -> None:
+    with pytest.raises(UserError, match="trained_on has images of 9x4 and images are of 5x4"):
+        held_out(PIXELS, np.zeros((3, 3, 9, 4), np.uint8))
+
+
+def test_others_are_kept(caplog: pytest.LogCaptureFixture) -> None:
+    assert held_out(PIXELS, image_digests(PIXELS ^ 2)).tolist() == list(range(40))
+    assert "None of the 40 images is among those of trained_on." in caplog.text
     assert held_out(PIXELS, PIXELS[:5] ^ 1, "refuse").tolist() == list(range(40))
     grey = np.repeat(PIXELS[:2, :1], 3, axis=1)  # a grey image is what it is in colour
     assert held_out(grey, PIXELS[:1, :1]).tolist() == [1]

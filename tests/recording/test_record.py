@@ -90,7 +90,7 @@ def test_images_that_a_network_was_trained_on_are_left_out(tmp_path: Path, caplo
     seen = torch.cat([IMAGES[3:5], IMAGES[20:21]])
     net = network(0)
     path = record(tmp_path / "mine.h5", IMAGES, LABELS, networks={0: net}, taps=TAPS, trained_on=seen)
-    assert "3 images are among those of trained_on and are left out." in caplog.text
+    assert "3 of 30 images are among those of trained_on and are left out." in caplog.text
     kept = [k for k in range(30) if k not in (3, 4, 20)]
     check(path, 0, {name: tap[kept] for name, tap in expected(net).items()})
 
@@ -132,6 +132,34 @@ def test_parts_of_outputs(tmp_path: Path) -> None:
         ({"images": IMAGES.float()}, "images has shape (30, 1, 8, 8) and type float32"),
         ({"labels": [1, 2]}, "labels has shape (2,), and there are 30 images"),
         ({"trained_on": IMAGES}, "All images are among those of trained_on"),
+        ({"taps": ["0", "4"]}, "taps is ['0', '4']; give each a name and its address"),
+        ({"networks": network(0)}, "networks is a Sequential; give the network of each epoch"),
+        ({"networks": {0: None}}, "networks[0] is a NoneType; give a module"),
+        ({"networks": {0: nn.Linear}}, "networks[0] gives no network: TypeError"),
+        ({"networks": {0: "nowhere.pt"}, "network": nn.Linear}, "network is the class Linear; it must be a torch.nn"),
+        (
+            {"networks": {0: nn.Sequential(nn.Linear(3, 3))}, "taps": {"h": "0"}},
+            "The network takes no images of 1x8x8: RuntimeError",
+        ),
+        ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
+        ({"batch_size": -3}, "batch_size is -3; it must be at least 1"),
+        ({"device": "gpu"}, "device is 'gpu', which torch cannot use here"),
+        ({"device": "cuda:99"}, "device is 'cuda:99', which torch cannot use here"),
+        ({"preprocess": lambda images: None}, "preprocess gives a NoneType"),
+        (
+            {"preprocess": lambda images: 1 / 0},
+            "preprocess fails on integer images of shape 2x1x8x8: ZeroDivisionError",
+        ),
+        ({"labels": [object()] * 30}, "labels has the type object"),
+        ({"labels": ["cat", "dog"] * 15}, "labels must hold whole numbers"),
+        ({"labels": np.full(30, np.nan)}, "labels must hold whole numbers"),
+        ({"labels": np.zeros(30)}, "labels knows only one class"),
+        ({"class_names": ["a", "b"]}, "class_names has 2 names"),
+        ({"split": ["train"] * 30}, "split holds 'train'"),
+        ({"split": ["d\u00e9codeur"] * 30}, "split holds 'd\u00e9codeur'"),
+        ({"split": [1] * 30}, "split has no image for evaluation"),
+        ({"intensities": 4}, "intensities is 4; pixels must be below it"),
+        ({"intensities": 1000}, "intensities is 1000; it must be 2 to 256"),
     ],
 )
 def test_a_mistake_gets_one_sentence_and_leaves_no_file(tmp_path: Path, changes: dict, sentence: str) -> None:
@@ -140,6 +168,100 @@ def test_a_mistake_gets_one_sentence_and_leaves_no_file(tmp_path: Path, changes:
         record(tmp_path / "mine.h5", given.pop("images"), given.pop("labels"), **given)
     assert sentence in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_labels_are_looked_at_before_a_network_runs(tmp_path: Path) -> None:
+    def never() -> nn.Module:
+        raise AssertionError("a network was made")
+
+    with pytest.raises(UserError, match="labels knows only one class"):
+        record(tmp_path / "mine.h5", IMAGES, torch.zeros(30), networks={0: never}, taps=TAPS)
+
+
+class Wide(nn.Module):
+    """A map of so many channels, with dropout that does not follow the mode if asked for, and counted calls."""
+
+    def __init__(self, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.convolution, self.dropout, self.after = nn.Conv2d(1, width, 3), dropout, nn.Flatten()
+        self.register_buffer("calls", torch.zeros(()), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        return self.after(nn.functional.dropout(self.convolution(images), self.dropout))
+
+
+def test_sentences_name_the_file_and_not_a_temporary_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"mine\.h5: the tap h has activations") as error:
+        record(tmp_path / "mine.h5", IMAGES, networks={0: Wide(2), 5: Wide(3)}, taps={"h": "convolution"})
+    assert str(error.value).startswith(f"{tmp_path / 'mine.h5'}:")
+
+
+def test_a_random_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"other activations of h each time.*F\.dropout"):
+        record(tmp_path / "mine.h5", IMAGES, networks={0: Wide(2, 0.5)}, taps={"h": "after"})
+
+
+def test_buffers_are_left_as_found_and_a_file_is_replaced_with_a_word(tmp_path: Path, caplog) -> None:
+    net = Wide(2)
+    for _ in range(2):
+        record(tmp_path / "mine.h5", IMAGES, networks={np.int64(3): net}, taps={"h": "after"})
+        assert float(net.calls) == 0
+    assert caplog.text.count("mine.h5 is there already") == 1
+    assert contents_of(tmp_path / "mine.h5").epochs == (3,)
+
+
+def test_no_image_is_alone_in_its_batch(tmp_path: Path) -> None:
+    class Squeezed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pool, self.linear = nn.AdaptiveAvgPool2d(1), nn.Linear(3, 2)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.linear(self.pool(images.expand(-1, 3, -1, -1)).squeeze())
+
+    net = Squeezed()
+    path = record(tmp_path / "mine.h5", IMAGES[:9], networks={0: net}, taps={"h": "linear"}, batch_size=8)
+    with h5py.File(path) as file, torch.no_grad():
+        np.testing.assert_allclose(file["epoch_0000/h"][()], net(IMAGES[:9].float() / 255), rtol=1e-5, atol=1e-6)
+
+
+def test_mixed_precision_is_bfloat16_and_only_on_demand(tmp_path: Path) -> None:
+    net = network(0)
+    given = {"networks": {0: net}, "taps": {"late": "4"}, "device": "cpu"}
+    path = record(tmp_path / "mixed.h5", IMAGES, **given, mixed_precision=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        wanted = expected(net)["late"]
+    assert wanted.dtype == torch.bfloat16
+    check(path, 0, {"late": wanted.float()})
+    check(record(tmp_path / "full.h5", IMAGES, **given), 0, {"late": expected(net)["late"]})
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_frozen_and_exported_networks_are_refused_and_run_as_parts(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU()).eval()
+    flat = [
+        torch.jit.freeze(torch.jit.script(net)),
+        torch.export.export(
+            net, (torch.zeros(4, 1, 8, 8),), dynamic_shapes=({0: torch.export.Dim("images", min=2, max=64)},)
+        ).module(),
+    ]
+    for made in flat:
+        with pytest.raises(UserError, match="no modules are left in it to be tapped"):
+            record(tmp_path / "mine.h5", IMAGES, networks={0: made}, taps={"h": "0"})
+        whole = nn.Sequential(made, nn.Flatten())
+        path = record(tmp_path / "mine.h5", IMAGES, networks={0: whole}, taps={"h": "1"})
+        with torch.no_grad():
+            check(path, 0, {"h": net(IMAGES.float() / 255).flatten(1)})
+
+
+def test_floats_of_8_bits(tmp_path: Path) -> None:
+    class Rounded(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.to(torch.float8_e4m3fn)
+
+    path = record(tmp_path / "mine.h5", IMAGES, networks={0: nn.Sequential(Rounded())}, taps={"h": "0"})
+    check(path, 0, {"h": (IMAGES.float() / 255).to(torch.float8_e4m3fn).float()})
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ib_analysis import list_taps
 from ib_analysis.activations_file import contents_of
 from ib_analysis.artifacts import UserError
 from ib_analysis.cli import main
 from ib_analysis.recording.command import epochs_of_files
 from ib_analysis.recording.config import RecordConfig
-from ib_analysis.recording.listing import list_nodes, list_taps
+from ib_analysis.recording.listing import list_nodes
 from ib_analysis.recording.registry import build_model
 
 
@@ -26,6 +27,7 @@ from ib_analysis.recording.registry import build_model
         ("mymodule/Network", {}, "name a model of torchvision or timm"),
         ("torchvision/resnet19", {}, "the nearest names are resnet1"),
         ("torchvision/squeezenet1_1", {"depth": 3}, "cannot be made with options {'depth': 3}"),
+        ("torchvision/squeezenet1_1", {"num_classes": -3}, "cannot be made with options {'num_classes': -3}"),
         ("timm/hf-hub:someone/something", {}, "timm has no model 'hf-hub:someone/something'"),
     ],
 )
@@ -75,6 +77,21 @@ def test_epochs_come_from_the_names_of_files(tmp_path: Path) -> None:
     assert list(epochs_of_files(f"{tmp_path}/last.bin")) == [0]
     with pytest.raises(UserError, match="there is no such file"):
         epochs_of_files(f"{tmp_path}/*.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "epoch"),
+    [
+        ("epoch=9-step=4000.ckpt", 9),
+        ("epoch=3-val_loss=0.25.ckpt", 3),
+        ("Epoch12_v2.pt", 12),
+        ("run2_epoch_007.pt", 7),
+        ("net_30.pt", 30),
+    ],
+)
+def test_the_number_after_epoch_is_the_epoch(tmp_path: Path, name: str, epoch: int) -> None:
+    (tmp_path / name).touch()
+    assert list(epochs_of_files(f"{tmp_path}/*")) == [epoch]
 
 
 class Twice(nn.Module):
@@ -148,6 +165,7 @@ def test_a_transformer_of_timm_is_recorded_at_the_size_that_it_asks_for(
         ({"splits": ()}, "splits is []"),
         ({"mean": (0.5,)}, "mean and std must have as many numbers"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"threads": -2}, "threads is -2"),
     ],
 )
 def test_wrong_settings_of_a_record_get_one_sentence(changes: dict, sentence: str) -> None:

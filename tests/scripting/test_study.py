@@ -16,8 +16,12 @@ import yaml
 from decoders.config import Architecture
 from ib_analysis import Results, study
 from ib_analysis.artifacts import UserError
+from ib_analysis.bases.feed import digests_of
 from ib_analysis.cli import main
 from ib_analysis.experiment import Experiment
+from ib_analysis.records.activations import open_activations
+from ib_analysis.records.bases import base_feed
+from ib_analysis.records.images import images_of
 
 
 def write_file(path: Path) -> None:
@@ -54,6 +58,24 @@ def test_a_study_is_the_command_lines_experiment(tiny: Path, capsys: pytest.Capt
     assert main(["estimate-mi", "tiny.yaml", "--layers", "[]", "--name", "mine", "--activations_file", "mine.h5"]) == 0
     assert decoders == {path: path.stat().st_mtime_ns for path in decoders}
     assert "half" in capsys.readouterr().out
+
+
+def test_a_file_that_is_written_anew_is_read_anew(tiny: Path) -> None:
+    for seed, name in enumerate(("first", "second")):
+        images = np.random.default_rng(seed).integers(0, 4, (40 + 20 * seed, 1, 6, 6), dtype=np.uint8)
+        with h5py.File("mine.h5", "w") as file:
+            file["images"] = images
+            file["images"].attrs["intensities"] = 4
+            file["epoch_0003/pixels"] = images.reshape(-1, 36).astype(np.float32)
+        given = study(name, **fields(tiny))
+        given.train()
+        experiment = Experiment(given.config)
+        data, stored = images_of(experiment), open_activations(experiment, experiment.runs[0])
+        kept = torch.cat([stored.read(3, "pixels", group) for group in range(len(stored.groups))])
+        shown = np.concatenate([data.decoder.images, data.evaluation.images])
+        assert len(shown) == len(images)
+        np.testing.assert_array_equal(kept.numpy(), shown.reshape(len(shown), -1))
+        assert np.isin(digests_of(data.evaluation.images), base_feed(experiment).unseen).all()
 
 
 def test_steps_of_layers_that_the_settings_name_and_the_file_lacks_are_left_out(tiny: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from ib_analysis.records.activations import open_activations
 from ib_analysis.records.images import images_of
 
 SETTINGS = ["--data.source", "digits", "--tasks", "[classification]"]
-SETTINGS += ["--layers", "[h3, h4]", "--training.checkpoints", "[1]", "--training.epochs", "1"]
+SETTINGS += ["--layers", "[h3, h4]", "--training.checkpoints", "[0,1]", "--training.epochs", "1"]
 # Random numbers of readers do not depend on what a run is called.
 READER = ["--reader", "deep", "--reader_network.width", "8", "--sharing", "layer"]
 
@@ -31,7 +32,7 @@ def rows(name: str) -> list[InformationRow]:
     return read_table(Path("checkpoints") / name / "information.csv", InformationRow)
 
 
-def write_file(path: Path, labels: bool = True, n_nan: int = 0) -> None:
+def write_file(path: Path, labels: bool = True, n_nan: int = 0, wrong: float = np.nan) -> None:
     """Digits, and two simple functions of them at two epochs."""
     found = load_digits()
     images = found.images[:120]
@@ -43,7 +44,7 @@ def write_file(path: Path, labels: bool = True, n_nan: int = 0) -> None:
         for epoch in (0, 2):
             file[f"epoch_{epoch:04d}/half"] = images[:, None, ::2, ::2] * 1e4 + epoch
             file[f"epoch_{epoch:04d}/sums"] = images.sum(1)
-        file["epoch_0002/sums"][:n_nan, 0] = np.nan
+        file["epoch_0002/sums"][:n_nan, 0] = wrong
 
 
 def few_digits() -> Collection:
@@ -71,7 +72,7 @@ def test_a_built_in_network_brought_in_as_foreign_is_measured_as_it_is(
         "mine.h5",
         np.concatenate([split.images for split in data.splits.values()])[shuffled],
         np.concatenate([split.labels for split in data.splits.values()])[shuffled],
-        networks={1: experiment.encoder_folder(run) / "epoch_0001.pt"},
+        networks={epoch: experiment.encoder_folder(run) / f"epoch_{epoch:04d}.pt" for epoch in (0, 1)},
         network=build_encoder(
             experiment.config.encoder, "classification", *image_space(experiment.config.data), seed=9
         ),
@@ -100,7 +101,16 @@ def test_a_built_in_network_brought_in_as_foreign_is_measured_as_it_is(
         return [{key: value for key, value in asdict(row).items() if key not in differs} for row in rows(name)]
 
     assert numbers("mine") == numbers("tiny")
-    assert len(numbers("mine")) == 2
+    assert len(numbers("mine")) == 4
+
+    def phases(name: str) -> list[dict]:
+        with Path("checkpoints", name, "phases.csv").open() as file:
+            table = list(csv.DictReader(file))
+        named = [{key: value.replace("recorded", "classification") for key, value in row.items()} for row in table]
+        return [{key: value for key, value in row.items() if key not in differs} for row in named]
+
+    assert phases("mine") == phases("tiny")
+    assert phases("mine")
 
 
 def test_figures_with_and_without_labels(tiny: Path, capsys: pytest.CaptureFixture, caplog) -> None:
@@ -136,8 +146,14 @@ def test_figures_with_and_without_labels(tiny: Path, capsys: pytest.CaptureFixtu
         (["figures", "tiny.yaml", "--layers", "[]"], "(NaN): 3 in epoch_0002/sums; leave these taps or epochs out"),
         (["figures", "tiny.yaml"], "layers names 'h1', which this file does not have; choose from half, sums"),
         (["figures", "tiny.yaml", "--layers", "[]", "--spike_in", "8"], "spike_in does not go with activations_file"),
-        (["export", "tiny.yaml", "--layers", "[]"], "there is no network, only what it gave"),
-        (["controls", "tiny.yaml", "--layers", "[]"], "ib controls compares with untrained and altered networks"),
+        (
+            ["export", "tiny.yaml", "--layers", "[]"],
+            "there is no network, only what it gave; there is nothing to be done",
+        ),
+        (
+            ["two-step", "tiny.yaml", "--layers", "[]"],
+            "there is no network, only what it gave; there is nothing to be done",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_runs(
@@ -149,6 +165,32 @@ def test_what_cannot_be_done_is_said_before_anything_runs(
     assert sentence in said
     assert said.count("\n") == 1
     assert not Path("checkpoints/tiny/activations").exists()
+
+
+def test_numbers_too_large_to_be_squared_are_named(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    write_file(Path("mine.h5"), n_nan=3, wrong=1.7e308)
+    assert main(["train", "tiny.yaml", "--layers", "[]", "--activations_file", "mine.h5"]) == 2
+    assert "beyond +-1e150, which cannot be squared: 3 in epoch_0002/sums" in capsys.readouterr().err
+
+
+def test_one_evaluation_image_is_refused_before_anything_is_fitted(tiny: Path, capsys: pytest.CaptureFixture) -> None:
+    write_file(Path("mine.h5"), labels=False)
+    with h5py.File("mine.h5", "a") as file:
+        file["split"] = np.repeat([1, 2], [119, 1])
+    assert main(["estimate-mi", "tiny.yaml", "--layers", "[]", "--activations_file", "mine.h5"]) == 2
+    assert "has 1 evaluation image, and intervals need at least two" in capsys.readouterr().err
+
+
+def test_settings_that_the_file_decides_are_said_to_be_unused(tiny: Path) -> None:
+    write_file(Path("mine.h5"))
+    words = ["tiny.yaml", "--layers", "[]", "--activations_file", "mine.h5", "--tasks", "[autoencoding]"]
+    words += ["--number_formats", "[w4a4_ends8]", "--encoder_seeds", "[0,1]", "--data.source", "cifar10"]
+    words += ["--base_learns_from", "encoder_images"]
+    experiment = Experiment(parse_experiment("train", words))
+    trained = ["encoder", "training", "brackets"]
+    decided = ["tasks", "number_formats", "encoder_seeds", "base_learns_from", "data.source"]
+    assert experiment.unused == [*trained, *decided]
+    assert Experiment(experiment.config).unused == trained
 
 
 def test_taps_that_are_left_out_may_hold_what_is_no_number(tiny: Path) -> None:

@@ -21,6 +21,9 @@ from ib_analysis.studies.sign_codes import check_units, sign_layer
 
 __all__ = ["Controls"]
 
+MOST_FEATURES = 8192
+"""Features of a layer whose orthogonal projection (n, n) is still made; layers of a user's file may have any number."""
+
 NULL_SHARE = 0.2
 """Share of training images under the null condition where the experiment has none: its own null judges a control."""
 
@@ -61,11 +64,24 @@ class Controls:
     def left_out(self) -> dict[str, str]:
         """Controls that this experiment cannot give, and why."""
         found = {}
+        contents = self.experiment.contents
         if 0 not in self.experiment.epochs or self.epoch == 0:
-            found["untrained"] = "it compares a trained network with epoch 0 (training.checkpoints)"
+            where = "" if contents else " (training.checkpoints)"
+            found["untrained"] = f"it compares a trained network with epoch 0{where}"
         if len(self.experiment.layers) < 2:
             found["data_processing"] = "it compares layers, and there is one only"
+        if contents is not None:
+            found["data_processing"] = "a file does not tell which tap is a function of which"
+            if not contents.has_labels:
+                found |= dict.fromkeys(("untrained", "permuted_labels"), "the file has no labels")
+            if self._n_features > MOST_FEATURES:
+                found["bottleneck"] = f"it projects the features of {self.deepest}, and {self._n_features} are too many"
         return found
+
+    @property
+    def _n_features(self) -> int:
+        """Of the deepest layer."""
+        return layer_shapes(self.experiment, self.run)[self.deepest][0]
 
     # ------------------------------------------------------------------ artifacts
 
@@ -162,7 +178,8 @@ class Controls:
         if self.epoch not in experiment.epochs:
             known = ", ".join(map(str, experiment.epochs))
             raise UserError(f"controls.epoch is {self.epoch}, which is no checkpoint; choose from {known}.")
-        check_units(settings.bottleneck_units, layer_shapes(experiment, self.run)[self.deepest][0])
+        if "bottleneck" not in self.left_out():
+            check_units(settings.bottleneck_units, self._n_features)
 
     def _names(self) -> tuple[str, ...]:
         left_out = self.left_out()
