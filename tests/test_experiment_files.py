@@ -69,8 +69,8 @@ def test_every_file_is_an_experiment_that_can_work(path: Path) -> None:
     assert experiment.epochs[-1] == experiment.config.training.epochs
 
 
-# They take the ways of `quantized`, with more networks, and of `cifar10`; the last one has tests of its own.
-SLOW = ("quantized-full", "cifar10-small", "cifar10-small-gated", "rir")
+# They take the ways of `cifar10`, with number formats or more networks; formats and `rir` have tests of their own.
+SLOW = ("quantized", "quantized-full", "cifar10-small", "cifar10-small-gated", "rir")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in LARGE])

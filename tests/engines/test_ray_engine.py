@@ -73,6 +73,7 @@ def wait_for(condition: Any, process: subprocess.Popen) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_killed_process_changes_no_number(cluster: Any, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ib_analysis.cli", "estimate-mi", "tiny.yaml", "--name", "far", *OPTIONS]
     with Path("log").open("w") as log:

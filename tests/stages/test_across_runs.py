@@ -151,6 +151,7 @@ def test_of_a_single_run_it_is_the_reader_of_the_layer() -> None:
 # ---------------------------------------------------------------------------------------------- other ways
 
 
+@pytest.mark.slow
 def test_recomputed_activations_give_the_same_code_lengths() -> None:
     assert (
         main(["estimate-mi", "together.yaml", *SMALL, *FORMATS, "--activations.mode", "recompute", "--name", "re"]) == 0

@@ -24,8 +24,8 @@ MOMENTS = (
 """Files whose first appearance tells in which stage the process is."""
 IN_PARALLEL = ("encoders/*/resume.pt", "decoders/*/resume.pt", "code_lengths/*/epoch_0000_h1.npz")
 """Those at which several processes may be at work."""
-WORK = ("encoders/*/resume.pt", "decoders/*/resume.pt", "code_lengths/*/epoch_0000_h1.npz", "samples/*.npz")
-"""Those in the middle of work that is kept in pieces."""
+WORK = ("decoders/*/resume.pt", "code_lengths/*/epoch_0000_h1.npz")
+"""Those in the middle of the longest work, which is kept in pieces."""
 
 
 def command(name: str, workers: int) -> list[str]:
@@ -68,6 +68,6 @@ def test_a_killed_command_goes_on_and_ends_with_the_same_table(
             killed += kill_when(process, "killed", pattern)
         finished = subprocess.run(command("killed", workers), stdout=log, stderr=log)
     assert finished.returncode == 0, Path("log").read_text()
-    assert killed >= len(moments) - len(moments) // 3  # a few moments may pass between two looks
+    assert killed >= len(moments) - max(1, len(moments) // 3)  # a few moments may pass between two looks
     assert table("killed") == table("whole")
     assert not list(Path("checkpoints/killed").rglob(".*.part*"))

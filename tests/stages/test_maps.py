@@ -121,6 +121,7 @@ def test_files_without_maps_are_measured_and_sampled_again_with_the_same_numbers
         assert file["maps/classification_float32_seed0/epoch_0002/h3"].shape == (2, 1, 8, 8)
 
 
+@pytest.mark.slow
 def test_l0_of_another_experiment_brings_its_map_where_there_is_one(tiny: Path) -> None:
     assert (
         main(

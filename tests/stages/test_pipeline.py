@@ -111,6 +111,7 @@ def test_an_unconditional_fit_may_serve_as_l0_of_shared_decoders(tiny: Path) -> 
     assert {row["decoder"] for row in rows()} == {"classification_float32_seed0_decoder0"}
 
 
+@pytest.mark.slow
 def test_a_fitted_decoder_serves_another_experiment_as_start_and_as_null(tiny: Path) -> None:
     assert main(["estimate-mi", "tiny.yaml"]) == 0
     options = ["--name", "further", "--start_from", "tiny", "--estimation.null_from", "tiny"]

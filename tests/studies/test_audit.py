@@ -163,6 +163,7 @@ def test_a_second_run_does_nothing_and_prints_the_same(inside: Path, capsys: pyt
     assert "Hysteresis beyond the interval in " in out
 
 
+@pytest.mark.slow
 def test_interrupted_it_goes_on_and_ends_with_the_same_table(
     finished: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
