@@ -30,7 +30,7 @@ WORK = ("decoders/*/resume.pt", "code_lengths/*/epoch_0000_h1.npz")
 
 def command(name: str, workers: int) -> list[str]:
     options = ["--name", name, "--workers", str(workers), "--fitting.steps", "60", "--training.epochs", "4"]
-    return [sys.executable, "-m", "ib_analysis.cli", "figures", "tiny.yaml", *options]
+    return [sys.executable, "-m", "ib_analysis.cli", "samples", "tiny.yaml", *options]
 
 
 def table(name: str) -> list[dict[str, str]]:
