@@ -53,11 +53,13 @@ def late_compression_rows(
         share = f"{late} of {len(own)} curves compress in {name}"
         value, p_value, n_seeds = mean_rank_correlation(own, accuracies)
         link = UNTESTED if p_value is None else LINKED if p_value <= 1 - confidence else NO_LINK
-        told = (
-            f"{link}, {n_seeds} encoder seed{'s' if n_seeds != 1 else ''} ({FEWEST_SEEDS} are needed)"
-            if p_value is None
-            else f"{link}, {value:+.2f} within layers over {n_seeds} networks (p = {p_value:.2g})"
-        )
+        if p_value is not None:
+            why = f"{value:+.2f} within layers over {n_seeds} networks (p = {p_value:.2g})"
+        elif n_seeds < FEWEST_SEEDS:
+            why = f"{n_seeds} encoder seed{'s' if n_seeds != 1 else ''} ({FEWEST_SEEDS} are needed)"
+        else:
+            why = f"as the bits lost or the accuracies are the same in all {n_seeds} networks"
+        told = f"{link}, {why}"
         found.append(_row(own, name, "compressing_share", late / len(own), None, "", share))
         found.append(_row(own, name, "rank_correlation", value, p_value, link, f"{name}: {told}"))
         parts.append(f"{share}, rank correlation of the bits lost with accuracy {told}")

@@ -130,6 +130,7 @@ def test_shares_and_correlations_over_seeds() -> None:
     assert linked.p_value == pytest.approx(2 / 120), "of 120 orders this and its reverse are as far from 0"
     assert linked.verdict == "linked"
     assert by_name["float32", "rank_correlation"].verdict == "not testable", "nothing varies"
+    assert "are the same in all 5 networks" in by_name["float32", "rank_correlation"].finding
     assert rows[-1].quantity == "answer"
     assert rows[-1].verdict == "linked"
     assert "10 of 10 curves compress in binary" in claims_text(rows)
