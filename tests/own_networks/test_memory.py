@@ -1,6 +1,7 @@
 """A large file stays on disk: 90,000 images with 20 cells are measured in less memory than their activations take.
 
-With gated decoders; a reader on a base may hold `held_gib` more on purpose (`tests/fits` has what it holds).
+With gated decoders and with readers on a base, whose features of all images are a file of their own. (A reader may hold
+up to `held_gib` of its layer's activations on purpose; `tests/fits` has what it holds.)
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ def write(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_memory_of_a_large_file(tiny: Path) -> None:
+@pytest.mark.parametrize("decoders", ["tiny_text", "deep_text"])
+def test_memory_of_a_large_file(tiny: Path, request: pytest.FixtureRequest, decoders: str) -> None:
     write(Path("mine.h5"))
     # In float32, as networks take them, the activations alone would need more than is allowed.
     assert N_IMAGES * CHANNELS * len(EPOCHS) * len(TAPS) * 4 > MOST_BYTES
-    settings = yaml.safe_load(tiny.read_text())
+    settings = yaml.safe_load(request.getfixturevalue(decoders))
     settings |= {"layers": [], "activations_file": "mine.h5", "data": {"evaluation_per_class": 100}}
     settings["probe"] = {"epochs": 1, "hidden_units": 4}
     settings["activations"] = {"group_size": 256}
