@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from decoders import PixelCNNPP, code_lengths_bits
+from decoders.config import ReaderArchitecture
 from ib_analysis.cli import main, parse_config
 from ib_analysis.experiment import Experiment, ExperimentConfig
 from ib_analysis.fits import unfinished
-from ib_analysis.information.table import read_table
+from ib_analysis.information.table import InformationRow, read_table
 from ib_analysis.studies.audit import AuditConfig
 from ib_analysis.studies.audit.hysteresis import HysteresisRow
 from ib_analysis.studies.audit.plan import Plan
@@ -206,9 +207,39 @@ def test_interrupted_it_goes_on_and_ends_with_the_same_table(
     assert all(path.stat().st_mtime_ns == made[path] for path in decoders)
 
 
+def test_readers_of_a_layer_are_held_against_readers_of_single_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deep_text: str, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = deep_text + "layer_steps: {h4: 30}\nlayer_dropout: {h4: 0.25}\n"
+    ends_twice = text.replace("halfway: false", "halfway: true").replace("cooldown_share: 0.0", "cooldown_share: 0.5")
+    Path("tiny.yaml").write_text(ends_twice)
+    assert audit(*OPTIONS, "--audit.remedies", "[larger_trunk, fine_tune]", "--audit.hysteresis", "h3") == 0
+    assert "Hysteresis beyond the interval in" in capsys.readouterr().out
+    found = [row for row in rows() if row.layer != "all"]
+    assert {row.remedy for row in found} == {"none", "larger_trunk", "fine_tune"}
+    information = {
+        (row.task, row.epoch, row.layer): row.code_length_bits
+        for row in read_table(Path("checkpoints/tiny/information.csv"), InformationRow)
+    }
+    for row in found:
+        if row.remedy == "none":
+            assert row.shared_code_length_bits == pytest.approx(information[row.task, row.epoch, row.layer])
+            # Without those of the end halfway, which the shared decoder does not go on from; of its two epochs one.
+            assert row.shared_steps == {"h4": 30}.get(row.layer, 12) / 2
+            assert row.steps == round(row.multiple * row.shared_steps)
+        assert row.own_null_i_xh_bits is None  # that is the base
+    study = plan(AuditConfig(cells=3, multiples=(1,)))
+    for cell in study.cells:
+        size = study.dedicated(cell, 1).architecture
+        assert isinstance(size, ReaderArchitecture)
+        assert size.dropout == (0.25 if cell.layer == "h4" else 0.0)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
+        (["--sharing", "across_runs", "--reader", "deep"], "sharing is 'across_runs'"),
         (["--sharing", "dedicated"], "sharing is 'dedicated'"),
         (["--audit.cells", "13"], "but tiny has 12 cells"),
         (["--audit.cells", "0"], "audit.cells is 0"),

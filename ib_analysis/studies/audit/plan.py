@@ -33,14 +33,15 @@ def check(experiment: Experiment, settings: AuditConfig) -> None:
     """Refuse what cannot be audited, before anything runs.
 
     Raises:
-        UserError: no shared decoders, fewer cells than asked for, a layer that is not measured, or spike-ins.
+        UserError: no decoders that several cells of one run share, fewer cells than asked for, a layer that is not
+            measured, or spike-ins.
     """
     config = experiment.config
     ExtraFits(experiment, "audit", ())
-    if config.sharing != "shared":
+    if config.sharing not in ("shared", "layer"):
         raise UserError(
-            f"sharing is {config.sharing!r}: an audit compares shared decoders with dedicated ones; use it on an "
-            "experiment with --sharing shared."
+            f"sharing is {config.sharing!r}: an audit compares decoders that cells of one run share with dedicated ones; "
+            "use it on an experiment with --sharing layer or --sharing shared."
         )
     there = sum(len(fit.cells) for fit in experiment.fits)
     if settings.cells > there:
@@ -104,7 +105,7 @@ class Plan:
     """The decoders of one audit; the experiment's own must be finished.
 
     Arguments:
-        experiment: with shared decoders.
+        experiment: with decoders that cells of one run share.
         settings: what is compared.
     """
 
@@ -144,7 +145,7 @@ class Plan:
         """A decoder of this cell alone, with the shared one's architecture and its share of images without condition:
         by that share it has a null condition of its own, which stands for the unconditional network that the protocol
         of Darlow & Storkey (2020) fits beside each decoder."""
-        chosen, own = self.experiment.fitting, self.settings.learning_rate
+        chosen, own = self.experiment.fitting_for(cell.fit), self.settings.learning_rate
         rate = chosen.learning_rate if own is None else own
         name = f"dedicated_x{multiple}" + ("" if own is None else f"_rate{own:g}")
         return self._of_cell(name, cell, scaled_fitting(chosen, self.steps(cell.fit, multiple), rate), None)
@@ -154,7 +155,7 @@ class Plan:
             key=f"{name}/{cell.fit.key}/{cell.name.replace('/', '_')}",
             run=cell.fit.run,
             cells=((cell.epoch, cell.layer),),
-            architecture=self.experiment.decoder_size,
+            architecture=self.experiment.decoder_size_for(cell.fit),
             fitting=fitting,
             decoder_seed=cell.fit.decoder_seed,
             start=start,
@@ -179,8 +180,8 @@ class Plan:
 
     def remedied(self, remedy: str, fit: Fit) -> ExtraFit:
         """Another decoder for all cells of a shared one."""
-        fitting = replace(self.experiment.fitting, steps=self.shared_steps(fit), patience=0, halfway=False)
-        architecture, fitting = self.remedies[remedy](self.experiment.decoder_size, fitting)
+        fitting = replace(self.experiment.fitting_for(fit), steps=self.shared_steps(fit), patience=0, halfway=False)
+        architecture, fitting = self.remedies[remedy](self.experiment.decoder_size_for(fit), fitting)
         return ExtraFit(f"{remedy}/{fit.key}", fit.run, fit.cells, architecture, fitting, fit.decoder_seed)
 
     def fine_tuned(self, cell: SharedCell) -> ExtraFit:
@@ -188,7 +189,7 @@ class Plan:
         return self._of_cell(f"{FINE_TUNE}_{self.settings.fine_tune_rate:g}", cell, self._short(cell.fit), cell.fit)
 
     def _short(self, fit: Fit) -> FittingConfig:
-        chosen = self.experiment.fitting
+        chosen = self.experiment.fitting_for(fit)
         return scaled_fitting(chosen, self.steps(fit, 1), chosen.learning_rate * self.settings.fine_tune_rate)
 
     # ------------------------------------------------------------------ hysteresis
@@ -200,7 +201,7 @@ class Plan:
             return []
         first: dict[str, Fit] = {}
         for fit in self.experiment.fits:
-            if fit.run is not None:
+            if fit.run is not None and self.settings.hysteresis in {layer for _, layer in fit.cells}:
                 first.setdefault(fit.run.task, fit)
         return [(fit, direction) for fit in first.values() for direction in (FORWARD, BACKWARD)]
 

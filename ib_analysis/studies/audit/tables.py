@@ -129,7 +129,7 @@ def _own(plan: Plan, cell: SharedCell) -> Measured:
         bits(NULL),
         artifact.record,
         decoder_network(experiment, cell.fit),
-        experiment.decoder_size,
+        experiment.decoder_size_for(cell.fit),
         cell,
     )
 
