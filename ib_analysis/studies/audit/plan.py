@@ -40,8 +40,8 @@ def check(experiment: Experiment, settings: AuditConfig) -> None:
     ExtraFits(experiment, "audit", ())
     if config.sharing not in ("shared", "layer"):
         raise UserError(
-            f"sharing is {config.sharing!r}: an audit compares decoders that cells of one run share with dedicated ones; "
-            "use it on an experiment with --sharing layer or --sharing shared."
+            f"sharing is {config.sharing!r}: an audit compares decoders that cells of one run share with dedicated "
+            "ones; use it on an experiment with --sharing layer or --sharing shared."
         )
     there = sum(len(fit.cells) for fit in experiment.fits)
     if settings.cells > there:
