@@ -38,7 +38,8 @@ def shannon_note(rows: Sequence[InformationRow], h_x_bits: float | None, line: s
     small = {layer: own[0] for layer, own in floats.items() if not all(has_room(row) for row in own)}
     if small:
         told = ", ".join(f"{layer} at most {capacity_bits(row):,.0f} bits" for layer, row in small.items())
-        notes.append(f"Too small to hold every image (units x bits): {told}.")
+        of = " as float numbers" if any(row.code_bits for row in rows) else ""
+        notes.append(f"Too small to hold every image{of} (units x bits): {told}.")
     left = [layer for layer in floats if layer not in holding and layer not in small]
     shared = [layer for layer in left if any(holds_all(row) is False for row in floats[layer])]
     if shared:

@@ -63,6 +63,8 @@ def test_the_sentence_names_the_layers(row: InformationRow) -> None:
     known = shannon_note([cell("h1", 50, 1.0, h_x_bits=90.0)], 90.0, " (dashed line)")
     assert "H(X) = 90.0 bits at every epoch (dashed line) in" in known
     assert shannon_note([dataclasses.replace(large, code_bits=2)], None) == ""
+    beside_codes = shannon_note([small, dataclasses.replace(small, code_bits=1)], None)
+    assert "every image as float numbers (units x bits): h4 at most 64 bits" in beside_codes
     later = dataclasses.replace(large, epoch=7, distinct_activations=0.9)
     assert "is H(X) at" not in shannon_note([large, later], None)  # not at one epoch: not at every epoch
 
