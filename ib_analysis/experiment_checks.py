@@ -44,11 +44,6 @@ def check(config: ExperimentConfig) -> None:
                 "activations_file to its path."
             )
         _check_binary(config)
-    elif config.spike_in:
-        raise UserError(
-            "spike_in does not go with activations_file: spike-ins there have not been tried against a known truth; "
-            "leave it out."
-        )
     known = taps_of(config)
     for layer in config.layers:
         if layer not in known:

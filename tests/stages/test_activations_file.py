@@ -87,8 +87,8 @@ def test_a_built_in_network_brought_in_as_foreign_is_measured_as_it_is(
             recorded = file[f"epoch_0001/{layer}"][()][np.argsort(shuffled)][parts[0] :]
             dumped = np.concatenate([stored.read(1, layer, group).numpy() for group in range(len(stored.groups))])
             np.testing.assert_array_equal(recorded.astype(dumped.dtype), dumped)
-    own = ["--name", "mine", "--activations_file", "mine.h5", "--layers", "[]"]
-    assert main(["estimate-mi", "tiny.yaml", *own, *READER, *one_by_one]) == 0
+    own = ["--activations_file", "mine.h5", "--layers", "[]"]
+    assert main(["estimate-mi", "tiny.yaml", "--name", "mine", *own, *READER, *one_by_one]) == 0
     differs = {"experiment", "task", "decoder", "seconds", "encoder_sha256", "decoder_sha256"}  # names and hashes
     differs |= {
         "i_hy_bound_bits",
@@ -111,6 +111,12 @@ def test_a_built_in_network_brought_in_as_foreign_is_measured_as_it_is(
 
     assert phases("mine") == phases("tiny")
     assert phases("mine")
+
+    spiked = [*READER, *one_by_one, "--spike_in", "4"]
+    assert main(["estimate-mi", "tiny.yaml", *SETTINGS, *spiked, "--name", "coins"]) == 0
+    assert main(["estimate-mi", "tiny.yaml", *own, *spiked, "--name", "mine-coins"]) == 0
+    assert numbers("mine-coins") == numbers("coins") != numbers("tiny")
+    assert {row.spike_in_bits for row in rows("mine-coins")} == {4}
 
 
 def test_figures_with_and_without_labels(tiny: Path, capsys: pytest.CaptureFixture, caplog) -> None:
@@ -145,7 +151,6 @@ def test_figures_with_and_without_labels(tiny: Path, capsys: pytest.CaptureFixtu
     [
         (["figures", "tiny.yaml", "--layers", "[]"], "(NaN): 3 in epoch_0002/sums; leave these taps or epochs out"),
         (["figures", "tiny.yaml"], "layers names 'h1', which this file does not have; choose from half, sums"),
-        (["figures", "tiny.yaml", "--layers", "[]", "--spike_in", "8"], "spike_in does not go with activations_file"),
         (
             ["export", "tiny.yaml", "--layers", "[]"],
             "there is no network, only what it gave; there is nothing to be done",
