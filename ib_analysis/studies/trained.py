@@ -58,7 +58,9 @@ class StudyClassifier:
             tasks=("classification",),
             number_formats=(number_format,),
             encoder_seeds=(seed,),
-            layers=(),
+            layers=(),  # those of the config may be of another kind of network
+            layer_steps={},
+            layer_dropout={},
             training=dataclasses.replace(config.training, checkpoints=()),
             **changes,
         )

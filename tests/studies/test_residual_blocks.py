@@ -24,7 +24,10 @@ FOLDER = Path("checkpoints/tiny/studies/residual_blocks")
 def test_all_kinds_of_blocks_are_trained_with_every_seed_and_compared(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["residual-blocks", "tiny.yaml", *RIR, "--residual-blocks.seeds", "[0, 1]"]
+    # Layers, and steps of their readers, of which other kinds of blocks know nothing.
+    words = ["residual-blocks", "tiny.yaml", "--encoder.architecture", "rir", "--layers", "[h4_residual]"]
+    words += ["--reader", "deep", "--sharing", "layer", "--layer_steps", "{h4_residual: 8}"]
+    words += ["--residual-blocks.seeds", "[0, 1]"]
     words += ["--residual-blocks.resamples", "50"]
     assert main(words) == 0
     out = capsys.readouterr().out
