@@ -34,6 +34,7 @@ from ib_analysis.plots.style import (
     epoch_colours,
     framed,
     layer_marker,
+    legend_columns,
     task_title,
     warned_handle,
 )
@@ -159,6 +160,6 @@ def _legends(body: SubFigure, layers: list[str], epochs: list[int], beside: list
         Line2D([], [], color=INK, marker=layer_marker(index), linestyle="none", markersize=6, label=layer)
         for index, layer in enumerate(layers)
     ]
-    body.legend(
-        handles=[*handles, *beside], loc="outside lower center", ncols=8, handletextpad=0.3,
-    )  # fmt: skip
+    handles += beside
+    columns = legend_columns([handle.get_label() for handle in handles])
+    body.legend(handles=handles, loc="outside lower center", ncols=columns, handletextpad=0.3)

@@ -19,6 +19,7 @@ from ib_analysis.plots.style import (
     framed,
     layer_colour,
     layer_marker,
+    legend_columns,
     task_title,
     warned_handle,
 )
@@ -92,7 +93,8 @@ def draw(saved: SavedExperiment) -> Iterator[tuple[str, Figure]]:
         for k, layer in enumerate(layers)
     ]
     handles += [warned_handle()] if any(row.warnings for row in rows) else []
-    body.legend(handles=handles, loc="outside lower center", ncols=8)
+    columns = legend_columns([handle.get_label() for handle in handles])
+    body.legend(handles=handles, loc="outside lower center", ncols=columns)
     yield "number_formats", figure
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "framed",
     "layer_colour",
     "layer_marker",
+    "legend_columns",
     "save",
     "save_all",
     "task_name",
@@ -54,7 +55,7 @@ WARNED = "#8c8c8c"
 TRUTH = "#1a1a1a"
 """The colour of the truth lines H(X) and H(Y)."""
 
-LAYER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1a1a1a")
+LAYER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1a1a1a", "#882255")
 LAYER_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h")
 
 _RC: dict[Any, Any] = {
@@ -211,6 +212,22 @@ def layer_colour(index: int) -> str:
 def layer_marker(index: int) -> str:
     """The marker of the layer at this place, from the input on."""
     return LAYER_MARKERS[index % len(LAYER_MARKERS)]
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """Columns of a legend below a figure, at most eight, such that no line is wider than the figure.
+
+    >>> legend_columns(["h1", "h2", "h3", "h4", "grey, hollow: cell with a warning"])
+    5
+    >>> legend_columns([f"h{stage}_{stream}" for stage in range(1, 5) for stream in ("residual", "transient")])
+    4
+    """
+    for columns in range(min(len(labels), 8), 1, -1):
+        rows = -(-len(labels) // columns)
+        widest = [max(map(len, labels[start : start + rows])) for start in range(0, len(labels), rows)]
+        if sum(widest) + 5 * len(widest) <= 105:  # letters, and a marker and a gap for each
+            return len(widest)
+    return 1
 
 
 def epoch_colours(n: int) -> ListedColormap:
