@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 from scipy.stats import ttest_1samp
@@ -99,6 +99,7 @@ OPPOSITE = {"yes": {"no"}, "no": {"yes", "no", "undecided"}, "undecided": {"no",
 
 
 @given(COSTS, COSTS, st.integers(0, 99))
+@example([1, 96, 387, 1, 1], [162, 1, 163, 1, 1], 53)  # equal differences at several costs
 @settings(max_examples=25, deadline=None)
 def test_symmetries(costs_a: list[int], costs_b: list[int], seed: int) -> None:
     a, b = np.array(costs_a, dtype=float), np.array(costs_b, dtype=float)

@@ -198,7 +198,11 @@ def dominance(
         verdict: Verdict = "yes"
     else:
         verdict = "no" if any(found.high < 0 for found in differences) else "undecided"
-    least = min(range(len(places)), key=lambda place: differences[place].estimate)
+    # Of equal differences the one with the lowest lower end; rounded, or rounding errors would decide.
+    least = min(
+        range(len(places)),
+        key=lambda place: (round(differences[place].estimate, 12), round(differences[place].low, 12)),
+    )
     overlap = (float(places[0]), float(places[-1]))
     return Dominance(verdict, differences[least], float(places[least]), overlap, len(places))
 
