@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,17 @@ def test_information_is_shown_against_both_nulls(tmp_path: Path) -> None:
     assert common == pytest.approx([together[0].shared_i_xh_bits, *(row.i_xh_bits for row in together)], rel=1e-6)
     expected = [together[0].shared_own_null_i_xh_bits, *(row.own_null_i_xh_bits for row in together)]
     assert own == pytest.approx(expected, rel=1e-6)
+    assert axes.get_title(loc="left") == "Mean information, reported in two ways"
+
+
+def test_readers_have_no_null_of_their_own_to_be_shown(tmp_path: Path) -> None:
+    path, rows = table(tmp_path, ())
+    nulls = [field.name for field in dataclasses.fields(AuditRow) if "own_null" in field.name]
+    write_table(path, AuditRow, [dataclasses.replace(row, **dict.fromkeys(nulls)) for row in rows])
+    figure = drawn(path, None)
+    axes = panels(figure)["Mean"]
+    assert axes.get_title(loc="left") == "Mean information"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["against the common L0"]
 
 
 def test_remedies_and_sweeps_have_panels_where_there_are_any(tmp_path: Path) -> None:

@@ -137,7 +137,8 @@ def _dot(
 
 
 def _draw_reported(axes: Axes, together: Sequence[AuditRow]) -> None:
-    """Information of the shared decoder and of every multiple, against the common L0 and against their own nulls."""
+    """Information of the shared decoder and of every multiple, against the common L0 and against their own nulls, which
+    readers do not have."""
     first = together[0]
     columns = [
         ("shared", _of(first, "shared_i_xh_bits"), _of(first, "shared_own_null_i_xh_bits")),
@@ -152,14 +153,15 @@ def _draw_reported(axes: Axes, together: Sequence[AuditRow]) -> None:
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.margins(y=0.12)
     axes.grid(axis="y", color=LIGHT, linewidth=0.5)
-    axes.set_title("Mean information, reported in two ways")
+    two_ways = any(own is not None for _, _, own in columns)
+    axes.set_title("Mean information" + (", reported in two ways" if two_ways else ""))
     axes.set_xlabel("decoder: shared, or dedicated at this cost")
     axes.set_ylabel("I(X;H), bits")
     handles = [
         Line2D([], [], color=COMMON, marker="o", linestyle="none", markersize=5, label="against the common L0"),
         Line2D([], [], color=OWN, marker="s", linestyle="none", markersize=5, label="against its own null"),
     ]
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2)
+    axes.legend(handles=handles if two_ways else handles[:1], loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2)
 
 
 def _of(row: AuditRow, name: str) -> Interval | None:
@@ -222,8 +224,13 @@ def _notes(rows: Sequence[AuditRow], sweeps: Sequence[HysteresisRow]) -> list[st
     notes = [
         "L: code length of an image given the layer. 95 % bootstrap intervals over the evaluation images, paired; the "
         "mean resamples all cells with the same images. Information is L0 − L: with the L0 of one common unconditional "
-        "model, or of each decoder's own null condition. A decoder with a poor null of its own reports more "
-        "information than it has found: only the common L0 makes decoders comparable.",
+        "model"
+        + (
+            ", or of each decoder's own null condition. A decoder with a poor null of its own reports more information "
+            "than it has found: only the common L0 makes decoders comparable."
+            if any(row.own_null_i_xh_bits is not None for row in rows)
+            else ", the base that all readers stand on."
+        ),
     ]
     warned = {name for row in rows for name in split_warnings(row.warnings)}
     if warned:
