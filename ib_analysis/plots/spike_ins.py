@@ -35,6 +35,7 @@ from ib_analysis.plots.style import (
     framed,
     layer_colour,
     layer_marker,
+    legend_columns,
     task_title,
     warned_handle,
 )
@@ -135,7 +136,8 @@ def _legend(body: SubFigure, rows: Sequence[InformationRow], layers: Sequence[st
     ]
     if any(row.warnings for row in rows):
         handles.append(warned_handle())
-    body.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 7), columnspacing=1.2)
+    columns = legend_columns([handle.get_label() for handle in handles])
+    body.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
 
 
 def _notes(rows: Sequence[InformationRow], layers: Sequence[str], bits: float) -> list[str]:

@@ -236,7 +236,7 @@ def _notes(rows: Sequence[AuditRow], sweeps: Sequence[HysteresisRow]) -> list[st
     if warned:
         notes.append(
             f"Grey, hollow: a dedicated fit came with a warning ({', '.join(sorted(warned)).replace('_', ' ')}). The "
-            "comparison is one of equal costs and holds for such fits too; longer ones would do better."
+            "comparison is one of equal costs and holds for such fits too."
         )
     if sweeps:
         notes.append(
