@@ -31,6 +31,7 @@ __all__ = [
     "unused_by_architecture",
     "unused_with_activations_file",
     "with_activations_file",
+    "without_layers",
 ]
 
 _Number = TypeVar("_Number", int, float)
@@ -269,6 +270,11 @@ def with_activations_file(config: ExperimentConfig) -> ExperimentConfig:
         encoder_seeds=(0,),
         data=replace(config.data, source="activations_file", folder=path),
     )
+
+
+def without_layers(config: ExperimentConfig) -> ExperimentConfig:
+    """The config with no layer named: those of an experiment may be of another kind of network than a study's."""
+    return replace(config, layers=(), layer_steps={}, layer_dropout={})
 
 
 def _of_file(config: ExperimentConfig, settings: dict[str, _Number]) -> dict[str, _Number]:

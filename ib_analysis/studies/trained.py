@@ -19,6 +19,7 @@ from ib_analysis.encoders import TappedNetwork
 from ib_analysis.engines.choose import engine_for
 from ib_analysis.engines.local import Progress, Unit, clear_remains, exclusive
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run
+from ib_analysis.experiment_config import without_layers
 from ib_analysis.records.arrays import load_arrays, save_arrays
 from ib_analysis.records.encoders import course_of, encoder_recipe, initial_encoder
 from ib_analysis.records.images import images_of
@@ -54,13 +55,10 @@ class StudyClassifier:
             changes: fields of the config that are others for this network.
         """
         own = dataclasses.replace(
-            config,
+            without_layers(config),
             tasks=("classification",),
             number_formats=(number_format,),
             encoder_seeds=(seed,),
-            layers=(),  # those of the config may be of another kind of network
-            layer_steps={},
-            layer_dropout={},
             training=dataclasses.replace(config.training, checkpoints=()),
             **changes,
         )

@@ -12,6 +12,7 @@ from ib_analysis.artifacts import UserError, plain, settings_of, sha256_of_plain
 from ib_analysis.data import ImageData, image_digests
 from ib_analysis.data.splits import not_among, validation_last
 from ib_analysis.experiment import Experiment, ExperimentConfig, Run
+from ib_analysis.experiment_config import without_layers
 from ib_analysis.records.encoders import encoder_recipe
 from ib_analysis.records.images import data_section, images_of
 from ib_analysis.search.space import Architecture
@@ -88,11 +89,8 @@ class NetworkSearch:
         if architecture not in self._networks:
             config = self.experiment.config
             base = replace(
-                config,
+                without_layers(config),
                 tasks=("classification",),
-                layers=(),  # those of the config may be of another kind of network
-                layer_steps={},
-                layer_dropout={},
                 encoder=replace(config.encoder, block="rir", form="four_convolutions", outer_shortcut=True),
                 binary_training=replace(config.binary_training, teacher="none"),
             )
