@@ -2,8 +2,10 @@
 
 A claim is created exclusively, which file systems do have, and its time is renewed for as long as its process lives. It
 is void once its process is gone, where that can be seen from here, and else once it has not been renewed for a while.
-Between looking at a void claim and replacing it another process may do the same; so whoever replaces one waits a moment
-and looks whether it is still his. Locks are better: nobody has to guess whether their holder lives.
+Between looking at a void claim and replacing it another process may do the same; so a claim is replaced only by whoever
+holds a second one beside it, and he looks again before he does. Only where the holder of that one was killed as well,
+within the moment that replacing takes, does time decide: whoever replaces it waits and looks whether it is still his.
+Locks are better: nobody has to guess whether their holder lives.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ BEAT_SECONDS = 10.0
 STALE_SECONDS = 120.0
 """Age at which a claim is void whose process cannot be seen."""
 SETTLE_SECONDS = 1.0
-"""How long whoever replaces a void claim waits before believing that it is his."""
+"""How long whoever takes the void right to replace a claim waits before believing that it is his."""
 POLL_SECONDS = 0.1
 
 
@@ -96,14 +98,33 @@ def _take(path: Path, ours: Claim) -> bool:
     """Try to get the claim once."""
     if _create(path, ours):
         return True
-    theirs = _read(path)
-    if not _is_void(path, theirs) or _read(path) != theirs:
+    if not _is_void(path, _read(path)):
         return False
-    path.unlink(missing_ok=True)
-    if not _create(path, ours):
+    right = path.with_name(f"{path.name}.replacing")
+    if not _take_right(right, ours):
+        return False
+    try:
+        if not _is_void(path, _read(path)):  # another one has replaced it since we looked
+            return False
+        path.unlink(missing_ok=True)
+        return _create(path, ours)
+    finally:
+        if _read(right) == ours:
+            right.unlink(missing_ok=True)
+
+
+def _take_right(right: Path, ours: Claim) -> bool:
+    """Try to get the right to replace a claim, which is held for a moment."""
+    if _create(right, ours):
+        return True
+    theirs = _read(right)
+    if not _is_void(right, theirs) or _read(right) != theirs:
+        return False
+    right.unlink(missing_ok=True)
+    if not _create(right, ours):
         return False
     time.sleep(SETTLE_SECONDS)
-    return _read(path) == ours
+    return _read(right) == ours
 
 
 def _create(path: Path, claim: Claim) -> bool:

@@ -178,8 +178,8 @@ def test_whoever_lost_a_claim_is_stopped(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_of_many_who_find_a_void_claim_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They differ in how long they take from looking at it to replacing it: some replace each other's."""
-    monkeypatch.setattr(claims, "SETTLE_SECONDS", 0.4)
+    """They differ in how long they take from looking at it to replacing it, and none waits for the others."""
+    monkeypatch.setattr(claims, "SETTLE_SECONDS", 0.0)
     unlink, delays = Path.unlink, itertools.cycle([0.0, 0.05, 0.1, 0.15])
 
     def slow(path: Path, missing_ok: bool = False) -> None:
@@ -208,6 +208,19 @@ def test_of_many_who_find_a_void_claim_one_gets_it(tmp_path: Path, monkeypatch: 
         claim = claims._read(path)
         assert claim is not None
         assert claim.token == str(got[0])
+        assert list(tmp_path.glob("*.replacing")) == []
+
+
+def test_whoever_was_killed_while_replacing_a_claim_holds_nobody_off(tmp_path: Path) -> None:
+    path, right = tmp_path / "claim", tmp_path / "claim.replacing"
+    somebody(path, started="1")
+    somebody(right)  # lives
+    with pytest.raises(UserError, match="is working on it"), claimed(path, "it"):
+        pass
+    somebody(right, started="1")
+    with claimed(path, "it"):
+        assert [item.name for item in tmp_path.iterdir()] == ["claim"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_experiment_on_a_file_system_without_locks_modes_and_fsync(
