@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,16 @@ class BaseRecipe:
             if artifact.is_whole:
                 return artifact
         return None
+
+    @property
+    def ships(self) -> bool:
+        """Whether a base of this recipe is part of the package, whatever the images that it was fitted to."""
+        for folder in sorted(SHIPPED.iterdir()) if SHIPPED.is_dir() else ():
+            found = self.at(folder).manifest() or {}
+            images = found.get("recipe", {}).get("inputs", {}).get("images", "")
+            if replace(self, images=images).at(folder).is_whole:
+                return True
+        return False
 
 
 def _chosen(config: Any) -> dict[str, Any]:

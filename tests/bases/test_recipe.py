@@ -72,6 +72,19 @@ def test_coins_make_another_base_whose_network_marks_their_pixels() -> None:
     assert len(keys) == 5
 
 
+@pytest.mark.parametrize("name", ["default", "digits", "cifar10-16", "cifar10-small"])
+def test_a_recipe_knows_without_the_images_whether_a_base_of_it_ships(name: str) -> None:
+    config = parse_experiment("describe", [name])
+    found = image_space(config.data)
+    space = ImageSpace(*found.image_shape, found.intensities)
+    ours = BaseRecipe("", space, config.base_network, config.base_fitting, config.base_seed)
+    assert ours.ships
+    for change in ({"seed": 1}, {"coins": Coins(4)}, {"space": dataclasses.replace(space, intensities=2)}):
+        assert not dataclasses.replace(ours, **change).ships
+    longer = dataclasses.replace(ours.fitting, steps=ours.fitting.steps + 1)
+    assert not dataclasses.replace(ours, fitting=longer).ships
+
+
 @pytest.mark.parametrize("change", [{"images": "other"}, {"space": ImageSpace(1, 8, 8, 17)}, {"seed": 1}])
 def test_images_and_seed_change_the_key(change: dict[str, Any]) -> None:
     assert dataclasses.replace(RECIPE, **change).key != RECIPE.key

@@ -11,6 +11,7 @@ import torch
 
 from decoders import Cell, FittingConfig, ImageSpace, PixelCNNPP, PixelCNNPPConfig, Reader
 from decoders.config import Architecture, ReaderArchitecture
+from ib_analysis.bases import BaseRecipe
 from ib_analysis.data import DataConfig, FactorsConfig, split_sizes
 from ib_analysis.encoders import EncoderConfig
 from ib_analysis.experiment import ActivationsConfig, Experiment, ExperimentConfig
@@ -231,7 +232,16 @@ def test_readers_and_their_base_are_described_by_their_own_sizes(
     assert found.base.feature_flops == found.base.flops_per_image * 44
     assert f"; its features of these images: 22.0 KiB, {found.base.feature_flops:.2e} FLOPs" in base_line(text)
     assert f"reader, mean over the layers: {found.decoder_parameters:,} parameters" in text
+    assert not found.base.ships
+    assert "ships with the package" not in text
     assert found.disk_bytes == found.activation_bytes + found.checkpoint_bytes + found.base.feature_bytes
+
+
+def test_a_base_that_ships_is_described_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(BaseRecipe, "ships", True)
+    assert "base: one of this recipe ships with the package" in describe(deep(sharing="layer"))
+    assert "ships with the package" not in describe(deep(sharing="layer", base="scratch"))
 
 
 def test_gated_decoders_are_described_without_a_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

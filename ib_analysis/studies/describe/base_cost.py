@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from decoders import ImageSpace, PixelCNNPP, PixelCNNPPConfig
+from ib_analysis.bases import BaseRecipe
 from ib_analysis.data import split_sizes
 from ib_analysis.data.splits import validation_size
 from ib_analysis.experiment import Experiment
@@ -38,6 +39,8 @@ class BaseCost:
     """On disk, as ``feature_flops`` and ``feature_seconds`` of all images of the experiment; 0 if nothing is kept."""
     feature_flops: float
     feature_seconds: float
+    ships: bool
+    """Whether a base of this recipe is part of the package: one of these very images is taken and costs no fit."""
 
 
 def base_passes(experiment: Experiment) -> tuple[int, int]:
@@ -78,4 +81,12 @@ def base_cost(
         feature_bytes=FLOAT16_BYTES * config.base_network.filters * space.height * space.width * kept,
         feature_flops=float(forward_flops) * kept,
         feature_seconds=forward_seconds * kept,
+        ships=config.base == "shipped" and _recipe(experiment, space).ships,
     )
+
+
+def _recipe(experiment: Experiment, space: ImageSpace) -> BaseRecipe:
+    """The base's recipe but for its images, which nobody has looked at yet."""
+    config = experiment.config
+    coins = config.spike_in_options.coins(config.spike_in) if config.spike_in else None
+    return BaseRecipe("", space, config.base_network, config.base_fitting, config.base_seed, coins)

@@ -12,6 +12,10 @@ from ib_analysis.studies.describe.base_cost import BaseCost
 
 __all__ = ["base_lines", "disk_warning", "duration", "free_bytes", "size", "steps"]
 
+SHIPS = (
+    "base: one of this recipe ships with the package, and is taken in place of a fit if it was fitted to these images"
+)
+
 
 def steps(experiment: Experiment) -> str:
     """Steps of one fit, or how many the shortest and the longest have."""
@@ -35,7 +39,8 @@ def base_lines(experiment: Experiment, found: BaseCost | None) -> list[str]:
         f"{Path(config.checkpoints) / BASES}): {found.parameters:,} parameters, "
         f"{config.base_fitting.steps:,} steps of {config.base_fitting.batch_size} images, "
         f"{found.flops:.2e} FLOPs, {duration(found.seconds)}; {found.flops_per_image:,} FLOPs an image forward; "
-        f"{features}"
+        f"{features}",
+        *([SHIPS] * found.ships),
     ]
 
 
