@@ -119,6 +119,10 @@ class ReaderArchitecture:
     """Residual pairs of 3x3 convolutions that read the activations at the image's resolution."""
     coarse_blocks: int = 1
     """The same at each coarser resolution."""
+    own_blocks: int = 0
+    """Residual pairs at the activations' own resolution that every cell has for itself, before what cells share. Epochs
+    far apart speak different languages: a linear map of each into a common one is too little where a layer tells
+    much."""
     causal_blocks: int = 2
     """Gated blocks that join what the base knows, the pixels before, and what was read."""
     dropout: float = 0.0
@@ -129,7 +133,7 @@ class ReaderArchitecture:
     reading part directly, from the first step on."""
 
     def __post_init__(self) -> None:
-        for name, least in (("width", 1), ("largest_width", 1), ("blocks", 0), ("coarse_blocks", 0)):
+        for name, least in (("width", 1), ("largest_width", 1), ("blocks", 0), ("coarse_blocks", 0), ("own_blocks", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"reader_network.{name} must be at least {least}, not {getattr(self, name)}")
         if not 0 <= self.dropout < 1:

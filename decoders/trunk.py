@@ -83,11 +83,12 @@ class Trunk(LayerReading):
     """A layer's activations to feature maps of the image's size.
 
     Every cell enters by weights of its own: a map through a 3x3 convolution, a vector through a dense map that lays it
-    out to about 4x4 places. Large values are `squashed` before. Maps then pass residual pairs at their own resolution
-    and grow by sub-pixel convolutions (Shi et al. 2016, arXiv 1609.05158), with further pairs at every resolution;
-    coarser ones have more feature maps. Vectors go from their few places to every pixel at once: what they tell is
-    little, and the deep way costs more than it finds. All cells of the layer share everything behind the entry but a
-    scale and shift per feature map at the end (FiLM, Perez et al. 2018, arXiv 1709.07871).
+    out to about 4x4 places; residual pairs of its own may follow (`own_blocks`). Large values are `squashed` before.
+    Maps then pass residual pairs at their own resolution and grow by sub-pixel convolutions (Shi et al. 2016, arXiv
+    1609.05158), with further pairs at every resolution; coarser ones have more feature maps. Vectors go from their few
+    places to every pixel at once: what they tell is little, and the deep way costs more than it finds. All cells of the
+    layer share everything behind what is their own, but for a scale and shift per feature map at the end (FiLM, Perez
+    et al. 2018, arXiv 1709.07871).
 
     Arguments:
         shape: (C, h, w) or (C,) of the activations.
@@ -123,6 +124,8 @@ class Trunk(LayerReading):
         else:
             places = self.grid.size[0] * self.grid.size[1]
             self.entries = nn.ModuleList(_laid_out(shape[0], width(left[0]) * places) for _ in range(n_cells))
+        if chosen.own_blocks:
+            self.entries = nn.ModuleList(self._with_pairs(entry, width(left[0]), chosen) for entry in self.entries)
         depths = [chosen.blocks if magnification == 1 else chosen.coarse_blocks for magnification in left]
         if not self.grid.is_map and steps:
             depths[0] = 0
@@ -142,6 +145,11 @@ class Trunk(LayerReading):
                 nn.init.zeros_(module.bias)
         self.cell_scale = nn.Parameter(torch.zeros(n_cells, chosen.width))
         self.cell_shift = nn.Parameter(torch.zeros(n_cells, chosen.width))
+
+    def _with_pairs(self, entry: nn.Module, filters: int, chosen: ReaderArchitecture) -> nn.Module:
+        """A cell's entry and the residual pairs that it has for itself."""
+        places = [] if self.grid.is_map else [nn.Unflatten(1, (filters, *self.grid.size))]
+        return nn.Sequential(entry, *places, *(_ResidualPair(filters) for _ in range(chosen.own_blocks)))
 
     def cell_parameters(self) -> list[tuple[Tensor, Tensor]]:
         """Scale and shift of every cell; its entry is a module of its own."""
@@ -168,9 +176,5 @@ class Trunk(LayerReading):
 
     def _enter(self, activations: Tensor, cell: int) -> Tensor:
         x = squashed(self.standardised(activations, cell).clamp(-self.largest, self.largest))
-        entered: Tensor
-        if self.grid.is_map:
-            entered = self.entries[cell](self.grid.bring(x))
-        else:
-            entered = self.entries[cell](x.flatten(1)).unflatten(1, (-1, *self.grid.size))
-        return entered
+        entered: Tensor = self.entries[cell](self.grid.bring(x) if self.grid.is_map else x.flatten(1))
+        return entered if entered.ndim == 4 else entered.unflatten(1, (-1, *self.grid.size))

@@ -15,22 +15,34 @@ OUTPUTS = [("logistic_mixture", 1), ("logistic_mixture", 3), ("categorical", 1),
 
 
 def build_reader(
-    image: ImageSpace, output: str = "logistic_mixture", cells: tuple[Cell, ...] = CELLS, seed: int = 0, **base: object
+    image: ImageSpace,
+    output: str = "logistic_mixture",
+    cells: tuple[Cell, ...] = CELLS,
+    seed: int = 0,
+    own_blocks: int = 0,
+    **base: object,
 ) -> Reader:
     """A new float64 reader in evaluation mode, on a base away from special points."""
     below = build(image, output, seed=seed, **base)
     torch.manual_seed(seed + 1)
-    size = ReaderArchitecture(width=5, largest_width=8, blocks=1, coarse_blocks=1, causal_blocks=2)
+    size = ReaderArchitecture(
+        width=5, largest_width=8, blocks=1, coarse_blocks=1, causal_blocks=2, own_blocks=own_blocks
+    )
     reader = Reader(below, size, cells).double().eval()
     reader.initialise(torch.randint(image.intensities, (8, image.channels, image.height, image.width)))
     return reader
 
 
 def fitted_reader(
-    image: ImageSpace, output: str = "logistic_mixture", cells: tuple[Cell, ...] = CELLS, seed: int = 0, **base: object
+    image: ImageSpace,
+    output: str = "logistic_mixture",
+    cells: tuple[Cell, ...] = CELLS,
+    seed: int = 0,
+    own_blocks: int = 0,
+    **base: object,
 ) -> Reader:
     """The same with its parameters moved away from those of a new one, so that it reads what it is given."""
-    reader = build_reader(image, output, cells, seed, **base)
+    reader = build_reader(image, output, cells, seed, own_blocks, **base)
     shake(reader)
     return reader
 

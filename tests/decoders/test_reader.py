@@ -410,9 +410,9 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 def test_sizes_out_of_range_are_refused() -> None:
-    for options in ({"width": 0}, {"largest_width": 0}, {"blocks": -1}, {"coarse_blocks": -1}, {"causal_blocks": -1}):
-        with pytest.raises(ValueError, match=next(iter(options))):
-            ReaderArchitecture(**options)
+    for name in ("width", "largest_width", "blocks", "coarse_blocks", "own_blocks", "causal_blocks"):
+        with pytest.raises(ValueError, match=name):
+            ReaderArchitecture(**{name: 0 if name.endswith("width") else -1})
     with pytest.raises(ValueError, match="own_share"):
         ReaderArchitecture(own_share=-0.1)
     assert math.isclose(ReaderArchitecture().own_share, 0.3)

@@ -96,9 +96,10 @@ def test_what_does_not_fit_is_refused() -> None:
         take_weights(build(IMAGE, "categorical", (other,)), source)
 
 
+@pytest.mark.parametrize("own_blocks", [0, 2])
 @pytest.mark.parametrize("index", range(len(CELLS)), ids=[cell.name for cell in CELLS])
-def test_a_cell_of_a_reader_keeps_its_code_lengths(index: int) -> None:
-    cell, source = CELLS[index], fitted_reader(IMAGE, "categorical", CELLS, seed=1)
+def test_a_cell_of_a_reader_keeps_its_code_lengths(index: int, own_blocks: int) -> None:
+    cell, source = CELLS[index], fitted_reader(IMAGE, "categorical", CELLS, seed=1, own_blocks=own_blocks)
     reader = Reader(source.base, source.config.reader, (cell,)).double()
     for known in (source, reader):
         known.standardise(cell.name, *statistics(cell, index))
@@ -119,11 +120,13 @@ def test_readers_take_no_weights_of_other_networks() -> None:
 
 
 @pytest.mark.parametrize("kept", [[0], [1], [2, 0], [1, 2], list(range(len(CELLS)))], ids=str)
-@pytest.mark.parametrize("kind", ["gated", "reader"])
+@pytest.mark.parametrize("kind", ["gated", "reader", "reader with own blocks"])
 def test_a_decoder_of_some_cells_is_cut_out_of_one_of_more(kept: list[int], kind: str) -> None:
     """Its cells may have other names; each keeps its code lengths, whichever others are left out."""
     source: PixelCNNPP | Reader = (
-        several(cell_adapters=True) if kind == "gated" else fitted_reader(IMAGE, "categorical")
+        several(cell_adapters=True)
+        if kind == "gated"
+        else fitted_reader(IMAGE, "categorical", own_blocks=int(kind.endswith("own blocks")))
     )
     for index, cell in enumerate(CELLS):
         source.standardise(cell.name, *statistics(cell, index))

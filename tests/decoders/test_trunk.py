@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -98,6 +99,23 @@ def test_cells_have_entries_scales_and_shifts_of_their_own() -> None:
         assert torch.equal(read(trunk, (x, 0)), first)
         trunk.entries[1].weight.copy_(trunk.entries[0].weight)
         torch.testing.assert_close(read(trunk, (x, 1)), 2 * first + 5)
+
+
+@pytest.mark.parametrize("shape", [(3,), (300,), (3, 1, 1), (3, 2, 2)])
+def test_cells_may_have_residual_pairs_of_their_own(shape: tuple[int, ...]) -> None:
+    shared, own = trunk_of(shape, (4, 4), 2), trunk_of(shape, (4, 4), 2, dataclasses.replace(SIZE, own_blocks=2))
+    added = sum(p.numel() for p in own.parameters()) - sum(p.numel() for p in shared.parameters())
+    filters = own.entries[0][-1].first.weight.shape[0]
+    assert added == 2 * 2 * 2 * (9 * filters + 1) * filters  # cells, pairs, convolutions
+    x = torch.randn(2, *shape, dtype=torch.float64)
+    with torch.no_grad():
+        first, second = read(own, (x, 0)), read(own, (x, 1))
+        assert torch.equal(read(own, (x, 0), (x, 1)), torch.cat([first, second]))
+        own.entries[1][-1].second.weight.mul_(2)
+        assert torch.equal(read(own, (x, 0)), first)
+        assert not torch.allclose(read(own, (x, 1)), second)
+        own.entries[1].load_state_dict(own.entries[0].state_dict())
+        assert torch.equal(read(own, (x, 1)), first)
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 1, 1), (3, 2, 2)])
