@@ -120,9 +120,8 @@ class ReaderArchitecture:
     coarse_blocks: int = 1
     """The same at each coarser resolution."""
     own_blocks: int = 0
-    """Residual pairs at the activations' own resolution that every cell has for itself, before what cells share. Epochs
-    far apart speak different languages: a linear map of each into a common one is too little where a layer tells
-    much."""
+    """Residual pairs at the activations' own resolution that every cell has for itself, before what cells share: more
+    than a linear map of each into a language common to all, where a layer tells much."""
     causal_blocks: int = 2
     """Gated blocks that join what the base knows, the pixels before, and what was read."""
     dropout: float = 0.0

@@ -63,21 +63,21 @@ class BaseRecipe:
 
     def shipped(self) -> Artifact | None:
         """The base of this recipe that is part of the package, if there is one."""
-        for folder in sorted(SHIPPED.iterdir()) if SHIPPED.is_dir() else ():
-            artifact = self.at(folder)
-            if artifact.is_whole:
-                return artifact
-        return None
+        return next((found for found in map(self.at, _shipped_folders()) if found.is_whole), None)
 
     @property
     def ships(self) -> bool:
         """Whether a base of this recipe is part of the package, whatever the images that it was fitted to."""
-        for folder in sorted(SHIPPED.iterdir()) if SHIPPED.is_dir() else ():
+        for folder in _shipped_folders():
             found = self.at(folder).manifest() or {}
             images = found.get("recipe", {}).get("inputs", {}).get("images", "")
             if replace(self, images=images).at(folder).is_whole:
                 return True
         return False
+
+
+def _shipped_folders() -> list[Path]:
+    return sorted(SHIPPED.iterdir()) if SHIPPED.is_dir() else []
 
 
 def _chosen(config: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from decoders import PixelCNNPP
+from decoders import ImageSpace, PixelCNNPP
 from ib_analysis.artifacts import Artifact, UserError
 from ib_analysis.bases import BaseFeed, BaseRecipe, read_base, recipe
 from ib_analysis.bases.feed import LearnsFrom, digests_of
@@ -25,6 +25,7 @@ __all__ = [
     "forget_base_images",
     "is_shipped",
     "load_base",
+    "recipe_on",
 ]
 
 BASES = "bases"
@@ -59,10 +60,14 @@ def _coins(experiment: Experiment) -> Coins | None:
 
 def base_recipe(experiment: Experiment) -> BaseRecipe:
     """What the base is made from."""
-    config, feed = experiment.config, base_feed(experiment)
-    return BaseRecipe(
-        feed.sha256, feed.space, config.base_network, config.base_fitting, config.base_seed, _coins(experiment)
-    )
+    feed = base_feed(experiment)
+    return recipe_on(experiment, feed.sha256, feed.space)
+
+
+def recipe_on(experiment: Experiment, images: str, space: ImageSpace) -> BaseRecipe:
+    """What the base is made from on images of this hash (`BaseRecipe.images`), looked at or not."""
+    config = experiment.config
+    return BaseRecipe(images, space, config.base_network, config.base_fitting, config.base_seed, _coins(experiment))
 
 
 def base_artifact(experiment: Experiment) -> Artifact:

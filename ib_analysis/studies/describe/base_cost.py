@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from decoders import ImageSpace, PixelCNNPP, PixelCNNPPConfig
-from ib_analysis.bases import BaseRecipe
 from ib_analysis.data import split_sizes
 from ib_analysis.data.splits import validation_size
 from ib_analysis.experiment import Experiment
+from ib_analysis.records.bases import recipe_on
 from ib_analysis.stages.base import EVALUATED
 from ib_analysis.studies.describe.passes import BACKWARD
 
@@ -81,12 +81,5 @@ def base_cost(
         feature_bytes=FLOAT16_BYTES * config.base_network.filters * space.height * space.width * kept,
         feature_flops=float(forward_flops) * kept,
         feature_seconds=forward_seconds * kept,
-        ships=config.base == "shipped" and _recipe(experiment, space).ships,
+        ships=config.base == "shipped" and recipe_on(experiment, "", space).ships,
     )
-
-
-def _recipe(experiment: Experiment, space: ImageSpace) -> BaseRecipe:
-    """The base's recipe but for its images, which nobody has looked at yet."""
-    config = experiment.config
-    coins = config.spike_in_options.coins(config.spike_in) if config.spike_in else None
-    return BaseRecipe("", space, config.base_network, config.base_fitting, config.base_seed, coins)
