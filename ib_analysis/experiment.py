@@ -234,12 +234,15 @@ class Experiment:
         return self.config.reader_network if self.has_base else self.config.decoder
 
     def decoder_size_for(self, fit: Fit) -> Architecture | ReaderArchitecture:
-        """`decoder_size`, with dropout of its own where all layers of a reader have the same."""
-        size, own = self.decoder_size, self.config.layer_dropout
-        if isinstance(size, Architecture) or not own:
+        """`decoder_size`, with dropout and own blocks of its layer where all layers of a reader have the same."""
+        size, config = self.decoder_size, self.config
+        if isinstance(size, Architecture):
             return size
-        dropout = {own.get(layer, size.dropout) for _, layer in fit.cells}
-        return replace(size, dropout=dropout.pop()) if len(dropout) == 1 else size
+        dropout = {config.layer_dropout.get(layer, size.dropout) for _, layer in fit.cells}
+        blocks = {config.layer_own_blocks.get(layer, size.own_blocks) for _, layer in fit.cells}
+        if len(dropout) == 1:
+            size = replace(size, dropout=dropout.pop())
+        return replace(size, own_blocks=blocks.pop()) if len(blocks) == 1 else size
 
     @property
     def fitting(self) -> FittingConfig:

@@ -63,7 +63,7 @@ def check(config: ExperimentConfig) -> None:
     _check_encoder(config)
     _check_joint(config)
     _check_reader(config)
-    _check_layer_steps(config, known)
+    _check_settings_of_layers(config, known)
     _check_fitting(config)
     _check_base(config)
     _check_brackets(config)
@@ -131,32 +131,32 @@ def _check_brackets(config: ExperimentConfig) -> None:
             )
 
 
-def _check_layer_steps(config: ExperimentConfig, known: Sequence[str]) -> None:
+def _check_settings_of_layers(config: ExperimentConfig, known: Sequence[str]) -> None:
     measured = config.layers or known
-    for layer, steps in config.layer_steps.items():
-        if layer not in measured:
-            raise UserError(
-                f"layer_steps names {layer!r}, which is not among the layers; choose from {', '.join(measured)}."
-            )
-        if steps < 1:
-            raise UserError(f"layer_steps gives {layer} {steps} steps; give at least 1.")
-    for layer, dropout in config.layer_dropout.items():
-        if layer not in measured:
-            raise UserError(
-                f"layer_dropout names {layer!r}, which is not among the layers; choose from {', '.join(measured)}."
-            )
-        if not 0 <= dropout < 1:
-            raise UserError(f"layer_dropout gives {layer} {dropout}; give a probability from 0 up to, but not, 1.")
-    if config.layer_dropout and config.reader != "deep":
-        raise UserError(
-            "layer_dropout is about readers; choose --reader deep, or leave it out (decoder.dropout is there)."
-        )
-    for name in ("layer_steps", "layer_dropout"):
-        if getattr(config, name) and config.sharing == "shared":
+    for name in ("layer_steps", "layer_dropout", "layer_own_blocks"):
+        chosen = getattr(config, name)
+        for layer in chosen:
+            if layer not in measured:
+                raise UserError(
+                    f"{name} names {layer!r}, which is not among the layers; choose from {', '.join(measured)}."
+                )
+        if chosen and name != "layer_steps" and config.reader != "deep":
+            instead = " (decoder.dropout is there)" if name == "layer_dropout" else ""
+            raise UserError(f"{name} is about readers; choose --reader deep, or leave it out{instead}.")
+        if chosen and config.sharing == "shared":
             raise UserError(
                 f"{name} does not go with sharing: shared, where one decoder reads all layers; choose --sharing layer, "
                 "across_runs or dedicated, or leave it out."
             )
+    for layer, steps in config.layer_steps.items():
+        if steps < 1:
+            raise UserError(f"layer_steps gives {layer} {steps} steps; give at least 1.")
+    for layer, dropout in config.layer_dropout.items():
+        if not 0 <= dropout < 1:
+            raise UserError(f"layer_dropout gives {layer} {dropout}; give a probability from 0 up to, but not, 1.")
+    for layer, blocks in config.layer_own_blocks.items():
+        if blocks < 0:
+            raise UserError(f"layer_own_blocks gives {layer} {blocks} residual pairs; give 0 or more.")
 
 
 def _check_fitting(config: ExperimentConfig) -> None:

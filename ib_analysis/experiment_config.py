@@ -185,6 +185,9 @@ class ExperimentConfig:
     layer_dropout: dict[str, float] = field(default_factory=dict)
     """Layer -> `reader_network.dropout` of its readers: with few images a late layer, which tells little, is read best
     with much of it, and an early one, whose values are copied exactly, with none."""
+    layer_own_blocks: dict[str, int] = field(default_factory=dict)
+    """Layer -> `reader_network.own_blocks` of its readers: an early layer tells much, and residual pairs that each
+    cell has for itself read more of it than what all share; a late one has no use for them."""
     base_learns_from: Literal["all", "encoder_images"] = "all"
     """Images that the base is fitted to: `all` but the evaluation images, or only those that encoders are trained on.
     A base that knows a few hundred images by heart gives readers features of their training images that are better than
@@ -264,6 +267,7 @@ def with_activations_file(config: ExperimentConfig) -> ExperimentConfig:
         config,
         layer_steps=_of_file(config, config.layer_steps),
         layer_dropout=_of_file(config, config.layer_dropout),
+        layer_own_blocks=_of_file(config, config.layer_own_blocks),
         base_learns_from="all",
         tasks=("recorded",),
         number_formats=("float32",),
@@ -274,7 +278,7 @@ def with_activations_file(config: ExperimentConfig) -> ExperimentConfig:
 
 def without_layers(config: ExperimentConfig) -> ExperimentConfig:
     """The config with no layer named: those of an experiment may be of another kind of network than a study's."""
-    return replace(config, layers=(), layer_steps={}, layer_dropout={})
+    return replace(config, layers=(), layer_steps={}, layer_dropout={}, layer_own_blocks={})
 
 
 def _of_file(config: ExperimentConfig, settings: dict[str, _Number]) -> dict[str, _Number]:

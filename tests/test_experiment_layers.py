@@ -87,6 +87,18 @@ def test_dropout_of_a_layer_is_that_of_its_readers_and_of_no_other() -> None:
         assert replace(size, dropout=0.0) == plain.decoder_size_for(fit) == plain.decoder_size
 
 
+def test_own_blocks_of_a_layer_are_those_of_its_readers_and_of_no_other() -> None:
+    plain = Experiment(ExperimentConfig())
+    chosen = Experiment(ExperimentConfig(layer_own_blocks={"h1": 1}, layer_dropout={"h1": 0.25, "h4": 0.5}))
+    assert {layer for fit in chosen.fits for _, layer in fit.cells} == {"h1", "h2", "h3", "h4"}
+    for fit in chosen.fits:
+        size, layers = chosen.decoder_size_for(fit), {layer for _, layer in fit.cells}
+        assert isinstance(size, ReaderArchitecture)
+        assert size.own_blocks == (1 if layers == {"h1"} else 0)
+        assert size.dropout == {"h1": 0.25, "h4": 0.5}.get("".join(layers), 0.0)
+        assert replace(size, own_blocks=0, dropout=0.0) == plain.decoder_size_for(fit)
+
+
 def test_gated_decoders_of_layers_need_a_null_condition_too() -> None:
     config = ExperimentConfig(reader="gated")
     Experiment(config)
@@ -104,6 +116,10 @@ def test_gated_decoders_of_layers_need_a_null_condition_too() -> None:
         ({"layer_dropout": {"h1": 1.0}}, "layer_dropout gives h1 1.0"),
         ({"layer_dropout": {"h1": 0.5}, "reader": "gated"}, "layer_dropout is about readers"),
         ({"layer_dropout": {"h1": 0.5}, "sharing": "shared"}, "layer_dropout does not go with sharing: shared"),
+        ({"layer_own_blocks": {"h9": 1}}, "layer_own_blocks names 'h9', which is not among the layers; choose from h1"),
+        ({"layer_own_blocks": {"h1": -1}}, "layer_own_blocks gives h1 -1 residual pairs; give 0 or more"),
+        ({"layer_own_blocks": {"h1": 1}, "reader": "gated"}, "layer_own_blocks is about readers; choose --reader deep"),
+        ({"layer_own_blocks": {"h1": 1}, "sharing": "shared"}, "layer_own_blocks does not go with sharing: shared"),
         ({"layer_steps": {"h1": 1200}, "fitting": FittingConfig(validate_every=1000)}, "validat"),
     ],
 )

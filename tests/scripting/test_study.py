@@ -81,11 +81,18 @@ def test_a_file_that_is_written_anew_is_read_anew(tiny: Path) -> None:
 def test_steps_of_layers_that_the_settings_name_and_the_file_lacks_are_left_out(tiny: Path) -> None:
     write_file(Path("mine.h5"))
     settings = {**fields(tiny), "sharing": "dedicated", "reader": "deep"}
-    chosen = study("mine", **settings, layer_steps={"h2": 24, "half": 18}, layer_dropout={"h4": 0.5})
+    chosen = study(
+        "mine",
+        **settings,
+        layer_steps={"h2": 24, "half": 18},
+        layer_dropout={"h4": 0.5},
+        layer_own_blocks={"h1": 1, "half": 2},
+    )
     assert chosen.config.layer_steps == {"h2": 24, "half": 18}
     experiment = Experiment(chosen.config)
     assert experiment.config.layer_steps == {"half": 18}
     assert experiment.config.layer_dropout == {}
+    assert experiment.config.layer_own_blocks == {"half": 2}
     # Of neither the file nor a network of these settings: a typing error.
     with pytest.raises(
         UserError, match="layer_steps names 'haalf', which is not among the layers; choose from half, sums"

@@ -211,7 +211,7 @@ def test_readers_of_a_layer_are_held_against_readers_of_single_cells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deep_text: str, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = deep_text + "layer_steps: {h4: 30}\nlayer_dropout: {h4: 0.25}\n"
+    text = deep_text + "layer_steps: {h4: 30}\nlayer_dropout: {h4: 0.25}\nlayer_own_blocks: {h4: 1}\n"
     ends_twice = text.replace("halfway: false", "halfway: true").replace("cooldown_share: 0.0", "cooldown_share: 0.5")
     Path("tiny.yaml").write_text(ends_twice)
     options = ["--audit.cells", "3", "--audit.multiples", "[2]", "--audit.remedies", "[larger_trunk]"]
@@ -234,7 +234,7 @@ def test_readers_of_a_layer_are_held_against_readers_of_single_cells(
     for cell in study.cells:
         size = study.dedicated(cell, 1).architecture
         assert isinstance(size, ReaderArchitecture)
-        assert size.dropout == (0.25 if cell.layer == "h4" else 0.0)
+        assert (size.dropout, size.own_blocks) == ((0.25, 1) if cell.layer == "h4" else (0.0, 0))
 
 
 @pytest.mark.parametrize(

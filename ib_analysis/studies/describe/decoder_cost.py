@@ -105,7 +105,7 @@ def cost_of_decoders(
 ) -> DecoderCost:
     """Of a gated decoder, whichever its cells are; of readers, which differ by layer, the mean over the layers."""
     image = ImageSpace(*space.image_shape, space.intensities)
-    size, looks_up = experiment.decoder_size, experiment.config.activations.mode == "dump"
+    looks_up = experiment.config.activations.mode == "dump"
     conditional = [fit for fit in experiment.fits if fit.key != BASE]
     chosen = [(conditional[-1], 0)]
     if experiment.has_base:
@@ -115,7 +115,8 @@ def cost_of_decoders(
             chosen.append((fit, [name for _, name in fit.cells].index(layer)))
     found = []
     for fit, cell in chosen:
-        decoder = untrained(network_of(experiment, fit, image, shapes, whole=True), size, looks_up).to(device)
+        network, size = network_of(experiment, fit, image, shapes, whole=True), experiment.decoder_size_for(fit)
+        decoder = untrained(network, size, looks_up).to(device)
         flops = decoder_flops(decoder, cell)
         parameters = sum(tensor.numel() for tensor in decoder.parameters())
         found.append((parameters, flops, *time_decoder(decoder, flops, device, cell)))

@@ -112,6 +112,7 @@ def member_config(search: NetworkSearch, member: Member) -> ExperimentConfig:
         layers=layers,
         layer_steps={layer: steps for layer, steps in config.layer_steps.items() if layer in layers},
         layer_dropout={layer: share for layer, share in config.layer_dropout.items() if layer in layers},
+        layer_own_blocks={layer: blocks for layer, blocks in config.layer_own_blocks.items() if layer in layers},
         encoder_seeds=search.settings.final_seeds,
     )
 
