@@ -108,3 +108,15 @@ def test_limits_are_drawn_beside_preferences(tmp_path: Path) -> None:
     assert _drawn(information).count("course") == 4  # two layers of two kinds of front
     titles = {axes.get_title(loc="left") or axes.get_title() for axes in _axes(information)}
     assert {"Exact Pareto search", "Limit of the reconstruction loss"} <= titles
+
+
+def test_no_whisker_leads_beyond_all_images(tmp_path: Path) -> None:
+    """A t interval for the mean over seeds may."""
+    tables = _tables()
+    points = [replace(row, accuracy=0.99, accuracy_low=0.96, accuracy_high=1.02) for row in tables.points]
+    for (name, kind), rows in zip(TABLES.items(), vars(replace(tables, points=points)).values(), strict=True):
+        write_table(tmp_path / name, kind, rows)
+    (right,) = [axes for axes in _axes(dict(draw(tmp_path))["pareto_front"]) if axes.get_xlabel() == "accuracy, %"]
+    ends = [x for container in right.containers for line in container.lines[2] for path in line.get_segments()
+            for x, _ in path]  # fmt: skip
+    assert (min(ends), max(ends)) == pytest.approx((96, 100))

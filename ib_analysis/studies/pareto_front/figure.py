@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ib_analysis.plots.style import INK, LIGHT, MUTED, framed, layer_colour, layer_marker
@@ -102,10 +103,14 @@ def _loss_axes(axes: Axes) -> None:
 
 def _draw_losses(axes: Axes, points: Sequence[ParetoPointRow], networks: Sequence[ParetoNetworkRow], kind: str) -> None:
     _draw_front(axes, points, networks, kind, ("classification_loss", "reconstruction_loss"), (1, 1))
+    # Fronts fall to the right: preferences are written above them, limits, whose points mostly lie lower, below.
+    below = kind == "limit"
     for row in points:
         axes.annotate(
-            row.wanted.replace(":", " : "), (row.classification_loss, row.reconstruction_loss), xytext=(5, 4),
-            textcoords="offset points", size=8, color=MUTED,
+            row.wanted.replace(":", " : "), (row.classification_loss, row.reconstruction_loss),
+            xytext=(-6, -6) if below else (6, 5), textcoords="offset points", size=8, color=MUTED, zorder=4,
+            ha="right" if below else "left", va="top" if below else "bottom",
+            path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
 
 
@@ -114,12 +119,12 @@ def _draw_qualities(
 ) -> None:
     _draw_front(axes, points, networks, kind, ("accuracy", "psnr_db"), (100, 1))
     for row in points:
-        ends = {
-            name: np.abs([[scale * (getattr(row, name) - getattr(row, f"{name}_{end}"))] for end in ("low", "high")])
-            for name, scale in (("accuracy", 100), ("psnr_db", 1))
-        }
+        accuracy, psnr = 100 * (row.accuracy or 0), row.psnr_db or 0
+        # An interval for the mean over seeds knows nothing of 100 %; what lies beyond is not drawn.
+        ends = 100 * np.clip([row.accuracy_low or 0, row.accuracy_high or 0], 0, 1)
+        heights = np.array([row.psnr_db_low or 0, row.psnr_db_high or 0])
         axes.errorbar(
-            [100 * (row.accuracy or 0)], [row.psnr_db or 0], xerr=ends["accuracy"], yerr=ends["psnr_db"], fmt="none",
+            [accuracy], [psnr], xerr=np.abs(ends - accuracy)[:, None], yerr=np.abs(heights - psnr)[:, None], fmt="none",
             ecolor=_colour(kind), elinewidth=0.8, alpha=0.5, zorder=2, gid="interval",
         )  # fmt: skip
 
