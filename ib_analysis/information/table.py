@@ -137,7 +137,7 @@ class InformationRow(CellColumns):
     """i_xh_bits minus what it was when the decoder's fit ended at half of its steps, on the same images; empty where
     the fit ended once, as the next one."""
     information_high_with_change: float | None = None
-    """i_xh_bits_high plus information_change_bits where that is above 0: longer fits find more."""
+    """i_xh_bits_high plus 1.25 times information_change_bits where that is above 0: longer fits find more."""
     notes: str = ""
     """Names of notes, joined by semicolons (see `ib_analysis.information.warnings.NOTE_EXPLANATIONS`): what a longer
     fit would do to code lengths, where information_change_bits tells whether the information is touched."""

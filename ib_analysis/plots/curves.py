@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 from matplotlib.axes import Axes
 
+from ib_analysis.information.change import WIDENING
 from ib_analysis.information.table import InformationRow
 from ib_analysis.information.warnings import split_warnings
 from ib_analysis.plots.style import WARNED
@@ -180,7 +181,8 @@ def change_note(rows: Sequence[InformationRow]) -> list[str]:
     """A sentence on the lighter bands, where there are any."""
     if not any(row.information_high_with_change is not None for row in rows):
         return []
-    return ["Lighter bands on top: what the decoders found more from half of their steps to all of them."]
+    found = "what the decoders found more from half of their steps to all of them"
+    return [f"Lighter bands on top: {WIDENING:g} times {found}."]
 
 
 def seeds_note(rows: Sequence[InformationRow], runs: str, intervals: str) -> list[str]:

@@ -110,8 +110,8 @@ def test_longer_fits_are_compared_cell_by_cell_on_the_same_images(capsys: pytest
     for phase in phases:
         change = known[phase.layer].loss_change_bits
         assert change is not None
-        assert phase.loss_bits_high == pytest.approx(known[phase.layer].compression_loss_bits_high + abs(change))
-        assert phase.loss_bits_low == pytest.approx(known[phase.layer].compression_loss_bits_low - abs(change))
+        assert phase.loss_bits_high == pytest.approx(known[phase.layer].compression_loss_bits_high + 1.25 * abs(change))
+        assert phase.loss_bits_low == pytest.approx(known[phase.layer].compression_loss_bits_low - 1.25 * abs(change))
 
     # A second call does nothing; other layers are a question of the table alone.
     before = made("*")

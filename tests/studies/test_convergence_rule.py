@@ -32,7 +32,7 @@ ROW = InformationRow(
     h_x_bits=None, lower_bound_bits=None, lower_bound_bits_low=None, lower_bound_bits_high=None, i_hy_linear_bits=0.0,
     i_hy_mlp_bits=0.0, i_hy_bits=0.0, i_hy_bits_low=0.0, i_hy_bits_high=0.0, probe_accuracy=0.5, decoder="d",
     decoder_steps=100, condition="activations", seconds=1.0, warnings="", encoder_sha256="", decoder_sha256="",
-    information_change_bits=0.5, information_high_with_change=11.5,
+    information_change_bits=0.4, information_high_with_change=11.5,
 )  # fmt: skip
 L = np.array([20.0, 21.0, 19.0, 20.0])
 SILENT = certify([10, 20], [5.0, 4.0], best_step=20, steps_done=20, early_stopped=False)
@@ -49,13 +49,13 @@ def compared(longer: np.ndarray, row: InformationRow = ROW, certificate=SILENT, 
         (0.4, "yes", 0.0, "yes"),
         (1.2, "yes", 0.0, "no"),  # the interval over images helps, the change alone does not
         (1.5, "yes", 0.0, "no"),
-        (1.75, "no", 0.25, "no"),  # above 11 + 0.5
+        (1.75, "no", 0.25, "no"),  # above 11 + 1.25 x 0.4
         (-0.9, "yes", 0.0, "yes"),
         (-1.25, "no", -0.25, "yes"),  # below 9: no change lowers the lower end
     ],
 )
 def test_containment_by_hand(added: float, contained: str, beyond: float, within: str) -> None:
-    """10 bits in [9, 11], which a change of 0.5 widens to 11.5; the same for every image, so without an interval."""
+    """10 bits in [9, 11], which a change of 0.4 widens to 11.5; the same for every image, so without an interval."""
     row = compared(L - added)
     assert (row.contained, row.within_change) == (contained, within)
     assert row.outside_bits == pytest.approx(beyond, abs=1e-12)
@@ -117,12 +117,12 @@ def test_phases_are_widened_to_both_sides() -> None:
     own = phases([40, 30, 32], halfway=[40, 31, 32])  # gain 10 (9 before), loss 2 (1 before)
     row = phase_row(key, own, phases([40, 29.2, 32]))
     assert row.gain_change_bits == pytest.approx(1.0)
-    assert row.loss_bits_low == pytest.approx(own.compression_loss_bits_low - 1)
-    assert row.loss_bits_high == pytest.approx(own.compression_loss_bits_high + 1)
+    assert row.loss_bits_low == pytest.approx(own.compression_loss_bits_low - 1.25)
+    assert row.loss_bits_high == pytest.approx(own.compression_loss_bits_high + 1.25)
     assert (row.gain_contained, row.loss_contained, row.same_verdict) == ("yes", "yes", "yes")
-    other = phase_row(key, own, phases([40, 33, 30]))  # no peak before the end any more: loss 0, below 2 - 1
+    other = phase_row(key, own, phases([40, 33, 30]))  # no peak before the end any more: loss 0, below 2 - 1.25
     assert (other.loss_contained, other.same_verdict, other.longer_peak_epoch) == ("no", "no", 9)
-    assert other.loss_outside_bits == pytest.approx(-(own.compression_loss_bits_low - 1))
+    assert other.loss_outside_bits == pytest.approx(-(own.compression_loss_bits_low - 1.25))
     with pytest.raises(ValueError, match="ended once"):
         phase_row(key, phases([40, 30, 32]), own)
 

@@ -60,7 +60,7 @@ def test_both_ends_are_measured_on_the_same_images(tiny: Path) -> None:
         name = f"{row.decoder}/epoch_{row.epoch:04d}/{row.layer}"
         change = (at_half[name] - at_end[name]).mean()
         assert row.information_change_bits == pytest.approx(change, rel=1e-6)
-        assert row.information_high_with_change == pytest.approx(row.i_xh_bits_high + max(change, 0))
+        assert row.information_high_with_change == pytest.approx(row.i_xh_bits_high + 1.25 * max(change, 0))
         moving = abs(change) > max((row.i_xh_bits_high - row.i_xh_bits_low) / 2, 0.1 * abs(row.i_xh_bits))
         assert ("information_still_moving" in split_warnings(row.warnings)) == moving
         assert not ABOUT_CODE_LENGTHS & set(split_warnings(row.warnings))

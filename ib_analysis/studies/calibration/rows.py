@@ -101,7 +101,7 @@ class CalibrationRow:
     """estimated_bits minus what it was when the decoder's fit ended at half of its steps, on the same images; empty
     where the fit ended once, as those that follow."""
     estimated_high_with_change: float | None = None
-    """estimated_bits_high plus information_change_bits where that is above 0."""
+    """estimated_bits_high plus 1.25 times information_change_bits where that is above 0."""
     contains_truth: str = ""
     """`yes` if true_bits lies in [estimated_bits_low, estimated_high_with_change], else `no`: both are of these
     evaluation images, so that their draw is no excuse."""

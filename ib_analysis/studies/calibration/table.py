@@ -9,6 +9,7 @@ import numpy as np
 
 from ib_analysis.fits.feed import name_of
 from ib_analysis.information.change import (
+    WIDENING,
     high_with_change,
     information_change_bits,
     information_still_moving,
@@ -87,9 +88,9 @@ def _widened(rows: Sequence[CalibrationRow]) -> list[str]:
     kept, kept_quiet = (sum(row.contains_truth == "yes" for row in some) for some in (told, quiet))
     farthest = max(told, key=lambda row: abs(row.truth_outside_bits or 0.0))
     return [
-        f"Intervals widened by the change contain the truth: {kept} of {len(told)}, of those without a warning "
-        f"{kept_quiet} of {len(quiet)}; farthest outside: {farthest.truth_outside_bits:+.3f} bits ({farthest.source}, "
-        f"{farthest.symbol_bits:.1f} bits, {farthest.channel} {farthest.parameter:g})."
+        f"Intervals widened by {WIDENING:g} times the change contain the truth: {kept} of {len(told)}, of those "
+        f"without a warning {kept_quiet} of {len(quiet)}; farthest outside: {farthest.truth_outside_bits:+.3f} bits "
+        f"({farthest.source}, {farthest.symbol_bits:.1f} bits, {farthest.channel} {farthest.parameter:g})."
     ]
 
 

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from ib_analysis.information.change import WIDENING
 from ib_analysis.information.table import read_filled_table
 from ib_analysis.plots.style import (
     INK,
@@ -30,7 +31,7 @@ from ib_analysis.studies.convergence.rows import ConvergenceRow
 
 __all__ = ["draw"]
 
-WIDENED = 0.35
+OPACITY = 0.35
 """Opacity of the part of an interval that the change adds."""
 
 
@@ -98,7 +99,7 @@ def _draw_cells(axes: Axes, rows: Sequence[ConvergenceRow], layers: Sequence[str
             low, high = row.i_xh_bits_low - row.i_xh_bits, row.i_xh_bits_high - row.i_xh_bits
             widened = row.information_high_with_change - row.i_xh_bits
             axes.bar(place, high - low, 0.8, low, color=LIGHT, zorder=1, gid="interval")
-            axes.bar(place, widened - high, 0.8, high, color=to_rgba(colour, WIDENED), zorder=1, gid="widened")
+            axes.bar(place, widened - high, 0.8, high, color=to_rgba(colour, OPACITY), zorder=1, gid="widened")
             _point(axes, place, row, layers, small=len(rows) > 40)
             values += [low, widened, row.added_bits_low, row.added_bits_high]
             place += 1
@@ -167,7 +168,7 @@ def _legend(body: SubFigure, rows: Sequence[ConvergenceRow], layers: Sequence[st
     handles += [
         Line2D([], [], color=TRUTH, linewidth=1.0, label="the rule: max(change, 0)"),
         Patch(color=LIGHT, label="95 % interval over images"),
-        Patch(color=to_rgba(INK, WIDENED), label="widened by the change"),
+        Patch(color=to_rgba(INK, OPACITY), label=f"widened by {WIDENING:g} times the change"),
     ]
     if any(row.contained != "yes" for row in rows):
         handles.append(

@@ -30,7 +30,7 @@ class ConvergenceRow(CellColumns):
     information_change_bits: float
     """By how much it rose from half of the steps to all of them."""
     information_high_with_change: float
-    """Upper end of its interval, widened by that change."""
+    """Upper end of its interval, widened by 1.25 times that change where it is above 0."""
     longer_i_xh_bits: float
     """I(X;H) by the longer fit."""
     added_bits: float
@@ -74,7 +74,7 @@ class ConvergencePhaseRow(DecoderColumns):
     gain_bits: float
     """Fitting gain, as phases.csv has it."""
     gain_bits_low: float
-    """Lower end of its interval, widened by the size of its change."""
+    """Lower end of its interval, widened by 1.25 times the size of its change."""
     gain_bits_high: float
     """Upper end, widened alike."""
     gain_change_bits: float
@@ -88,7 +88,7 @@ class ConvergencePhaseRow(DecoderColumns):
     loss_bits: float
     """Compression loss, and so on alike."""
     loss_bits_low: float
-    """Lower end of its interval, widened by the size of its change."""
+    """Lower end of its interval, widened by 1.25 times the size of its change."""
     loss_bits_high: float
     """Upper end, widened alike."""
     loss_change_bits: float

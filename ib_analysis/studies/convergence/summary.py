@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ib_analysis.information.change import WIDENING
 from ib_analysis.information.plain_text import align
 from ib_analysis.studies.convergence.judge import prediction, share_of
 from ib_analysis.studies.convergence.rows import ConvergencePhaseRow, ConvergenceRow
@@ -20,7 +21,8 @@ def summary(rows: Sequence[ConvergenceRow], phases: Sequence[ConvergencePhaseRow
     """Every cell and phase, and below them how often the widened intervals contain what the longer fits find."""
     text = [
         f"Fits of {rows[0].longer_steps:,} steps against those of {rows[0].steps:,}, in bits. I: the experiment's "
-        "[interval; upper end with the change]. Added: by the longer fit on the same images, paired. ! a warning.",
+        f"[interval; upper end with {WIDENING:g} times the change]. Added: by the longer fit on the same images, "
+        "paired. ! a warning.",
         *_cells(rows),
         "",
         *(_phases(phases) if phases else []),
@@ -67,7 +69,7 @@ def _phases(phases: Sequence[ConvergencePhaseRow]) -> list[str]:
         )
     ends = [word == "yes" for row in phases for word in (row.gain_contained, row.loss_contained)]
     return [
-        "Phases, their intervals widened by the change to both sides",
+        f"Phases, their intervals widened by {WIDENING:g} times the change to both sides",
         *align(lines),
         f"Gains and losses contained: {share_of(ends)}; the same verdict: "
         f"{share_of([row.same_verdict == 'yes' for row in phases])}.",

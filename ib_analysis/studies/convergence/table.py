@@ -11,7 +11,7 @@ from decoders.fitting.certificate import Certificate
 from decoders.fitting.warnings import TRAINING_TOO_SHORT_TO_TELL
 from ib_analysis.artifacts import Artifact, plain, sha256_of_file, sha256_of_plain
 from ib_analysis.experiment import cell_name
-from ib_analysis.information.change import outside, weighty
+from ib_analysis.information.change import WIDENING, outside, weighty
 from ib_analysis.information.intervals import Bootstrap, Interval
 from ib_analysis.information.phases_table import CurveKey, PhaseRow, phase_rows
 from ib_analysis.information.table import InformationRow, read_table, write_table
@@ -250,7 +250,8 @@ def phase_row(key: CurveKey, own: PhaseRow, longer: PhaseRow) -> ConvergencePhas
 
 def _widened(low: float, high: float, change: float) -> Interval:
     """To both sides: differences of two numbers may move either way."""
-    return Interval((low + high) / 2, low - abs(change), high + abs(change))
+    farther = WIDENING * abs(change)
+    return Interval((low + high) / 2, low - farther, high + farther)
 
 
 # ---------------------------------------------------------------------------------------------- keys
