@@ -8,9 +8,10 @@ fill the budget; the schedule (warm-up, cool-down) is stretched to these. Second
 on one thread, with the reading of activations, without validations and without standardising the activations, which is
 the same for both.
 
-Readers have the experiment's `reader_network` and `fitting`. Gated decoders have `decoder` and `fitting` of --gated,
-with two changes in their favour: their pixels have the distribution of the base, and none of their images sees the null
-condition, since L0 is the base's for both. I(X;H) is the mean of L0 - L over the cells, on the same validation images.
+Readers have the experiment's `reader_network`, with what single layers have of their own, and `fitting`. Gated decoders
+have `decoder` and `fitting` of --gated, with two changes in their favour: their pixels have the distribution of the
+base, and none of their images sees the null condition, since L0 is the base's for both. I(X;H) is the mean of L0 - L
+over the cells, on the same validation images.
 
 The ratio is the time after which a reader's code is as short as the gated decoder's best, over the time at which that
 one had it: above what it could be, as it is read off at a validation of a fit that has not cooled down yet. The base's
@@ -34,7 +35,7 @@ from accelerate import Accelerator
 from courses.course import KINDS, Course, Pair, headline, table
 from courses.figure import draw
 
-from decoders import Decoder, FittingConfig, Minibatch, PixelCNNPP, Reader, TrainingData, fit
+from decoders import Decoder, FittingConfig, Minibatch, PixelCNNPP, Reader, ReaderArchitecture, TrainingData, fit
 from ib_analysis.artifacts import UserError
 from ib_analysis.bases.features import StoredFeatures, write_features
 from ib_analysis.cli import parse_experiment
@@ -200,10 +201,10 @@ class Bench:
         return found
 
     def _decoder(self, experiment: Experiment, wanted: Fit) -> Decoder:
-        network = decoder_network(experiment, wanted)
-        if not experiment.has_base:
+        network, size = decoder_network(experiment, wanted), experiment.decoder_size_for(wanted)
+        if not isinstance(size, ReaderArchitecture):
             return PixelCNNPP(network)
-        reader = Reader(self.base, experiment.config.reader_network, network.cells)
+        reader = Reader(self.base, size, network.cells)
         reader.stored = self._stored
         return reader
 
