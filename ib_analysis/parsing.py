@@ -77,9 +77,12 @@ def parse(
         raise UserError(f"ib {command} needs the name of an experiment first, for example: ib {command} default.")
     check_repeated_keys(words[1:])
     path, fields = _named(words, sections)
-    there = {*fields, *(key for file in _further(words) for key in _read(file, sections))}
+    further = {file: _read(file, sections) for file in _further(words)}
+    there = {*fields, *(key for found in further.values() for key in found)}
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     _check_keys(path, fields, [*names, *sections])
+    for file, given in {path: fields, **further}.items():
+        _check_groups(file, given, kind)
     kinds = {name: section() for name, section in sections.items() if name in there or name == own}
     _check_overrides(command, words, sections, [name for name in kinds if name in runs])
     for name, found in kinds.items():
@@ -127,6 +130,7 @@ def from_fields(kind: type[Config], fields: Mapping[str, Any], place: str, start
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     _check_keys(place, fields, names)
     given = plain(fields)
+    _check_groups(place, given, kind)
     if start is not None:
         read = read_yaml(experiment_file(str(start)), {})
         given = _merged({name: value for name, value in read.items() if name in names}, given)
@@ -271,6 +275,17 @@ def _check_keys(path: Path | str, keys: Collection[Any], known: Sequence[str]) -
             near = difflib.get_close_matches(str(key), known, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else "."
             raise UserError(f"{path}: there is no field or section {key!r}{meant}")
+
+
+def _check_groups(place: Path | str, given: Mapping[str, Any], kind: type, within: str = "") -> None:
+    """Refuse what holds no fields where fields belong: the parser overlooks some of it, and stumbles over the rest."""
+    hints = get_type_hints(kind)
+    for name, value in given.items():
+        if value is None or not dataclasses.is_dataclass(hints.get(name)):
+            continue
+        if not isinstance(value, Mapping):
+            raise UserError(f"{place}: {within}{name} must hold fields (name: value), not {value!r}.")
+        _check_groups(place, value, hints[name], f"{within}{name}.")
 
 
 def _check_overrides(command: str, words: Sequence[str], sections: Sections, runs: Collection[str]) -> None:

@@ -107,6 +107,8 @@ def test_a_further_file_may_have_sections_too(tiny: Path, tmp_path: Path, capsys
         ("cost-quality: {depths: [10]}", "cost-quality.depths is [10]; a CIFAR ResNet needs 6n+2"),
         ("cost-quality: [8]", "the section cost-quality must hold fields (name: value), not [8]"),
         ("controls: all", "the section controls must hold fields (name: value), not 'all'"),
+        ("joint: [[4, 1], [1, 1]]", "joint must hold fields (name: value), not [[4, 1], [1, 1]]"),
+        ("joint: 3", "joint must hold fields (name: value), not 3"),
         ("controls: {only: imago}", "controls.only is a list, or one of shuffled, "),
         ("budget: {step_factors: []}\ncost_quality: {widths: [0]}", "cost-quality.widths is [0]"),
         ("audit: {cells: 0}", "audit.cells is 0"),

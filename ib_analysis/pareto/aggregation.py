@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from ib_analysis.pareto.weighting import EPOWeighting
@@ -36,8 +37,9 @@ class EPO(nn.Module):
         """
         if jacobian.ndim != 2:
             raise ValueError(f"The Jacobian has shape {tuple(jacobian.shape)}; it must be (losses, parameters).")
-        weights: Tensor = self.weighting(jacobian @ jacobian.T)
-        return weights @ jacobian
+        exact = jacobian.float() if jacobian.dtype in (torch.float16, torch.bfloat16) else jacobian
+        weights: Tensor = self.weighting(exact @ exact.T)
+        return weights.to(jacobian) @ jacobian
 
     def reset(self) -> None:
         """Forget losses, mode and counters."""

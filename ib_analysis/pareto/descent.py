@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -58,11 +59,12 @@ class EPODescent:
         restoration: at what rate constraints are restored, per unit of the optimizer's step: after a plain gradient
             step of learning rate s their values are (1 - s restoration) of what they were. By default 1 / learning rate
             of the first group, all at once.
-        bounds: a box that the parameters are kept in; tensors in it are in the order of the optimizer's parameters.
+        bounds: a box that the parameters are kept in by `step`; tensors in it are in the order of the optimizer's
+            parameters. Who calls `backward` and steps alone calls ``bounds.clamp_(descent.parameters)`` afterwards.
 
     Raises:
-        ValueError: a setting is out of its range, a shared parameter is not the optimizer's, the optimizer needs a
-            closure, or the box is not one of its parameters.
+        ValueError: a setting is out of its range, a shared parameter is not the optimizer's, the optimizer is none,
+            needs a closure or maximises, or the box is not one of its parameters.
 
     >>> x = torch.linspace(-0.3, 0.3, 20, requires_grad=True)
     >>> descent = EPODescent(torch.optim.SGD([x], lr=0.05), EPOWeighting([3.0, 1.0]))
@@ -85,6 +87,14 @@ class EPODescent:
     ) -> None:
         if not isinstance(weighting, EPOWeighting):
             raise ValueError(f"The weighting is {weighting!r}; give an EPOWeighting of the preference.")
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise ValueError(
+                f"The optimizer is of type {type(optimizer).__name__}; give a torch optimizer, such as SGD."
+            )
+        if any(group.get("maximize") for group in optimizer.param_groups):
+            raise ValueError(
+                "The optimizer maximises, and weights are chosen for losses that fall; leave maximize out."
+            )
         closure = inspect.signature(optimizer.step).parameters.get("closure")
         if closure is not None and closure.default is closure.empty:
             raise ValueError(
@@ -92,17 +102,17 @@ class EPODescent:
                 "forward pass; choose an optimizer that needs no closure, such as SGD or Adam."
             )
         self.optimizer, self.weighting = optimizer, weighting
-        self.parameters = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+        self.parameters = _trained(optimizer)
         places = {id(parameter): place for place, parameter in enumerate(self.parameters)}
         chosen = self.parameters if shared is None else list(shared)
         if not chosen:
             raise ValueError("There is no shared parameter to train.")
         if any(id(parameter) not in places for parameter in chosen):
             raise ValueError("A shared parameter is not among those that the optimizer trains.")
-        self._shared = [places[id(parameter)] for parameter in chosen]
+        self._shared = list(dict.fromkeys(places[id(parameter)] for parameter in chosen))
         self.scale = float(len(weighting.preference)) if scale is None else scale
-        if not self.scale > 0 or (restoration is not None and not restoration > 0):
-            raise ValueError("scale and restoration must be greater than 0.")
+        if not 0 < self.scale < math.inf or (restoration is not None and not 0 < restoration < math.inf):
+            raise ValueError("scale and restoration must be finite and greater than 0.")
         self.restoration, self.bounds = restoration, bounds
         if bounds is not None:
             bounds.check(self.parameters)
@@ -125,16 +135,34 @@ class EPODescent:
             See `EPOStep`.
 
         Raises:
-            ValueError: in one sentence: a loss is not positive, a gradient is not finite, or a scalar has no graph.
+            ValueError: in one sentence: a loss is not positive, a gradient is not finite, a scalar has no graph, or the
+                optimizer trains other parameters than it did. The weighting is then as before the call.
         """
-        rows_of = [*(losses.unbind() if isinstance(losses, Tensor) else losses), *equalities, *inequalities]
+        if [id(parameter) for parameter in _trained(self.optimizer)] != [id(p) for p in self.parameters]:
+            raise ValueError(
+                "The optimizer trains other parameters than when this was made (some were frozen, freed or added); "
+                "make a new EPODescent, which may have the same weighting."
+            )
+        known = {name: buffer.clone() for name, buffer in self.weighting.named_buffers()}
+        try:
+            return self._backward(losses, equalities, inequalities)
+        except ValueError:
+            for name, buffer in self.weighting.named_buffers():
+                buffer.copy_(known[name])
+            raise
+
+    def _backward(
+        self, losses: Tensor | Sequence[Tensor], equalities: Sequence[Tensor], inequalities: Sequence[Tensor]
+    ) -> EPOStep:
+        equalities, inequalities = _scalars(equalities, "equalities"), _scalars(inequalities, "inequalities")
+        rows_of = [*_scalars(losses, "losses"), *equalities, *inequalities]
         n_constraints = len(equalities) + len(inequalities)
         n_losses = len(rows_of) - n_constraints
         values = torch.stack([value.detach().to("cpu", torch.float64).reshape(-1).sum() for value in rows_of]).numpy()
         self.weighting.set_losses(values[:n_losses])
         if not np.isfinite(values).all():
             raise ValueError("The value of a constraint is not finite.")
-        rows = gradient_rows(rows_of, self.parameters)
+        rows = gradient_rows(rows_of, self.parameters, n_losses)
         found = find_direction(
             lambda gramian: self.scale * self.weighting.weights(gramian),
             rows,
@@ -173,3 +201,19 @@ class EPODescent:
             return self.restoration
         learning_rate = float(self.optimizer.param_groups[0]["lr"])
         return 1 / learning_rate if learning_rate > 0 else 0.0
+
+
+def _trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+
+
+def _scalars(values: object, what: str) -> list[Tensor]:
+    """Tensors from what a user gave as losses or constraints."""
+    found: list[object] | None = None
+    if isinstance(values, Tensor) and values.ndim:
+        found = list(values.unbind())
+    elif isinstance(values, Sequence) and not isinstance(values, str):
+        found = list(values)
+    if found is None or not all(isinstance(value, Tensor) for value in found):
+        raise ValueError(f"What was given as {what} is no list of tensors; put single ones in brackets, as in [loss].")
+    return [value for value in found if isinstance(value, Tensor)]

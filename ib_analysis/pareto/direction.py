@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ib_analysis.pareto.gradients import Rows, combined, first_not_finite, gramian
 from ib_analysis.pareto.quadratic_program import bounded_quadratic
-from ib_analysis.pareto.weighting import check_finite, not_finite
+from ib_analysis.pareto.weighting import check_finite, not_finite, too_long
 
 __all__ = ["BlockedSets", "Bounds", "Direction", "constrained_weights", "find_direction", "projected_gramian"]
 
@@ -28,7 +28,11 @@ RANK = 1e-11
 """Eigenvalues of constraints' Gram matrices below this share of the largest are taken for 0."""
 
 RIDGE = 1e-11
-"""Added to the diagonal of the Gram matrix of constraints' unit gradients."""
+"""Added to the diagonal of the Gram matrix of constraints' unit gradients, which are known to double precision."""
+
+ROUNDING = 16
+"""Where constraints contradict each other: the ridge in roundings of the gradients' own number format. In that format
+their multipliers, which are large and of opposite signs, are to cancel."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,11 @@ class Bounds:
     """A box of parameters: lower <= x <= upper.
 
     Arguments:
-        lower, upper: a number for all, or a tensor per parameter; infinite by default.
+        lower, upper: a number for all, or a tensor per parameter (numbers and arrays are taken for tensors); infinite
+            by default.
 
     Raises:
-        ValueError: the box is empty, or its two sides do not fit each other.
+        ValueError: a side is neither, the box is empty, or its two sides do not fit each other.
     """
 
     lower: float | Sequence[Tensor] = -float("inf")
@@ -49,6 +54,8 @@ class Bounds:
     """Largest values."""
 
     def __post_init__(self) -> None:
+        for name in ("lower", "upper"):
+            object.__setattr__(self, name, _side(name, getattr(self, name)))
         counts = {len(side) for side in (self.lower, self.upper) if not isinstance(side, float | int)}
         if len(counts) > 1:
             raise ValueError(f"The box has {len(self.lower)} lower and {len(self.upper)} upper bounds.")  # type: ignore[arg-type]
@@ -85,6 +92,8 @@ class Bounds:
         lower, upper = self.of(place)
         if direction is None:
             return torch.zeros_like(parameter, dtype=torch.bool)
+        # In the parameter's own type, in which a step ends at the bound exactly.
+        lower, upper = (side.to(parameter) if isinstance(side, Tensor) else side for side in (lower, upper))
         return ((parameter <= lower) & (direction > 0)) | ((parameter >= upper) & (direction < 0))
 
     @torch.no_grad()
@@ -93,7 +102,8 @@ class Bounds:
         for place, parameter in enumerate(parameters):
             lower, upper = self.of(place)
             if isinstance(lower, Tensor) or isinstance(upper, Tensor):
-                parameter.copy_(torch.minimum(torch.maximum(parameter, torch.as_tensor(lower)), torch.as_tensor(upper)))
+                least, most = (torch.as_tensor(side).to(parameter) for side in (lower, upper))
+                parameter.copy_(torch.minimum(torch.maximum(parameter, least), most))
             else:
                 parameter.clamp_(lower, upper)
 
@@ -141,22 +151,30 @@ def find_direction(
         wanted: shape (k,): at what rates the constraints' functions are to fall; inequalities at least so fast.
         n_equalities: how many of the k constraints, from the first, are equalities.
         parameters, bounds: the box, if there is one.
-        measured: places of the parameters that make the Gram matrix; by default all.
+        measured: places of the parameters by which the losses are weighed; by default all. Constraints are kept by all
+            parameters whichever these are.
 
     Raises:
-        ValueError: a gradient is not finite, at whichever parameter.
+        ValueError: a gradient is not finite, at whichever parameter, or too long for its number format.
     """
     if measured is not None and (bad := first_not_finite(rows)) is not None:
         raise not_finite(bad, n_losses)
+    rounding = max((torch.finfo(g.dtype).eps for row in rows for g in row if g is not None), default=0.0)
+
+    def weighed(free: Sequence[Tensor] | None) -> tuple[Matrix, Vector]:
+        matrix = gramian(rows, free) if measured is None or len(wanted) else gramian(rows, free, places=measured)
+        if not np.isfinite(matrix).all() and first_not_finite(rows) is None:
+            raise too_long()
+        part = gramian(rows, free, places=measured) if measured is not None and len(wanted) else None
+        return matrix, constrained_weights(choose, matrix, n_losses, wanted, n_equalities, rounding, part)
+
     if bounds is None:
-        matrix = gramian(rows, places=measured)
-        both = constrained_weights(choose, matrix, n_losses, wanted, n_equalities)
+        matrix, both = weighed(None)
         return _direction(combined(rows, both), matrix, both, n_losses)
     free = [torch.ones_like(parameter) for parameter in parameters]
     blocking = BlockedSets()
     while True:
-        matrix = gramian(rows, free, places=measured)
-        both = constrained_weights(choose, matrix, n_losses, wanted, n_equalities)
+        matrix, both = weighed(free)
         gradient = combined(rows, both)
         blocked = [
             bounds.blocked(place, parameter, d)
@@ -191,7 +209,7 @@ def _direction(gradient: list[Tensor | None], matrix: Matrix, both: Vector, n_lo
     return Direction(gradient, both[:n_losses], both[n_losses:], matrix[:n_losses] @ both)
 
 
-def projected_gramian(gramian: Matrix, n_losses: int, active: NDArray[np.intp]) -> Matrix:
+def projected_gramian(gramian: Matrix, n_losses: int, active: NDArray[np.intp], part: Matrix | None = None) -> Matrix:
     """Gram matrix of the losses' gradients after projection on the null space of constraints' gradients.
 
     It is the Schur complement C_GG - C_GJ C_JJ^+ C_JG: no projection of long vectors is computed.
@@ -200,22 +218,42 @@ def projected_gramian(gramian: Matrix, n_losses: int, active: NDArray[np.intp]) 
         gramian: of m losses and k constraints, shape (m + k, m + k).
         n_losses: m.
         active: which constraints, counted from 0.
+        part: the same summed over some coordinates, where only those of the projected gradients are to be measured.
 
     Returns:
         Shape (m, m).
     """
     losses, rows = np.arange(n_losses), n_losses + active
     if not len(rows):
-        return gramian[:n_losses, :n_losses]
+        return (gramian if part is None else part)[:n_losses, :n_losses]
     cross = gramian[np.ix_(rows, losses)]
-    found = gramian[:n_losses, :n_losses] - cross.T @ _solve(gramian[np.ix_(rows, rows)], cross)
-    return (found + found.T) / 2
+    solved = _solve(gramian[np.ix_(rows, rows)], cross)
+    if part is None:
+        found = gramian[:n_losses, :n_losses] - cross.T @ solved
+    else:  # of G - solved^T J, whose every entry is known from the two matrices
+        mixed = part[np.ix_(rows, losses)].T @ solved
+        found = part[:n_losses, :n_losses] - mixed - mixed.T + solved.T @ part[np.ix_(rows, rows)] @ solved
+    found = (found + found.T) / 2
+    # At a vertex constraints leave nothing of a gradient but rounding, whose sign would be anything.
+    nothing = np.diag(found) <= RANK * np.diag(gramian)[:n_losses]
+    found[nothing, :] = found[:, nothing] = 0.0
+    return found
 
 
-def constrained_weights(choose: Choose, gramian: Matrix, n_losses: int, wanted: Vector, n_equalities: int) -> Vector:
+def constrained_weights(
+    choose: Choose,
+    gramian: Matrix,
+    n_losses: int,
+    wanted: Vector,
+    n_equalities: int,
+    rounding: float = 0.0,
+    part: Matrix | None = None,
+) -> Vector:
     """Weights of m losses and multipliers of k constraints, by the Gram matrix of all.
 
-    Arguments: as for `find_direction`.
+    Arguments: as for `find_direction`, and
+        rounding: relative, of the gradients' number format.
+        part: as for `projected_gramian`.
 
     Returns:
         alpha and nu, shape (m + k,).
@@ -232,12 +270,13 @@ def constrained_weights(choose: Choose, gramian: Matrix, n_losses: int, wanted: 
     units = np.where(lengths > 0, lengths, 1.0)
     inner = gramian[n_losses:, n_losses:] / np.outer(units, units)
     # Contradicting constraints have no solution; a ridge gives the least infeasible direction instead.
-    inner = inner + RIDGE * np.eye(n_constraints)
+    contradicting = float(np.linalg.eigvalsh(inner)[0]) < ROUNDING * rounding
+    inner = inner + max(RIDGE, ROUNDING * rounding * contradicting) * np.eye(n_constraints)
     held = active = everything[:n_equalities]
     seen: set[tuple[int, ...]] = set()
     while True:
         seen.add(tuple(active))
-        alpha = choose(projected_gramian(gramian, n_losses, active))
+        alpha = choose(projected_gramian(gramian, n_losses, active, part))
         lacking = (wanted - gramian[n_losses:, :n_losses] @ alpha) / units
         lower = np.where(np.isin(everything, held), -np.inf, 0.0)
         nu = bounded_quadratic(inner, lacking, lower, np.full(n_constraints, np.inf)) / units
@@ -249,6 +288,20 @@ def constrained_weights(choose: Choose, gramian: Matrix, n_losses: int, wanted: 
             # an equality, so that what the weights promise for steps along it is kept.
             held = binding = np.union1d(active, binding)
         active = binding
+
+
+def _side(name: str, side: object) -> float | list[Tensor]:
+    """One side of a box: a float, or a list of tensors."""
+    try:
+        if isinstance(side, float | int | np.number) or (isinstance(side, Tensor | np.ndarray) and side.ndim == 0):
+            return float(side)
+        if isinstance(side, Sequence) and not isinstance(side, str):
+            return [torch.as_tensor(bound) for bound in side]
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise ValueError(
+        f"The {name} bound is {side!r}; give a number for all parameters, or a list with a tensor for each."
+    )
 
 
 def _solve(matrix: Matrix, right: Matrix) -> Matrix:

@@ -47,6 +47,10 @@ def trace_front(
     points: list[ParetoPoint] = []
     for preference in preferences:
         r = checked_preference(preference)
+        if len(r) != problem.n_losses:
+            raise ValueError(
+                f"Preference {len(points)} has {len(r)} entries; the problem has {problem.n_losses} losses."
+            )
         x = min(points, key=lambda point: _distance_of_logs(point.preference, r)).x if points else start
         points.append(search(problem, r, x, config))
     return points
@@ -63,13 +67,13 @@ def fill_front(
 
     Arguments:
         problem: see `Problem`.
-        points: at least m, for instance of `trace_front`.
+        points: at least 2, for instance of `trace_front`.
         count: points wanted.
         config: see `SearchConfig`.
 
     Returns:
-        The archive: the non-dominated ones of the points given, and what brings them to `count`; fewer where all gaps
-        were tried in vain (the front has a gap of its own there), and never fewer than were given.
+        The archive: of the points given the non-dominated ones, each once, and what brings them to `count`; fewer where
+        all gaps were tried in vain (the front has a gap of its own there).
 
     Raises:
         ValueError: there are too few points to have gaps between.

@@ -15,7 +15,9 @@ Rows = Sequence[Sequence[Tensor | None]]
 """For each loss, a gradient per parameter; None where the loss does not depend on it."""
 
 
-def gradient_rows(losses: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[list[Tensor | None]]:
+def gradient_rows(
+    losses: Sequence[Tensor], parameters: Sequence[Tensor], n_losses: int | None = None
+) -> list[list[Tensor | None]]:
     """One backward pass per loss; the graph is kept between them and freed by the last.
 
     The forward pass is not repeated, so that batch normalisation sees the batch once.
@@ -23,6 +25,7 @@ def gradient_rows(losses: Sequence[Tensor], parameters: Sequence[Tensor]) -> lis
     Arguments:
         losses: scalars.
         parameters: leaves that require a gradient.
+        n_losses: how many are losses; those after them are constraints, and called so. By default all.
 
     Returns:
         m lists of as many gradients as there are parameters.
@@ -32,16 +35,17 @@ def gradient_rows(losses: Sequence[Tensor], parameters: Sequence[Tensor]) -> lis
     """
     rows: list[list[Tensor | None]] = []
     for index, loss in enumerate(losses):
+        what = f"Loss {index}" if n_losses is None or index < n_losses else f"Constraint {index - n_losses}"
         if loss.numel() != 1:
-            raise ValueError(f"Loss {index} has shape {tuple(loss.shape)}; give a scalar, for instance its mean.")
+            raise ValueError(f"{what} has shape {tuple(loss.shape)}; give a scalar, for instance its mean.")
         if not loss.requires_grad:
-            raise ValueError(f"Loss {index} has no gradient; compute it from the parameters and do not detach it.")
+            raise ValueError(f"{what} has no gradient; compute it from the parameters and do not detach it.")
         last = index == len(losses) - 1
         found = torch.autograd.grad(loss, parameters, retain_graph=not last, allow_unused=True)
         if all(gradient is None for gradient in found):
-            raise ValueError(f"Loss {index} depends on none of the parameters that are trained.")
+            raise ValueError(f"{what} depends on none of the parameters that are trained.")
         if any(gradient is not None and gradient.layout != torch.strided for gradient in found):
-            raise ValueError(f"Loss {index} has a sparse gradient; make the embedding with sparse=False.")
+            raise ValueError(f"{what} has a sparse gradient; make the embedding with sparse=False.")
         rows.append(list(found))
     return rows
 
@@ -96,7 +100,7 @@ def first_not_finite(rows: Rows) -> int | None:
 
 
 def combined(rows: Rows, weights: NDArray[np.float64]) -> list[Tensor | None]:
-    """sum_i weights_i rows_i, per parameter; None where no gradient with a weight other than 0 is known."""
+    """sum_i weights_i rows_i, per parameter; None where none of them depends on it."""
     sums: list[Tensor | None] = []
     for place in range(len(rows[0]) if rows else 0):
         total: Tensor | None = None

@@ -18,10 +18,13 @@ __all__ = ["Residuals", "residuals", "stationary_share", "violation"]
 
 @dataclass(frozen=True)
 class Residuals:
-    """Conditions of Karush, Kuhn and Tucker for a Pareto point; all are 0 at one."""
+    """Conditions of Karush, Kuhn and Tucker for a Pareto point; all are 0 at one.
+
+    But for the relative stationarity where all losses' gradients vanish at once (a single loss, or losses with one
+    minimum): a share of nothing, it tells nothing there."""
 
     infeasibility: float
-    """Largest violation of a constraint or bound."""
+    """Largest violation of a constraint or bound; nan where a constraint is no number."""
 
     stationarity: float
     """min |G^T alpha + J_h^T nu + J_g^T lambda|, alpha in the simplex, lambda >= 0 on constraints that are active. Also
@@ -76,7 +79,7 @@ def stationary_share(problem: Problem, x: Tensor, gradients: Tensor, *, active: 
 
 
 def violation(problem: Problem, x: Tensor) -> float:
-    """Largest violation of a constraint or bound; 0 where all are kept."""
+    """Largest violation of a constraint or bound; 0 where all are kept, nan where one is no number."""
     found = [0.0]
     if problem.equalities is not None:
         found.append(float(problem.equalities(x).detach().abs().max()))
@@ -86,7 +89,7 @@ def violation(problem: Problem, x: Tensor) -> float:
         found.append(float((problem.lower - x).max()))
     if problem.upper is not None:
         found.append(float((x - problem.upper).max()))
-    return max(found)
+    return float(np.max(found))
 
 
 def _jacobian(functions, x: Tensor) -> Tensor:  # type: ignore[no-untyped-def]

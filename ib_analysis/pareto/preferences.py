@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import xlogy
 
 __all__ = [
     "angle_degrees",
@@ -53,6 +54,7 @@ def checked_preference(preference: ArrayLike) -> Vector:
             f"The preference is {_listed(r)}; every entry must be a finite number above 0 (a loss that nobody cares "
             "for is better left out)."
         )
+    r = r / r.max()  # or the sum of large numbers overflows
     return r / r.sum()
 
 
@@ -103,7 +105,7 @@ def non_uniformity(losses: ArrayLike, preference: ArrayLike) -> float:
     0.0
     """
     share = _shares(losses, preference)
-    return max(0.0, float(share @ np.log(len(share) * share)))
+    return float(np.maximum(0.0, xlogy(share, len(share) * share).sum()))
 
 
 def balance_anchor(losses: ArrayLike, preference: ArrayLike) -> Vector:
@@ -131,7 +133,7 @@ def rotation_non_uniformity(losses: ArrayLike, preference: ArrayLike) -> float:
     0.0
     """
     l, w = np.asarray(losses, dtype=np.float64), 1 / np.asarray(preference, dtype=np.float64)  # noqa: E741
-    return max(0.0, 1 - float(l @ w) ** 2 / float(l @ l) / float(w @ w))
+    return float(np.maximum(0.0, 1 - float(l @ w) ** 2 / float(l @ l) / float(w @ w)))
 
 
 def rotation_anchor(losses: ArrayLike, preference: ArrayLike) -> Vector:
@@ -159,7 +161,7 @@ def angle_degrees(losses: ArrayLike, preference: ArrayLike) -> float:
     l, w = np.asarray(losses, dtype=np.float64), 1 / np.asarray(preference, dtype=np.float64)  # noqa: E741
     across = l / np.linalg.norm(l) - w / np.linalg.norm(w)
     # Half the chord: arccos of a cosine near 1 loses half of its digits.
-    return math.degrees(2 * math.asin(min(1.0, float(np.linalg.norm(across)) / 2)))
+    return math.degrees(2 * math.asin(float(np.minimum(1.0, np.linalg.norm(across) / 2))))
 
 
 def circle_preferences(count: int, margin_degrees: float = 9.0) -> list[Vector]:

@@ -47,6 +47,9 @@ class Problem:
     """Shape (n,): largest values."""
 
     def __post_init__(self) -> None:
+        for name in ("lower", "upper"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, torch.as_tensor(getattr(self, name), dtype=torch.float64))
         for name, bound in (("lower", self.lower), ("upper", self.upper)):
             if bound is not None and torch.as_tensor(bound).shape != (self.n_variables,):
                 raise ValueError(
@@ -55,6 +58,26 @@ class Problem:
                 )
         if self.lower is not None and self.upper is not None and bool((self.lower > self.upper).any()):
             raise ValueError("The box is empty: a lower bound is above its upper bound.")
+
+    def check_functions(self, x: Tensor) -> None:
+        """Refuse functions that give no vector.
+
+        Arguments:
+            x: where they are tried, shape (n,).
+
+        Raises:
+            ValueError: naming the function and what it gives.
+        """
+        for name in ("losses", "equalities", "inequalities"):
+            function = getattr(self, name)
+            if function is None:
+                continue
+            found = function(x)
+            if not isinstance(found, Tensor) or found.ndim != 1:
+                what = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+                raise ValueError(
+                    f"{name} of the problem give {what}; they must give a vector, as torch.stack([...]) does."
+                )
 
 
 def gaussian_wells(n_variables: int = 20, offset: float = 0.0, **constraints: Functions | Tensor | None) -> Problem:

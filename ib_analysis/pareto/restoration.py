@@ -47,8 +47,8 @@ def restored(problem: Problem, x: Tensor, feasibility: float) -> Tensor:
         inequalities = [] if problem.inequalities is None else list(problem.inequalities(leaf).unbind())
         values = np.array([float(value.detach()) for value in (*equalities, *inequalities)])
         n_equalities = len(equalities)
-        violated = max(
-            float(np.abs(values[:n_equalities]).max(initial=0.0)), float(values[n_equalities:].max(initial=0.0))
+        violated = float(
+            np.maximum(np.abs(values[:n_equalities]).max(initial=0.0), values[n_equalities:].max(initial=0.0))
         )
         if violated < least:
             best, least = x, violated

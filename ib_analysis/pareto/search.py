@@ -125,8 +125,8 @@ def search(problem: Problem, preference: ArrayLike, start: Tensor, config: Searc
         gradient is not finite are avoided.
 
     Raises:
-        ValueError: a bad preference or start, a loss that is not positive, or a gradient that is not finite, at the
-            start.
+        ValueError: a bad preference or start, functions that give no vector, or at the start a loss that is not
+            positive, or a constraint or gradient that is not finite.
 
     >>> from ib_analysis.pareto.problems import gaussian_wells
     >>> point = search(gaussian_wells(4), [1.0, 1.0], torch.tensor([0.3, -0.2, 0.1, 0.5]))
@@ -143,6 +143,7 @@ def search(problem: Problem, preference: ArrayLike, start: Tensor, config: Searc
             f"The start has shape {tuple(x.shape)}; the problem needs {problem.n_variables} finite numbers, of shape "
             f"({problem.n_variables},)."
         )
+    problem.check_functions(x)
     return _Search(problem, r, config).run(x)
 
 
@@ -192,6 +193,8 @@ class _Search:
     def run(self, x: Tensor) -> ParetoPoint:
         here = self.local(restored(self.problem, x, self.config.feasibility))
         check_finite(here.gramian, len(self.r))
+        if not np.isfinite(here.values).all():
+            raise ValueError("The value of a constraint is not finite at the start; start where it is a number.")
         lengths = here.lengths(len(self.r))
         self.metric = Curvature(self.problem.n_variables, max(float(lengths.max()), 1e-300) / self.config.first_step)
         beta = np.full(len(self.r), 1 / len(self.r))
@@ -229,7 +232,7 @@ class _Search:
         exact = mu <= self.config.on_ray
         rest = residuals(self.problem, here.x)
         message = ended
-        if rest.infeasibility > 1e-6:
+        if not rest.infeasibility <= 1e-6:
             message += f"; no feasible point was found, the least violation is {rest.infeasibility:.2g}"
         elif not exact:
             message += f"; no exact point was found from this start (mu = {mu:.2g} nats)"
@@ -258,7 +261,10 @@ class _Search:
         eta = 1.0
         ended = "stalled: no step, however short, lowers max r l"
         while eta > 1e-14:
-            step = self.direction(here, here.levels, eta)
+            try:
+                step = self.direction(here, here.levels, eta)
+            except ArithmeticError:
+                return "stalled where no weights of the losses were found"
             promised = here.phi - float((here.levels - step.rates).max())
             if promised < self.config.decrease:
                 return CONVERGED if eta == 1.0 else ended
@@ -266,7 +272,10 @@ class _Search:
             if there is None and np.isfinite(levels).all():
                 # Second-order correction: the same step with the levels that it was found to lead to, or the losses'
                 # curvature would shorten steps along the front more and more (the Maratos effect).
-                step = self.direction(here, levels + step.rates, eta)
+                try:
+                    step = self.direction(here, levels + step.rates, eta)
+                except ArithmeticError:
+                    return "stalled where no weights of the losses were found"
                 there, levels = self.trial(here, step, promised)
             if there is not None and there.finite:
                 return there, step.both
@@ -305,7 +314,7 @@ class _Search:
         x = restored(self.problem, here.x - step.d, self.config.feasibility)
         losses = self.problem.losses(x).detach().numpy()
         positive = bool(np.isfinite(losses).all() and (losses > 0).all())
-        if not positive or violation(self.problem, x) > 1e3 * self.config.feasibility:
+        if not positive or not violation(self.problem, x) <= 1e3 * self.config.feasibility:
             return None, np.full(len(self.r), math.inf)
         levels = np.log(self.r * losses)
         return (self.local(x) if here.phi - float(levels.max()) >= 0.1 * promised else None), levels

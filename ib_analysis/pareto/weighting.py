@@ -18,13 +18,16 @@ from ib_analysis.pareto.preferences import (
     rotation_anchor,
     rotation_non_uniformity,
 )
-from ib_analysis.pareto.quadratic_program import bounded_quadratic
+from ib_analysis.pareto.quadratic_program import bounded_quadratic, shortest_combination
 
 __all__ = ["EPOWeighting", "Form", "Mode"]
 
 Form = Literal["linear", "quadratic"]
 Mode = Literal["balance", "descent"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+
+ROUNDING = 1e-6
+"""Of a Gram matrix in single precision, relative to its largest entry: with as much on its diagonal it is definite."""
 
 
 class EPOWeighting(nn.Module):
@@ -57,7 +60,9 @@ class EPOWeighting(nn.Module):
         mode: "balance" or "descent", of the last call; None before.
         non_uniformity: mu of the losses that were set last; nan before.
         fallbacks: how often no weights were found and r / sum(r) was given instead.
-        relaxations, balance_steps, descent_steps: how often each happened.
+        relaxations: how often the program as it stands had no solution, so that a row of it was dropped or, where
+            gradients cancel but for rounding, the shortest combination of them was taken.
+        balance_steps, descent_steps: how often each happened.
 
     >>> weighting = EPOWeighting([3.0, 1.0])
     >>> weighting.set_losses(torch.tensor([1.0, 1.0]))
@@ -228,12 +233,19 @@ class EPOWeighting(nn.Module):
         self, gramian: NDArray[np.float64], losses: NDArray[np.float64], r: NDArray[np.float64], mode: Mode
     ) -> NDArray[np.float64] | None:
         if mode == "balance":
-            return solve_on_simplex(*balance_program(gramian, losses, r))
-        found = solve_on_simplex(*descent_program(gramian, losses, r, self.restricted))
-        if found is None and self.restricted:
-            self.counters[2] += 1
+            found = solve_on_simplex(*balance_program(gramian, losses, r))
+        else:
+            found = solve_on_simplex(*descent_program(gramian, losses, r, self.restricted))
+        if found is not None:
+            return found
+        self.counters[2] += 1
+        if mode == "descent" and self.restricted:
             found = solve_on_simplex(*descent_program(gramian, losses, r, restricted=False))
-        return found
+        try:
+            # Lets no loss rise but by the rounding of the Gram matrix, which can leave the programs without a solution.
+            return shortest_combination(gramian + ROUNDING * np.eye(len(r)), len(r))[0] if found is None else found
+        except ArithmeticError:
+            return None
 
     def _quadratic(
         self, gramian: NDArray[np.float64], losses: NDArray[np.float64], r: NDArray[np.float64], mode: Mode
@@ -245,6 +257,16 @@ class EPOWeighting(nn.Module):
             return bounded_quadratic(gramian @ gramian, gramian @ anchor, -ones, ones)
         except ArithmeticError:
             return None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> EPOWeighting:
+        """A model that is cast takes its parts along; numbers here stay in double precision."""
+        kept = {name: buffer for name, buffer in self._buffers.items() if buffer is not None}
+        super()._apply(fn, recurse)
+        for name, buffer in kept.items():
+            moved = self._buffers[name]
+            assert moved is not None
+            self._buffers[name] = buffer.to(moved.device)
+        return self
 
     # ------------------------------------------------------------------ as torchjd's weightings
 
@@ -284,7 +306,7 @@ def check_finite(gramian: NDArray[np.float64], n_losses: int | None = None) -> N
     if bad.any():
         raise not_finite(int(np.argmax(bad)), n_losses)
     if not np.isfinite(gramian).all():
-        raise ValueError("The Gram matrix is not finite; the gradients are too long for their number format.")
+        raise too_long()
 
 
 def not_finite(index: int, n_losses: int | None = None) -> ValueError:
@@ -294,6 +316,11 @@ def not_finite(index: int, n_losses: int | None = None) -> ValueError:
         f"The gradient of {what} is not finite; look for a division or a root at its limit, and in training try a "
         "lower learning rate."
     )
+
+
+def too_long() -> ValueError:
+    """What to raise where gradients are finite and their squares are not."""
+    return ValueError("The Gram matrix is not finite; the gradients are too long for their number format.")
 
 
 def _array(values: Any) -> Any:

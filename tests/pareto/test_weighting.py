@@ -124,13 +124,17 @@ def test_losses_can_be_averaged() -> None:
 
 
 def test_a_failed_program_gives_the_preference_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ArithmeticError
+
     monkeypatch.setattr(module, "solve_on_simplex", lambda *_: None)
+    monkeypatch.setattr(module, "shortest_combination", fails)
     weighting = EPOWeighting([3.0, 1.0])
     weighting.set_losses([1.0, 1.0])
     assert weighting(gramian(2)).tolist() == [0.75, 0.25]
     weighting.set_losses([1.0, 3.0])
     assert weighting(gramian(2)).tolist() == [0.75, 0.25]
-    assert (weighting.fallbacks, weighting.relaxations) == (2, 1)
+    assert (weighting.fallbacks, weighting.relaxations) == (2, 2)
 
 
 def test_what_is_refused() -> None:
