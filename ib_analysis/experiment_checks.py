@@ -136,7 +136,7 @@ def _check_settings_of_layers(config: ExperimentConfig, known: Sequence[str]) ->
     for name in ("layer_steps", "layer_dropout", "layer_own_blocks"):
         chosen = getattr(config, name)
         for layer in chosen:
-            if layer not in measured:
+            if layer not in {*measured, *known}:  # a known layer that is not measured needs no decoder
                 raise UserError(
                     f"{name} names {layer!r}, which is not among the layers; choose from {', '.join(measured)}."
                 )

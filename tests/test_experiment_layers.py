@@ -99,6 +99,14 @@ def test_own_blocks_of_a_layer_are_those_of_its_readers_and_of_no_other() -> Non
         assert replace(size, own_blocks=0, dropout=0.0) == plain.decoder_size_for(fit)
 
 
+def test_settings_of_a_layer_that_is_not_measured_are_of_no_consequence() -> None:
+    """So that `--layers "[h3]"` goes with a file that has settings for h1."""
+    chosen = Experiment(ExperimentConfig(layers=("h3",), layer_steps={"h1": 10}, layer_own_blocks={"h1": 1}))
+    assert {chosen.fitting_for(fit).steps for fit in chosen.fits} == {3500}
+    with pytest.raises(UserError, match="layer_own_blocks names 'h9'"):
+        Experiment(ExperimentConfig(layers=("h3",), layer_own_blocks={"h9": 1}))
+
+
 def test_gated_decoders_of_layers_need_a_null_condition_too() -> None:
     config = ExperimentConfig(reader="gated")
     Experiment(config)
