@@ -120,3 +120,21 @@ def test_no_whisker_leads_beyond_all_images(tmp_path: Path) -> None:
     ends = [x for container in right.containers for line in container.lines[2] for path in line.get_segments()
             for x, _ in path]  # fmt: skip
     assert (min(ends), max(ends)) == pytest.approx((96, 100))
+
+
+def test_names_of_points_that_lie_close_do_not_lie_upon_each_other(tmp_path: Path) -> None:
+    tables = _tables()
+    losses = [(0.50, 0.20), (0.51, 0.198), (0.6, 0.1), (0.7, 0.05), (0.71, 0.04)]  # of each front in its order
+    points = [
+        replace(row, classification_loss=one, reconstruction_loss=other)
+        for row, (one, other) in zip(tables.points, losses, strict=True)
+    ]
+    for (name, kind), rows in zip(TABLES.items(), vars(replace(tables, points=points)).values(), strict=True):
+        write_table(tmp_path / name, kind, rows)
+    figure = dict(draw(tmp_path))["pareto_front"]
+    (left,) = [axes for axes in _axes(figure) if axes.get_xlabel() == "classification loss"]
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in left.texts]
+    assert len(boxes) == len(tables.points)
+    assert not any(one.overlaps(other) for place, one in enumerate(boxes) for other in boxes[:place])
+    assert min(box.x0 for box in boxes) > left.get_window_extent().x0

@@ -20,6 +20,12 @@ from ib_analysis.studies.pareto_front.table import Tables, read_tables
 
 __all__ = ["draw"]
 
+PANEL = (215.0, 200.0)
+"""Width and height of the panel of losses, in points, more or less."""
+
+SIZE = 8
+"""Of what is written beside points, in points."""
+
 
 def draw(folder: Path) -> Iterator[tuple[str, Figure]]:
     """Two figures per number format: losses and qualities of the points, and what their layers keep.
@@ -62,7 +68,7 @@ def _losses(tables: Tables, number_format: str) -> Figure:
     for kind in dict.fromkeys(row.kind for row in fronts):
         own = [row for row in fronts if row.kind == kind]
         seeds_of = [row for row in networks if row.kind == kind]
-        _draw_losses(left, own, seeds_of, kind)
+        _draw_front(left, own, seeds_of, kind, ("classification_loss", "reconstruction_loss"), (1, 1))
         _draw_qualities(right, own, seeds_of, kind)
     for row in points:
         if not row.kind:
@@ -75,6 +81,7 @@ def _losses(tables: Tables, number_format: str) -> Figure:
     right.set_xlabel("accuracy, %")
     right.set_ylabel("PSNR, dB")
     _draw_rays(left, fronts)
+    _name_points(left, fronts)
     handles = [
         Line2D([], [], color=_colour(kind), marker=_marker(kind), markersize=5, linewidth=1.0, label=name)
         for kind, name in KINDS.items()
@@ -99,19 +106,6 @@ def _loss_axes(axes: Axes) -> None:
         axis.set_major_locator(MaxNLocator(4) if decades < 0.5 else LogLocator(subs=steps))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_locator(NullLocator())
-
-
-def _draw_losses(axes: Axes, points: Sequence[ParetoPointRow], networks: Sequence[ParetoNetworkRow], kind: str) -> None:
-    _draw_front(axes, points, networks, kind, ("classification_loss", "reconstruction_loss"), (1, 1))
-    # Fronts fall to the right: preferences are written above them, limits, whose points mostly lie lower, below.
-    below = kind == "limit"
-    for row in points:
-        axes.annotate(
-            row.wanted.replace(":", " : "), (row.classification_loss, row.reconstruction_loss),
-            xytext=(-6, -6) if below else (6, 5), textcoords="offset points", size=8, color=MUTED, zorder=4,
-            ha="right" if below else "left", va="top" if below else "bottom",
-            path_effects=[withStroke(linewidth=2, foreground="white")],
-        )  # fmt: skip
 
 
 def _draw_qualities(
@@ -144,6 +138,39 @@ def _draw_front(
         *columns(networks), linestyle="none", marker=marker, markersize=2.6, color=colour, alpha=0.6, markeredgewidth=0,
         zorder=2, gid="seeds",
     )  # fmt: skip
+
+
+def _name_points(axes: Axes, points: Sequence[ParetoPointRow]) -> None:
+    """Write each point's wish beside it, where neither another point nor what was written before is; the axes stay."""
+    scale = np.array(PANEL) / np.ptp(np.log([axes.get_xlim(), axes.get_ylim()]), axis=1)
+    places = [scale * np.log([row.classification_loss or 1, row.reconstruction_loss or 1]) for row in points]
+    edge = scale[0] * np.log(axes.get_xlim()[0])  # where the other axis' numbers are
+    taken: list[tuple[float, float, float, float]] = [(x - 4, y - 4, x + 4, y + 4) for x, y in places]
+    for row, (x, y) in zip(points, places, strict=True):
+        text = row.wanted.replace(":", " : ")
+        width, height = 0.6 * SIZE * len(text), 1.2 * SIZE
+        # Fronts fall to the right: preferences stand above them, limits, whose points mostly lie lower, below.
+        sides = [(1, 1), (1, -1), (-1, -1), (-1, 1)] if row.kind != "limit" else [(-1, -1), (1, 1), (1, -1), (-1, 1)]
+        boxes = []
+        for right, up in sides:
+            start, low = x + 6 * right - (width if right < 0 else 0), y + 5 * up - (height if up < 0 else 0)
+            boxes.append((start, low, start + width, low + height))
+        free = [
+            side for side, box in enumerate(boxes) if box[0] > edge and not any(_overlap(box, other) for other in taken)
+        ]
+        side = free[0] if free else 0
+        taken.append(boxes[side])
+        right, up = sides[side]
+        axes.annotate(
+            text, (row.classification_loss or 1, row.reconstruction_loss or 1), xytext=(6 * right, 5 * up),
+            textcoords="offset points", size=SIZE, color=MUTED, zorder=4, ha="left" if right > 0 else "right",
+            va="bottom" if up > 0 else "top", path_effects=[withStroke(linewidth=2, foreground="white")],
+        )  # fmt: skip
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two boxes (left, bottom, right, top) have a place in common."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _draw_single_task(left: Axes, right: Axes, row: ParetoPointRow) -> None:
