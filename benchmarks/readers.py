@@ -156,7 +156,9 @@ class Bench:
         )
         fitting = replace(gated.fitting, halfway=False)
         self.experiments = {
-            "gated": Experiment(replace(config, reader="gated", decoder=decoder, fitting=fitting)),
+            "gated": Experiment(
+                replace(config, reader="gated", decoder=decoder, fitting=fitting, layer_dropout={}, layer_own_blocks={})
+            ),
             "deep": Experiment(config),
         }
         deep = self.experiments["deep"]

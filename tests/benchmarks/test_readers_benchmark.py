@@ -205,6 +205,7 @@ def test_both_kinds_are_fitted_and_nothing_of_the_experiment_changes(
     before = {path: path.read_bytes() for path in Path("checkpoints").rglob("*") if path.is_file()}
     capsys.readouterr()
     options = ["--seconds", "0.5", "--validations", "4", "--validation-images", "16", "--figure", "found/page.png"]
+    options += ["--layer_own_blocks", "{h4: 1}", "--layer_dropout", "{h4: 0.25}"]  # of the reader alone
     (found,) = bench.main(["tiny.yaml", "--layers", "h4", *options])
     after = {path: path.read_bytes() for path in Path("checkpoints").rglob("*") if path.is_file()}
     assert before == after
