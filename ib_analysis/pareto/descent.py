@@ -52,8 +52,9 @@ class EPODescent:
     Arguments:
         optimizer: its parameters that require a gradient are trained.
         weighting: see `EPOWeighting`.
-        shared: parameters whose gradients make the Gram matrix; by default all of the optimizer's. Parameters that only
-            one loss depends on (a task's head) shift weight between tasks little, and leaving them out is common.
+        shared: parameters by whose gradients losses are weighed; by default all of the optimizer's. Parameters that
+            only one loss depends on (a task's head) shift weight between tasks little, and leaving them out is common.
+            Constraints are kept by all parameters whichever these are.
         scale: the sum of the weights (of form "linear"); by default m, as in the paper's networks, so that a learning
             rate for the sum of the losses fits.
         restoration: at what rate constraints are restored, per unit of the optimizer's step: after a plain gradient

@@ -160,12 +160,13 @@ def find_direction(
     if measured is not None and (bad := first_not_finite(rows)) is not None:
         raise not_finite(bad, n_losses)
     rounding = max((torch.finfo(g.dtype).eps for row in rows for g in row if g is not None), default=0.0)
+    apart = measured is not None and len(wanted) > 0
 
     def weighed(free: Sequence[Tensor] | None) -> tuple[Matrix, Vector]:
-        matrix = gramian(rows, free) if measured is None or len(wanted) else gramian(rows, free, places=measured)
+        matrix = gramian(rows, free, places=None if apart else measured)
         if not np.isfinite(matrix).all() and first_not_finite(rows) is None:
             raise too_long()
-        part = gramian(rows, free, places=measured) if measured is not None and len(wanted) else None
+        part = gramian(rows, free, places=measured) if apart else None
         return matrix, constrained_weights(choose, matrix, n_losses, wanted, n_equalities, rounding, part)
 
     if bounds is None:
@@ -235,7 +236,7 @@ def projected_gramian(gramian: Matrix, n_losses: int, active: NDArray[np.intp], 
         found = part[:n_losses, :n_losses] - mixed - mixed.T + solved.T @ part[np.ix_(rows, rows)] @ solved
     found = (found + found.T) / 2
     # At a vertex constraints leave nothing of a gradient but rounding, whose sign would be anything.
-    nothing = np.diag(found) <= RANK * np.diag(gramian)[:n_losses]
+    nothing = np.diag(found) <= RANK * np.diag(gramian if part is None else part)[:n_losses]
     found[nothing, :] = found[:, nothing] = 0.0
     return found
 

@@ -52,6 +52,12 @@ def test_weights_under_constraints_are_those_of_the_shared_part_of_projected_gra
     found = projected_gramian(rows @ rows.T, 3, np.arange(2), rows[:, part] @ rows[:, part].T)
     np.testing.assert_allclose(found, projected[:, part] @ projected[:, part].T, atol=1e-12)
     np.testing.assert_allclose(projected_gramian(rows @ rows.T, 3, np.arange(2)), projected @ projected.T, atol=1e-12)
+    # However little of the gradients the shared part is.
+    small = rows * np.where(np.arange(9) < 4, 1e-7, 1.0)
+    losses, constraints = small[:3], small[3:]
+    projected = losses - losses @ np.linalg.pinv(constraints) @ constraints
+    found = projected_gramian(small @ small.T, 3, np.arange(2), small[:, part] @ small[:, part].T)
+    np.testing.assert_allclose(found, projected[:, part] @ projected[:, part].T, rtol=1e-6, atol=1e-18)
 
 
 def test_a_shared_parameter_that_is_listed_twice_counts_once() -> None:
