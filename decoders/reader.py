@@ -42,6 +42,7 @@ class ReaderConfig:
         reader: size of what is added.
         cells: sources of activations.
         marked_pixels: as the base's.
+        unconditional: as of `Reader`.
     """
 
     image: ImageSpace
@@ -49,6 +50,7 @@ class ReaderConfig:
     reader: ReaderArchitecture
     cells: tuple[Cell, ...]
     marked_pixels: tuple[int, ...] = ()
+    unconditional: bool = False
 
 
 class MaskedConvolution(nn.Conv2d):
@@ -98,11 +100,15 @@ class ReaderDistribution(ImageDistribution):
         output, share = reader.output, reader.config.reader.own_share
         if self.terms is None or not output.n_own or not share:
             return None
-        return share * output.own_log_prob(self.terms[0][1], x.long()).sum((1, 2))
+        own = self.terms[0][1]
+        return share * output.own_log_prob(own.expand(len(x), -1, -1, -1), x.long()).sum((1, 2))
 
 
 class Reader(nn.Module):
     """A network that gives a distribution over images under a condition; without one, it is the base.
+
+    An unconditional reader has a map of its own in the place of what others read. It finds in the pixels before what
+    the base has missed, as they do beside what activations tell: against its code length theirs say what was read.
 
     See also: :class:`decoders.pixelcnnpp.PixelCNNPP`, whose interface it has.
 
@@ -110,13 +116,15 @@ class Reader(nn.Module):
         base: is not changed and not part of this module's parameters, nor of what its `state_dict` holds.
         reader: size of what is added.
         cells: sources of activations.
+        unconditional: whether it reads nothing and yet is fitted; it has no cells then.
 
     Attributes:
         stored: looks up the base's features of images, (B, C, H, W) to (B, F, H, W), where they were computed before;
             None computes them.
 
     Raises:
-        ValueError: the base is conditional itself, two cells have one name, or cells of a layer differ in shape.
+        ValueError: the base is conditional itself, two cells have one name, or cells of a layer differ in shape; an
+            unconditional reader has cells.
 
     Example:
         >>> from decoders import Architecture, Cell, ImageSpace, PixelCNNPP, PixelCNNPPConfig, ReaderArchitecture
@@ -131,20 +139,25 @@ class Reader(nn.Module):
         torch.Size([2, 1, 8, 8])
     """
 
-    def __init__(self, base: PixelCNNPP, reader: ReaderArchitecture, cells: tuple[Cell, ...]) -> None:
+    def __init__(
+        self, base: PixelCNNPP, reader: ReaderArchitecture, cells: tuple[Cell, ...], unconditional: bool = False
+    ) -> None:
         super().__init__()
         known = base.config
         if known.cells:
             raise ValueError("the base of a reader has cells of its own; use an unconditional one")
+        if unconditional and cells:
+            raise ValueError(f"an unconditional reader reads nothing, but {len(cells)} cells are given")
         # Cells are those of any decoder, with the same demands.
         PixelCNNPPConfig(known.image, known.architecture, cells, known.marked_pixels)
-        self.config = ReaderConfig(known.image, known.architecture, reader, cells, known.marked_pixels)
+        self.config = ReaderConfig(known.image, known.architecture, reader, cells, known.marked_pixels, unconditional)
         # Not a submodule: neither fitted nor saved with the reader.
         self._base = (base.requires_grad_(False).eval(),)
         self.stored: Callable[[Tensor], Tensor | None] | None = None
         size = (known.image.height, known.image.width)
         self.conditioning = CellReadings(cells, lambda shape, n_cells: Trunk(shape, n_cells, size, reader))
         output, width = base.output, reader.width
+        self.nothing = nn.Parameter(torch.zeros(1, width, *size)) if unconditional else None
         self.dropout = Dropout(reader.dropout)
         self.summary = nn.Conv2d(width, width + output.n_own, 1)
         self.from_base = nn.Conv2d(known.architecture.filters, width, 1)
@@ -189,11 +202,17 @@ class Reader(nn.Module):
             raise ValueError(f"condition, null_mask and batch_size disagree on the number of images: {sorted(sizes)}")
         size = next(iter(sizes), None)
         if condition is None:
-            return ReaderDistribution(cast(CausalNetwork, self), None, size, fixed=False)
-        summary = self.summary(self.dropout(elu(self.conditioning.read(condition))))
-        read, own = summary.split((self.config.reader.width, self.output.n_own), 1)
-        terms = (elu(read), own) if null_mask is None else (elu(read), own, null_mask.view(-1, 1, 1, 1))
-        return ReaderDistribution(cast(CausalNetwork, self), [terms], size, fixed=True)
+            terms = None if self.nothing is None else [self._terms(elu(self.nothing))]
+            return ReaderDistribution(cast(CausalNetwork, self), terms, size, fixed=False)
+        found = self._terms(self.dropout(elu(self.conditioning.read(condition))))
+        if null_mask is not None:
+            found = (*found, null_mask.view(-1, 1, 1, 1))
+        return ReaderDistribution(cast(CausalNetwork, self), [found], size, fixed=True)
+
+    def _terms(self, features: Tensor) -> tuple[Tensor, ...]:
+        """What the causal part is told of the features that were read, (B, F, H, W): (B, F, H, W), (B, n_own, H, W)."""
+        read, own = self.summary(features).split((self.config.reader.width, self.output.n_own), 1)
+        return elu(read), own
 
     @torch.no_grad()
     def initialise(self, x: Tensor, condition: Conditions = None, null_mask: Tensor | None = None) -> None:
@@ -236,9 +255,10 @@ class Reader(nn.Module):
     def changes(self, features: Tensor, pixels: Tensor, read: Tensor, own: Tensor) -> Tensor:
         """The causal part: base features, input features, and what was read, to what changes the parameters."""
         shift, gain = (vector.view(1, -1, 1, 1) for vector in (self.feature_shift, self.feature_gain))
+        own = own.expand(len(pixels), -1, -1, -1)  # of nothing there is one for all images
         hints = self.output.hints(own).detach().to(pixels.dtype)
         z = self.from_base((features - shift) * gain) + self.from_read(read)
-        z = z + self.from_pixels(torch.cat([pixels, hints.expand(len(pixels), -1, -1, -1)], 1))
+        z = z + self.from_pixels(torch.cat([pixels, hints], 1))
         for block in self.blocks:
             z = block(z, read)
         changes: Tensor = self.change(elu(z))

@@ -206,7 +206,7 @@ class Experiment:
         if self.has_base:
             found.append(Fit(BASE, None, self.config.base_seed, ()))
         for seed in self.config.decoder_seeds:
-            if self.config.unconditional_fit or (self.config.sharing == "dedicated" and not self.has_base):
+            if self.fits_unconditional:
                 found.append(Fit(f"unconditional_decoder{seed}", None, seed, ()))
             for run in self.runs:
                 key = f"{run.key}_decoder{seed}"
@@ -229,6 +229,14 @@ class Experiment:
         return self.config.reader == "deep"
 
     @property
+    def fits_unconditional(self) -> bool:
+        """Whether decoders without a condition are fitted (see `ExperimentConfig.unconditional_fit`)."""
+        if self.config.sharing == "dedicated" and not self.has_base:
+            return True
+        chosen = self.config.unconditional_fit
+        return self.has_base if chosen is None else chosen
+
+    @property
     def decoder_size(self) -> Architecture | ReaderArchitecture:
         """Size of a decoder: of a PixelCNN++, or of a reader on the base."""
         return self.config.reader_network if self.has_base else self.config.decoder
@@ -238,8 +246,8 @@ class Experiment:
         size, config = self.decoder_size, self.config
         if isinstance(size, Architecture):
             return size
-        dropout = {config.layer_dropout.get(layer, size.dropout) for _, layer in fit.cells}
-        blocks = {config.layer_own_blocks.get(layer, size.own_blocks) for _, layer in fit.cells}
+        dropout = {config.layer_dropout.get(layer, size.dropout) for layer in self._read_like(fit)}
+        blocks = {config.layer_own_blocks.get(layer, size.own_blocks) for layer in self._read_like(fit)}
         if len(dropout) == 1:
             size = replace(size, dropout=dropout.pop())
         return replace(size, own_blocks=blocks.pop()) if len(blocks) == 1 else size
@@ -258,7 +266,13 @@ class Experiment:
 
     def fitting_for(self, fit: Fit) -> FittingConfig:
         """How one of the experiment's decoders is fitted."""
-        return self.fitting_of({layer for _, layer in fit.cells})
+        return self.fitting_of(self._read_like(fit))
+
+    def _read_like(self, fit: Fit) -> set[str]:
+        """The layers that a decoder reads; of an unconditional reader, the one that tells least: the deepest."""
+        if fit.run is None and fit.key != BASE and self.has_base:
+            return {self.deepest}
+        return {layer for _, layer in fit.cells}
 
     @property
     def workers(self) -> int:

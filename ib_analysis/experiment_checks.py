@@ -229,8 +229,3 @@ def _check_reader(config: ExperimentConfig) -> None:
             "spike_in does not go with sharing: across_runs, as coins are mixed into the layers of each run by scales "
             "of its own; choose --sharing layer, or --spike_in 0."
         )
-    if config.unconditional_fit:
-        raise UserError(
-            "unconditional_fit does not go with reader: deep, whose L0 is the base; leave it out, or choose --reader "
-            "gated."
-        )

@@ -139,10 +139,12 @@ class ExperimentConfig:
     base as L0; `gated`, a PixelCNN++ per decoder, fitted from scratch, with the condition before every gate."""
     reader_network: ReaderArchitecture = field(default_factory=ReaderArchitecture)
     """Size of a `deep` reader."""
-    unconditional_fit: bool = False
-    """Whether an unconditional decoder is fitted beside shared ones and may serve as L0: it gives all its steps to what
-    they learn in a share of theirs, and costs one more fit. `dedicated` always has one, unless readers are `deep`,
-    which have the base instead and do not go with this."""
+    unconditional_fit: bool | None = None
+    """Whether an unconditional decoder is fitted beside the others and may serve as L0, whichever is shorter on the
+    validation slice; it costs one more fit for each decoder seed. Null: yes for `deep` readers and no for `gated` ones,
+    but for `dedicated` ones, which always have it. Of `deep` readers it is one that reads nothing, fitted like that of
+    the deepest layer: what it finds in earlier pixels that the base has missed, others find too, and no layer told
+    them. Of `gated` decoders it gives all its steps to what shared ones learn in a share of theirs."""
     start_from: str | None = None
     """Another finished experiment whose decoders (of the same name and shape) the fits start from."""
     data: DataConfig = field(default_factory=DataConfig)

@@ -44,10 +44,11 @@ def tiny_text() -> str:
 
 @pytest.fixture(scope="session")
 def deep_text(tiny_text: str) -> str:
-    """The same with readers on a base, one per layer, fitted like the decoders of `tiny`."""
+    """The same with readers on a base, one per layer, fitted like the decoders of `tiny`; L0 is the base alone."""
     decoders = "reader: gated\nsharing: shared\n"
     assert decoders in tiny_text
-    return tiny_text.replace(decoders, "reader: deep\nsharing: layer\nreader_network: {width: 8}\n")
+    readers = "reader: deep\nsharing: layer\nreader_network: {width: 8}\nunconditional_fit: false\n"
+    return tiny_text.replace(decoders, readers)
 
 
 @pytest.fixture

@@ -140,9 +140,9 @@ NOTE_EXPLANATIONS: dict[str, str] = {
         "differences of cells are not touched."
     ),
     "common_null_rising": (
-        "The validation code length of the data set's common unconditional model rose for a while, and was lowest only "
-        "after its learning rate began to cool down: more images would shorten L0; differences of cells are not "
-        "touched."
+        "The validation code length of the data set's common unconditional model rose for a while, or, of a reader "
+        "without activations, after its lowest point, which was kept: more images would shorten L0; differences of "
+        "cells are not touched."
     ),
     "asymptote_not_identified": (
         "The validation code length fell so steadily that a longer fit would shorten it by an unknown amount."

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from decoders.fitting.warnings import TRAINING_TOO_SHORT_TO_TELL
+from decoders.fitting.warnings import (
+    TRAINING_TOO_SHORT_TO_TELL,
+    VALIDATION_CODE_LENGTH_RISING,
+    VALIDATION_CODE_LENGTH_ROSE,
+)
 from ib_analysis.artifacts import UserError
 from ib_analysis.experiment import BASE, Experiment, Fit
 from ib_analysis.hdf5 import read_hdf5
@@ -17,7 +21,7 @@ from ib_analysis.records.code_lengths import NULL, NULL_VALIDATION, code_length_
 from ib_analysis.records.decoders import decoder_artifact
 from ib_analysis.records.images import measured_images
 
-__all__ = ["CommonNull", "common_null", "common_null_source", "null_path"]
+__all__ = ["CommonNull", "common_null", "common_null_source", "fit_doubts", "null_path"]
 
 
 ABOUT_BASES = (TRAINING_TOO_SHORT_TO_TELL,)
@@ -76,8 +80,22 @@ def _own(experiment: Experiment, fit: Fit) -> CommonNull:
         float(validation["bits"].mean()),
         arrays["bits"],
         arrays["mean_map_bits"],
-        tuple(name for name in decoder.record["null_warnings"] if fit.key != BASE or name not in ABOUT_BASES),
+        fit_doubts(experiment, fit, decoder.record["null_warnings"]),
     )
+
+
+def fit_doubts(experiment: Experiment, fit: Fit, found: list[str]) -> tuple[str, ...]:
+    """What the fit of an unconditional model says against it.
+
+    A reader without activations starts at the base, and its lowest point is kept: that it learned its images by heart
+    afterwards is no more against it than that the base, with as few images, is no better. So it is a note.
+    """
+    if fit.key == BASE:
+        return tuple(name for name in found if name not in ABOUT_BASES)
+    if fit.run is None and experiment.has_base:
+        milder = {VALIDATION_CODE_LENGTH_RISING: VALIDATION_CODE_LENGTH_ROSE}
+        return tuple(milder.get(name, name) for name in found)
+    return tuple(found)
 
 
 def null_path(experiment: Experiment, other: str) -> Path:

@@ -172,7 +172,8 @@ def feed_of_fit(experiment: Experiment, fit: Fit) -> CellFeed:
 
 def new_decoder(experiment: Experiment, fit: Fit) -> Decoder:
     """A decoder with random weights; of a part of one, of its own cells only."""
-    return decoder_of(experiment, decoder_network(experiment, fit), experiment.decoder_size_for(fit))
+    network, size = decoder_network(experiment, fit), experiment.decoder_size_for(fit)
+    return decoder_of(experiment, network, size, unconditional=fit.run is None and fit.key != BASE)
 
 
 def new_decoder_of_fit(experiment: Experiment, fit: Fit) -> Decoder:
@@ -191,16 +192,22 @@ def _cells_of_whole(experiment: Experiment, fit: Fit, shapes: Mapping[str, tuple
     return tuple(Cell(cell_name(*cell), joint.layer, shapes[joint.layer]) for cell in joint.cells)
 
 
-def decoder_of(experiment: Experiment, network: PixelCNNPPConfig, size: Architecture | ReaderArchitecture) -> Decoder:
+def decoder_of(
+    experiment: Experiment,
+    network: PixelCNNPPConfig,
+    size: Architecture | ReaderArchitecture,
+    unconditional: bool = False,
+) -> Decoder:
     """A decoder with random weights; a reader stands on the experiment's base, and looks up what is kept of it.
 
     Arguments:
         network: images and cells, and the architecture of a decoder that is no reader.
         size: tells whether it is one.
+        unconditional: whether a reader that reads nothing is fitted; without, it is the base.
     """
     if isinstance(size, Architecture):
         return PixelCNNPP(network)
-    reader = Reader(load_base(experiment, torch.device("cpu")), size, network.cells)
+    reader = Reader(load_base(experiment, torch.device("cpu")), size, network.cells, unconditional)
     reader.stored = stored_features(experiment)
     return reader
 

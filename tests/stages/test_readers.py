@@ -228,7 +228,6 @@ def made_of(of: Experiment) -> Path:
     ("options", "words"),
     [
         (["--spike_in", "4", "--sharing", "across_runs"], "spike_in does not go with sharing: across_runs"),
-        (["--unconditional_fit", "true"], "unconditional_fit does not go with reader: deep"),
         (["--base_network.resolutions", "9"], "The base (base_network) does not fit the images"),
         (["--reader_network.width", "0"], "reader_network.width must be at least 1"),
     ],

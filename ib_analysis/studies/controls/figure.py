@@ -37,6 +37,19 @@ _NAMES = {"shuffled": "shuffled pairs", "constant": "constant h", "permuted_labe
 _NOTHING = tuple(_NAMES)
 
 
+def _judged_by(rows: Sequence[ControlRow]) -> str:
+    """Against which null what must find nothing is judged, and what the other one shows."""
+    if any(row.quantity == COMMON_NULL and row.passed != "shown" for row in rows):
+        return (
+            "Readers are judged against the common L0; against their own null, which is the base, comes on top what "
+            "the base leaves in an image's earlier pixels."
+        )
+    return (
+        "Against its own null a decoder is judged; against the common L0 the difference of two decoders' nulls comes "
+        "on top."
+    )
+
+
 def draw(table: Path) -> Iterator[tuple[str, Figure]]:
     """One figure: controls that must find nothing, layers of known capacity, ceilings, and pairs of layers.
 
@@ -59,8 +72,7 @@ def draw(table: Path) -> Iterator[tuple[str, Figure]]:
         f"{kept} of {len(judged)} rules kept.",
         [
             "Whiskers: 95 % bootstrap intervals over the evaluation images. Shaded: what is allowed; a black cross "
-            "marks what is not. Against its own null a decoder is judged; against the common L0 the difference of two "
-            "decoders' nulls comes on top.",
+            f"marks what is not. {_judged_by(rows)}",
             f"Pairs of layers: bits lost from one layer to the next, {violations} of {len(pairs)} below zero beyond "
             "chance: mean(L later − L earlier), upper ends of whiskers for all pairs at once. Shannon's information "
             "cannot rise from layer to layer, usable information can: a cross there is a finding, not a failure.",

@@ -104,6 +104,8 @@ class Controls:
         if name in self.fits:
             fit = self.fits[name]
             inputs |= {what: artifact.identity for what, artifact in self.extra.code_length_artifacts(fit).items()}
+        if name in ("shuffled", "constant") and self.experiment.has_base:
+            inputs["judged"] = "by the common L0"  # tables of before, judged by the base, are made again
         if name == "permuted_labels":
             inputs |= {layer: self.permuted_artifact(layer).identity for layer in self.layers}
         if name == "untrained":

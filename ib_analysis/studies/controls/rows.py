@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,9 @@ from ib_analysis.studies.sign_codes import SignCodes, units_of
 
 __all__ = ["rows_of"]
 
+SHOWN_COMMON = "shown: holds the difference of two decoders' nulls too"
+SHOWN_OWN = "shown: holds what the base by itself leaves in an image's earlier pixels"
+
 
 def rows_of(controls: Controls, name: str) -> list[ControlRow]:
     """The rows of one control, whose decoders and probes are there.
@@ -47,30 +51,27 @@ def rows_of(controls: Controls, name: str) -> list[ControlRow]:
 
 
 def _nothing(writer: Writer) -> list[ControlRow]:
-    """Shuffled pairs and constant activations: I of every layer, against the decoder's own null and the common L0."""
+    """Shuffled pairs and constant activations: I of every layer, against the decoder's own null and the common L0.
+
+    A gated decoder is judged by its own null, of the same weights and budget. A reader's own null is the base, of which
+    nothing more can be asked: it is judged by the common L0, which all numbers of the experiment are measured against.
+    """
     assert writer.fit is not None
-    rows, own_null = [], writer.bits(NULL)
+    rows, by_common = [], writer.fit.is_reader
+    nulls = {OWN_NULL: writer.bits(NULL), COMMON_NULL: writer.common_null}
     for cell in writer.fit.cells:
-        lengths = writer.bits(cell_name(*cell))
-        own = usable_information(own_null, lengths, writer.bootstrap)
-        allowed = allowed_from_zero(own)
-        warnings = writer.fit_warnings(cell_name(*cell))
-        rows.append(
-            writer.row(
-                cell[1],
-                OWN_NULL,
-                own,
-                "at most max(half the interval, 0.5 bit) from 0",
-                verdict(is_near_zero(own)),
-                allowed_low=-allowed,
-                allowed_high=allowed,
-                warnings=warnings,
-            )
-        )
-        common = usable_information(writer.common_null, lengths, writer.bootstrap)
-        rule = "shown: holds the difference of two decoders' nulls too"
-        warnings = [*warnings, *writer.null_warnings]
-        rows.append(writer.row(cell[1], COMMON_NULL, common, rule, "shown", warnings=warnings))
+        lengths, warnings = writer.bits(cell_name(*cell)), writer.fit_warnings(cell_name(*cell))
+        for quantity, null in nulls.items():
+            found = usable_information(null, lengths, writer.bootstrap)
+            about_null = writer.null_warnings if quantity == COMMON_NULL else []
+            given: dict[str, Any] = {"warnings": [*warnings, *about_null]}
+            if by_common == (quantity == COMMON_NULL):
+                allowed = allowed_from_zero(found)
+                given |= {"allowed_low": -allowed, "allowed_high": allowed}
+                rule, passed = "at most max(half the interval, 0.5 bit) from 0", verdict(is_near_zero(found))
+            else:
+                rule, passed = (SHOWN_OWN if by_common else SHOWN_COMMON), "shown"
+            rows.append(writer.row(cell[1], quantity, found, rule, passed, **given))
     return rows
 
 
