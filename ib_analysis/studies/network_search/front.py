@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import yaml
@@ -23,6 +23,8 @@ from ib_analysis.studies.network_search.plan import NetworkSearch
 from ib_analysis.studies.network_search.searching import Found
 
 __all__ = ["Member", "check_front", "experiment_path", "final_front", "member_config", "write_experiments"]
+
+Value = TypeVar("Value")
 
 LAYERS = ("h1", "h2", "h3", "h4")
 """What is measured of a network where the experiment's file does not say it, as far as the network has it."""
@@ -110,11 +112,16 @@ def member_config(search: NetworkSearch, member: Member) -> ExperimentConfig:
         own,
         name=member.name,
         layers=layers,
-        layer_steps={layer: steps for layer, steps in config.layer_steps.items() if layer in layers},
-        layer_dropout={layer: share for layer, share in config.layer_dropout.items() if layer in layers},
-        layer_own_blocks={layer: blocks for layer, blocks in config.layer_own_blocks.items() if layer in layers},
         encoder_seeds=search.settings.final_seeds,
+        layer_steps=_of(layers, config.layer_steps),
+        layer_dropout=_of(layers, config.layer_dropout),
+        layer_own_blocks=_of(layers, config.layer_own_blocks),
     )
+
+
+def _of(layers: Sequence[str], settings: Mapping[str, Value]) -> dict[str, Value]:
+    """Settings of single layers, of these alone."""
+    return {layer: setting for layer, setting in settings.items() if layer in layers}
 
 
 def experiment_path(search: NetworkSearch, member: Member) -> Path:
