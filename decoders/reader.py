@@ -2,8 +2,8 @@
 
 The base, an unconditional PixelCNN++, stays as it is. A trunk reads the activations, without any order of pixels; a
 few causal blocks join what was read, the base's features and the pixels before; their last layer, zero at the start,
-changes the base's output parameters. A new reader's code length is thus L0 exactly, and every bit of difference was
-read from h.
+changes the base's output parameters. A new reader's code length is thus the base's exactly, and every bit of difference
+was read from h, or from earlier pixels of which the base makes less (see `Reader`).
 Of the ideas: Salimans et al. 2017 (arXiv 1701.05517) for the base, Shi et al. 2016 (arXiv 1609.05158) for the trunk's
 growth, residual adapters (Rebuffi et al. 2017, arXiv 1705.08045) for leaving the base alone.
 """
@@ -105,7 +105,8 @@ class ReaderDistribution(ImageDistribution):
 
 
 class Reader(nn.Module):
-    """A network that gives a distribution over images under a condition; without one, it is the base.
+    """A network that gives a distribution over images under a condition; without one, it is the base, unless it is an
+    unconditional reader.
 
     An unconditional reader has a map of its own in the place of what others read. It finds in the pixels before what
     the base has missed, as they do beside what activations tell: against its code length theirs say what was read.

@@ -225,7 +225,7 @@ class Experiment:
 
     @property
     def has_base(self) -> bool:
-        """Whether decoders stand on a base, which then is L0."""
+        """Whether decoders stand on a base, which then is L0 unless an unconditional reader is shorter."""
         return self.config.reader == "deep"
 
     @property
@@ -235,6 +235,10 @@ class Experiment:
             return True
         chosen = self.config.unconditional_fit
         return self.has_base if chosen is None else chosen
+
+    def reads_nothing(self, fit: Fit) -> bool:
+        """Whether it is an unconditional reader: one that is fitted on the base, and has no cells."""
+        return fit.run is None and fit.key != BASE and self.has_base
 
     @property
     def decoder_size(self) -> Architecture | ReaderArchitecture:
@@ -269,10 +273,11 @@ class Experiment:
         return self.fitting_of(self._read_like(fit))
 
     def _read_like(self, fit: Fit) -> set[str]:
-        """The layers that a decoder reads; of an unconditional reader, the one that tells least: the deepest."""
-        if fit.run is None and fit.key != BASE and self.has_base:
-            return {self.deepest}
-        return {layer for _, layer in fit.cells}
+        """The layers that a decoder reads; of an unconditional reader, the one that tells least: the network's last.
+
+        Whether it is measured or not, so that a selection of the layers asks for no other reader.
+        """
+        return {self._taps[-1]} if self.reads_nothing(fit) else {layer for _, layer in fit.cells}
 
     @property
     def workers(self) -> int:

@@ -132,19 +132,19 @@ class ExperimentConfig:
     """`layer`: one decoder for all epochs of a layer of a run; `across_runs`: one for all epochs of a layer in all runs
     (tasks, number formats, encoder seeds) in which the layer has the same shape, at about the cost of one of `layer`;
     `deep` readers only, and further runs need another name, as they make it another reader; `shared`: one for all
-    layers and epochs of a run; `dedicated`: one per cell and, of `gated` ones, one unconditional (the protocol of
-    Darlow & Storkey 2020)."""
+    layers and epochs of a run; `dedicated`: one per cell and one unconditional (the protocol of Darlow & Storkey
+    2020)."""
     reader: Literal["gated", "deep"] = "deep"
-    """What reads the layers: `deep`, a deep network that adds to the base of the images what a layer tells, with the
-    base as L0; `gated`, a PixelCNN++ per decoder, fitted from scratch, with the condition before every gate."""
+    """What reads the layers: `deep`, a deep network that adds to the base of the images what a layer tells; `gated`, a
+    PixelCNN++ per decoder, fitted from scratch, with the condition before every gate."""
     reader_network: ReaderArchitecture = field(default_factory=ReaderArchitecture)
     """Size of a `deep` reader."""
     unconditional_fit: bool | None = None
     """Whether an unconditional decoder is fitted beside the others and may serve as L0, whichever is shorter on the
     validation slice; it costs one more fit for each decoder seed. Null: yes for `deep` readers and no for `gated` ones,
     but for `dedicated` ones, which always have it. Of `deep` readers it is one that reads nothing, fitted like that of
-    the deepest layer: what it finds in earlier pixels that the base has missed, others find too, and no layer told
-    them. Of `gated` decoders it gives all its steps to what shared ones learn in a share of theirs."""
+    the network's last layer: what it finds in earlier pixels that the base has missed, others find too, and no layer
+    told them. Of `gated` decoders it gives all its steps to what shared ones learn in a share of theirs."""
     start_from: str | None = None
     """Another finished experiment whose decoders (of the same name and shape) the fits start from."""
     data: DataConfig = field(default_factory=DataConfig)

@@ -36,7 +36,8 @@ def code_length_artifact(experiment: Experiment, fit: Fit, what: str) -> Artifac
         # As an input and not as config: files of before, without the mean map, are measured again.
         inputs["content"] = "bits, mean_map_bits"
     halfway = halfway_sha256(experiment, fit)
-    if halfway is not None and what not in (NULL, NULL_VALIDATION):
+    conditional = what not in (NULL, NULL_VALIDATION)
+    if halfway is not None and (conditional or (what == NULL and experiment.reads_nothing(fit))):
         inputs["halfway decoder"] = halfway
     config = {"what": what, "group_size": experiment.config.activations.group_size}
     return Artifact(path, "code_lengths", config, inputs, fit.decoder_seed)

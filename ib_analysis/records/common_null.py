@@ -21,7 +21,7 @@ from ib_analysis.records.code_lengths import NULL, NULL_VALIDATION, code_length_
 from ib_analysis.records.decoders import decoder_artifact
 from ib_analysis.records.images import measured_images
 
-__all__ = ["CommonNull", "common_null", "common_null_source", "fit_doubts", "null_path"]
+__all__ = ["CommonNull", "common_null", "common_null_source", "fit_doubts", "l0_in_words", "null_path"]
 
 
 ABOUT_BASES = (TRAINING_TOO_SHORT_TO_TELL,)
@@ -39,6 +39,8 @@ class CommonNull:
         bits: shape (N,), of the evaluation images.
         mean_map_bits: shape (C, H, W), the mean bits of each pixel and channel; None from elsewhere if not kept there.
         warnings: names of warnings about its fit: an L0 that is too long inflates every estimate.
+        change_bits: mean(bits) minus what it was when the fit had ended at half of its steps; None where that is not
+            known.
     """
 
     source: str
@@ -47,6 +49,7 @@ class CommonNull:
     bits: np.ndarray
     mean_map_bits: np.ndarray | None
     warnings: tuple[str, ...]
+    change_bits: float | None = None
 
 
 def common_null(experiment: Experiment) -> CommonNull:
@@ -81,6 +84,7 @@ def _own(experiment: Experiment, fit: Fit) -> CommonNull:
         arrays["bits"],
         arrays["mean_map_bits"],
         fit_doubts(experiment, fit, decoder.record["null_warnings"]),
+        float((arrays["bits"] - arrays["halfway_bits"]).mean()) if "halfway_bits" in arrays else None,
     )
 
 
@@ -88,14 +92,17 @@ def fit_doubts(experiment: Experiment, fit: Fit, found: list[str]) -> tuple[str,
     """What the fit of an unconditional model says against it.
 
     A reader without activations starts at the base, and its lowest point is kept: that it learned its images by heart
-    afterwards is no more against it than that the base, with as few images, is no better. So it is a note.
+    afterwards is no more against it than that the base, with as few images, is no better. So it is a note, where there
+    are notes: where fits end twice.
     """
-    if fit.key == BASE:
-        return tuple(name for name in found if name not in ABOUT_BASES)
-    if fit.run is None and experiment.has_base:
-        milder = {VALIDATION_CODE_LENGTH_RISING: VALIDATION_CODE_LENGTH_ROSE}
-        return tuple(milder.get(name, name) for name in found)
-    return tuple(found)
+    if fit.key != BASE and not experiment.reads_nothing(fit):
+        return tuple(found)
+    names = [name for name in found if name not in ABOUT_BASES]
+    if experiment.reads_nothing(fit):
+        rose = (VALIDATION_CODE_LENGTH_RISING, VALIDATION_CODE_LENGTH_ROSE)
+        milder = [VALIDATION_CODE_LENGTH_ROSE] if experiment.fitting.halfway and set(rose) & set(names) else []
+        names = [*milder, *(name for name in names if name not in rose)]
+    return tuple(names)
 
 
 def null_path(experiment: Experiment, other: str) -> Path:
@@ -124,7 +131,20 @@ def _null_from(experiment: Experiment, other: str) -> CommonNull:
             file["null"][:],
             file["maps/null"][()] if "maps/null" in file else None,
             split_warnings(str(file.attrs["null_warnings"])),
+            float(file.attrs["null_change_bits"]) if "null_change_bits" in file.attrs else None,
         )
+
+
+def l0_in_words(experiment: Experiment) -> str:
+    """The common L0 of a collated experiment: its length, whose it is, and how far it still moved, in a sentence."""
+    with read_hdf5(experiment.folder / "code_lengths.h5") as file:
+        source, bits = str(file.attrs["null_source"]), float(file["null"][:].mean())
+        base = float(file[f"{BASE}/own_null"][:].mean()) if f"{BASE}/own_null" in file and source != BASE else None
+        change = file.attrs.get("null_change_bits")
+    told = [f"L0: {bits:,.2f} bits, of {source}"]
+    told += [f"the base alone has {base:,.2f}"] if base is not None else []
+    told += [f"from half of its steps to all it changed by {change:+.2f}"] if change is not None else []
+    return "; ".join(told) + "."
 
 
 def common_null_source(experiment: Experiment) -> str:

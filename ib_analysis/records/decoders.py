@@ -51,14 +51,18 @@ def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
         return base_artifact(experiment)
     joint = joint_reader(experiment, fit) if fit.joint else None
     # Which settings a reader does not have, its recipe does not name.
-    own = ("reader_network", "sharing", "held_gib") if experiment.has_base else ("decoder",)
+    own: tuple[str, ...] = ("decoder", "start_from")
+    if experiment.has_base:
+        own = ("reader_network", "sharing", "held_gib", "start_from")
+    if experiment.reads_nothing(fit):
+        own = ("reader_network",)
     steps = experiment.fitting_for(fit).steps
     fitted = replace(experiment.config, fitting=replace(experiment.config.fitting, steps=steps))
     size = experiment.decoder_size_for(fit)
     if isinstance(size, ReaderArchitecture):
         fitted = replace(fitted, reader_network=size)
     config: dict[str, Any] = {
-        **settings_of(fitted, *own, "fitting", "start_from"),
+        **settings_of(fitted, *own, "fitting"),
         "group_size": experiment.config.activations.group_size,
         **(experiment.storage if fit.cells else {}),
         "cells": [cell_name(*cell) for cell in (fit if joint is None else joint).cells],
@@ -76,7 +80,7 @@ def decoder_artifact(experiment: Experiment, fit: Fit) -> Artifact:
         inputs |= {f"encoder at epoch {epoch}": identities[epoch] for epoch in sorted(epochs)}
     if experiment.has_base:
         inputs["base"] = base_artifact(experiment).identity
-    if experiment.config.start_from is not None:
+    if experiment.config.start_from is not None and not experiment.reads_nothing(fit):
         inputs["start"] = sha256_of_file(start_path(experiment, fit, experiment.config.start_from))
     path = experiment.decoder_folder((fit if joint is None else joint).key) / "decoder.pt"
     return Artifact(
@@ -173,7 +177,7 @@ def feed_of_fit(experiment: Experiment, fit: Fit) -> CellFeed:
 def new_decoder(experiment: Experiment, fit: Fit) -> Decoder:
     """A decoder with random weights; of a part of one, of its own cells only."""
     network, size = decoder_network(experiment, fit), experiment.decoder_size_for(fit)
-    return decoder_of(experiment, network, size, unconditional=fit.run is None and fit.key != BASE)
+    return decoder_of(experiment, network, size, unconditional=experiment.reads_nothing(fit))
 
 
 def new_decoder_of_fit(experiment: Experiment, fit: Fit) -> Decoder:
@@ -216,7 +220,7 @@ def load_decoder(experiment: Experiment, fit: Fit, device: torch.device) -> Deco
     """A fitted decoder, in evaluation mode."""
     decoder = new_decoder(experiment, fit)
     if fit.key == BASE:
-        return decoder.to(device).eval()  # a reader that reads nothing is its base
+        return decoder.to(device).eval()  # a reader without cells is its base, unless it is an unconditional one
     decoder.load_state_dict(_of_part(experiment, fit, load_tensors(decoder_artifact(experiment, fit).path)))
     return decoder.to(device).eval()
 

@@ -50,6 +50,8 @@ def collate(experiment: Experiment) -> None:
                 "data_sha256": measured_images(experiment).sha256,
             }
         )
+        if null.change_bits is not None:
+            file.attrs["null_change_bits"] = null.change_bits
         file["null"] = null.bits
         if null.mean_map_bits is not None:
             file["maps/null"] = null.mean_map_bits

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ib_analysis.drawn import draw_unless_drawn, show_paths
 from ib_analysis.experiment import Experiment
+from ib_analysis.records.common_null import l0_in_words
 
 __all__ = ["draw", "print_table"]
 
@@ -55,6 +56,7 @@ def print_table(experiment: Experiment) -> None:
 
     print()
     print(summary(load_results(experiment.config.name, experiment.config.checkpoints)))
+    print(l0_in_words(experiment))
     print()
     certificates = read_table(experiment.folder / "certificates.csv", CertificateRow)
     if certificates:

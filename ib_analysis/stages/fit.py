@@ -51,11 +51,13 @@ def fit_seed(experiment: Experiment, fit: Fit) -> int:
 def _start_from(experiment: Experiment, fit: Fit, decoder: Decoder) -> bool:
     """Take over the weights of another experiment's decoder of the same name; whether there was one to take over.
 
+    An unconditional reader starts at the base: the other experiment may have none.
+
     Raises:
         UserError: the other experiment has no such decoder, or one of another shape.
     """
     name = experiment.config.start_from
-    if name is None:
+    if name is None or experiment.reads_nothing(fit):
         return False
     path = start_path(experiment, fit, name)
     own = decoder.state_dict()

@@ -70,7 +70,8 @@ def measure_code_lengths(
         mean_maps: keep also the mean over the evaluation images of each pixel's and channel's bits, as
             ``mean_map_bits``, shape (C, H, W).
         halfway: a state dict, the decoder's when its fit ended halfway: code lengths under these weights of what is
-            conditioned on activations are kept too, as ``halfway_bits``, shape (N,), of the same images.
+            conditioned on activations (of an unconditional decoder, of the evaluation images) are kept too, as
+            ``halfway_bits``, shape (N,), of the same images.
     """
     progress(0, len(artifacts), {})
     for done, (name, artifact) in enumerate(artifacts.items(), start=1):
@@ -87,9 +88,10 @@ def measure_code_lengths(
                 arrays = {"bits": bits, "mean_map_bits": mean_map}
             else:
                 arrays = {"bits": code_lengths_bits(decoder, minibatches)}
-            if halfway is not None and reading is not None:
+            if halfway is not None and part == "evaluation" and (reading is not None or not readings):
                 with _holding(decoder, halfway):
-                    arrays["halfway_bits"] = code_lengths_bits(decoder, feed.part(part, *reading))
+                    again = feed.part(part, None) if reading is None else feed.part(part, *reading)
+                    arrays["halfway_bits"] = code_lengths_bits(decoder, again)
             if beside is not None and reading is not None:
                 arrays |= beside(reading.cell, part)
             save_arrays(artifact, arrays, seconds=time.perf_counter() - start, **counted.facts)

@@ -37,9 +37,9 @@ def chosen_images(experiment: Experiment) -> np.ndarray:
 
 
 def _sampled_fits(experiment: Experiment) -> list[Fit]:
-    """The decoders of the first decoder seed: samples of further seeds would show the same."""
-    first = experiment.config.decoder_seeds[0]
-    return [fit for fit in experiment.fits if fit.decoder_seed == first]
+    """The decoders of the first decoder seed, as samples of further seeds would show the same, and the common L0's."""
+    first, common = experiment.config.decoder_seeds[0], common_null_source(experiment)
+    return [fit for fit in experiment.fits if fit.decoder_seed == first or fit.key == common]
 
 
 def _part(experiment: Experiment, fit: Fit) -> Artifact:
@@ -144,11 +144,12 @@ def merge_samples(experiment: Experiment) -> None:
         # The null's samples are those of the common L0 where that is one of these decoders.
         null = next((fit for fit in parts if fit.key == common_null_source(experiment)), next(iter(parts)))
         file["samples/null"] = parts[null]["null"]
-        for fit, arrays in parts.items():
+        first = {fit: arrays for fit, arrays in parts.items() if fit.decoder_seed == experiment.config.decoder_seeds[0]}
+        for fit, arrays in first.items():
             for name, drawn in arrays.items():
                 if name != "null" and not name.startswith(f"{_MAP}/") and fit.run is not None:
                     file[f"samples/{fit.run.key}/{name}"] = drawn
-        _write_maps(experiment, file, parts)
+        _write_maps(experiment, file, first)
         for run in _autoencoders(experiment):
             for epoch in experiment.epochs:
                 encoder = encoder_at(experiment, run, epoch)

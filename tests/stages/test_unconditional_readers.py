@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from decoders import Minibatch, Reader, code_lengths_bits
+from ib_analysis.artifacts import UserError
 from ib_analysis.cli import main, parse_experiment
 from ib_analysis.experiment import BASE, Experiment
 from ib_analysis.records.common_null import fit_doubts
@@ -66,7 +67,7 @@ def test_deep_readers_have_one_beside_them_and_gated_decoders_only_if_asked_for(
     assert [fit.key for fit in asked if fit.run is None] == [UNCONDITIONAL]
 
 
-def test_it_is_fitted_like_a_reader_of_the_deepest_layer_on_the_same_base_and_reads_nothing() -> None:
+def test_it_is_fitted_like_a_reader_of_the_last_layer_on_the_same_base_and_reads_nothing() -> None:
     record = json.loads((FOLDER / "decoders" / UNCONDITIONAL / "decoder.pt.json").read_text())
     assert record["recipe"]["config"]["fitting"]["steps"] == 16
     assert record["recipe"]["config"]["reader_network"]["dropout"] == 0.25
@@ -151,6 +152,49 @@ def test_controls_that_must_find_nothing_are_judged_by_l0() -> None:
             assert float(row["allowed_high"]) == pytest.approx(allowed)
 
 
+def test_it_is_the_same_for_any_selection_of_layers_and_any_sharing_and_starts_at_the_base() -> None:
+    for options in (["--layers", "[h3]"], ["--sharing", "across_runs"], ["--held_gib", "1"], ["--start_from", "none"]):
+        made = experiment(*options)
+        fit = next(fit for fit in made.fits if fit.key == UNCONDITIONAL)
+        assert decoder_artifact(made, fit).status() == "complete", options
+    for options in (["--layer_steps", "{h4: 20}"], ["--layer_dropout", "{}"], ["--reader_network.width", "9"]):
+        made = experiment(*options)
+        fit = next(fit for fit in made.fits if fit.key == UNCONDITIONAL)
+        with pytest.raises(UserError, match="another config"):
+            decoder_artifact(made, fit).check()
+
+
+def test_several_seeds_recomputed_across_runs_with_fits_that_end_twice(capsys: pytest.CaptureFixture) -> None:
+    """L0 may be of a seed from which no cell is sampled: its samples and maps are shown, and its change is told."""
+    options = [*OPTIONS, "--name", "seeds", "--decoder_seeds", "[4,3]", "--sharing", "across_runs"]
+    options += ["--activations.mode", "recompute", "--fitting.halfway", "true", "--fitting.cooldown_share", "0.4"]
+    options += ["--fitting.validate_every", "2"]
+    assert main(["estimate-mi", "deep.yaml", *options]) == main(["samples", "deep.yaml", *options]) == 0
+    told = capsys.readouterr().out
+    folder = Path("checkpoints/seeds")
+    validated = {}
+    for key in (BASE, "unconditional_decoder3", "unconditional_decoder4"):
+        with np.load(folder / "code_lengths" / key / "null_validation.npz") as arrays:
+            validated[key] = float(arrays["bits"].mean())
+    source = min(validated, key=lambda key: validated[key])
+    with h5py.File(folder / "code_lengths.h5") as lengths, h5py.File(folder / "samples.h5") as file:
+        assert lengths.attrs["null_source"] == source
+        with np.load(folder / "samples" / f"{source}.npz") as arrays:
+            assert np.array_equal(file["samples/null"][:], arrays["null"])
+        (run,) = file["maps"]
+        assert {file[f"maps/{run}/{name}"].attrs["null"] for name in ("epoch_0000/h3", "epoch_0002/h4")} == {source}
+        assert source == "unconditional_decoder3", "of the first seed, which is sampled in any case"
+        with np.load(folder / "code_lengths" / source / "null.npz") as arrays:
+            change = float((arrays["bits"] - arrays["halfway_bits"]).mean())
+        assert change != 0
+        assert lengths.attrs["null_change_bits"] == pytest.approx(change)
+        base, l0 = lengths["base/own_null"][:].mean(), lengths["null"][:].mean()
+    sentence = (
+        f"L0: {l0:,.2f} bits, of {source}; the base alone has {base:,.2f}; from half of its steps to all it changed"
+    )
+    assert f"{sentence} by {change:+.2f}." in told
+
+
 def test_learning_by_heart_is_a_note_about_a_reader_without_activations_and_a_doubt_about_other_nulls() -> None:
     rising = ["validation_code_length_rising"]
     made = experiment()
@@ -159,7 +203,7 @@ def test_learning_by_heart_is_a_note_about_a_reader_without_activations_and_a_do
     alone = next(fit for fit in gated.fits if fit.run is None)
     assert fit_doubts(made, base, rising) == ("validation_code_length_rising",)
     assert fit_doubts(gated, alone, rising) == ("validation_code_length_rising",)
-    assert fit_doubts(made, unconditional, [*rising, "nan_recovered"]) == (
-        "validation_code_length_rose",
-        "nan_recovered",
-    )
+    found = [*rising, "nan_recovered", "training_too_short_to_tell"]
+    assert fit_doubts(made, unconditional, found) == ("nan_recovered",)  # there are no notes
+    twice = experiment("--fitting.halfway", "true", "--fitting.cooldown_share", "0.4", "--fitting.validate_every", "2")
+    assert fit_doubts(twice, unconditional, found) == ("validation_code_length_rose", "nan_recovered")
