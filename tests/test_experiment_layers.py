@@ -57,8 +57,11 @@ def test_a_layer_is_named_once() -> None:
 def test_a_layer_may_have_steps_of_its_own() -> None:
     config = ExperimentConfig(layer_steps={"h4": 7000})
     experiment, plain = Experiment(config), Experiment(replace(config, layer_steps={}))
-    steps = {fit.cells[0][1]: experiment.fitting_for(fit).steps for fit in experiment.fits if fit.key != BASE}
+    steps = {fit.cells[0][1]: experiment.fitting_for(fit).steps for fit in experiment.fits if fit.run is not None}
     assert steps == {"h1": 3500, "h2": 3500, "h3": 3500, "h4": 7000}
+    base, unconditional = (fit for fit in experiment.fits if fit.run is None)
+    assert experiment.fitting_for(base).steps == 3500  # of no consequence: it has a fitting of its own
+    assert experiment.fitting_for(unconditional).steps == 7000  # as of the layer that tells least
     assert experiment.fitting_of(("h3", "h4")) == plain.fitting  # no one number
     assert {plain.fitting_for(fit).steps for fit in plain.fits} == {3500}
 
@@ -71,7 +74,7 @@ def test_a_config_that_says_nothing_has_readers_with_the_schedule_of_cifar10_16(
     for name in ("reader_network", "fitting", "base_network", "base_fitting"):
         assert getattr(config, name) == getattr(tried, name)
     fits = Experiment(config).fits
-    assert [fit.key for fit in fits if fit.run is None] == [BASE]
+    assert [fit.key for fit in fits if fit.run is None] == [BASE, "unconditional_decoder0"]
     assert all({layer for _, layer in fit.cells} == {fit.key.split("/")[1]} for fit in fits if fit.run is not None)
     for part in ("base_fitting", "fitting"):  # what only shortens it is still a schedule that can be judged
         Experiment(replace(config, **{part: replace(getattr(config, part), steps=3000)}))
@@ -83,7 +86,7 @@ def test_dropout_of_a_layer_is_that_of_its_readers_and_of_no_other() -> None:
     for fit in chosen.fits:
         size, layers = chosen.decoder_size_for(fit), {layer for _, layer in fit.cells}
         assert isinstance(size, ReaderArchitecture)
-        assert size.dropout == (0.5 if layers == {"h4"} else 0.0)
+        assert size.dropout == (0.5 if layers == {"h4"} or chosen.reads_nothing(fit) else 0.0)
         assert replace(size, dropout=0.0) == plain.decoder_size_for(fit) == plain.decoder_size
 
 
@@ -93,6 +96,8 @@ def test_own_blocks_of_a_layer_are_those_of_its_readers_and_of_no_other() -> Non
     assert {layer for fit in chosen.fits for _, layer in fit.cells} == {"h1", "h2", "h3", "h4"}
     for fit in chosen.fits:
         size, layers = chosen.decoder_size_for(fit), {layer for _, layer in fit.cells}
+        if chosen.reads_nothing(fit):
+            layers = {"h4"}  # like the network's last layer
         assert isinstance(size, ReaderArchitecture)
         assert size.own_blocks == (1 if layers == {"h1"} else 0)
         assert size.dropout == {"h1": 0.25, "h4": 0.5}.get("".join(layers), 0.0)

@@ -166,8 +166,9 @@ def base_line(text: str) -> str:
     return line
 
 
-def deep(mode: str = "dump", **options: object) -> Experiment:
-    return with_mode(mode, reader="deep", reader_network=ReaderArchitecture(width=8), base_network=BASE, **options)
+def deep(mode: str = "dump", unconditional_fit: bool = False, **options: object) -> Experiment:
+    readers = {"reader": "deep", "reader_network": ReaderArchitecture(width=8), "base_network": BASE}
+    return with_mode(mode, unconditional_fit=unconditional_fit, **readers, **options)
 
 
 def test_passes_of_readers_are_counted_without_the_base() -> None:
@@ -201,6 +202,20 @@ def test_passes_of_readers_whose_fits_end_twice() -> None:
     assert passes.measured == 4 * (2 * 12 * 3 + 12 + 8)  # conditional code lengths under both ends
     # The steps ask for no more, however many they are: activations are held in memory.
     assert passes.encoded == 4 * (3 * 24 + 3 * 24 + 5 * 3 * 8 + 2 * 3 * 12) + 6 * 44
+
+
+def test_passes_of_unconditional_readers() -> None:
+    fitting = replace(CONFIG.fitting, steps=20, validate_every=5, cooldown_share=0.4, halfway=True)
+    sizes = split_sizes(CONFIG.data)
+    with_it, without = (
+        count_passes(deep("recompute", sharing="layer", fitting=fitting, unconditional_fit=chosen), sizes)
+        for chosen in (True, False)
+    )
+    # Two decoder seeds: 24 steps, 5 validations of 16 images, and the evaluation images under both ends.
+    assert with_it.fitted - without.fitted == 2 * 24 * 8
+    assert with_it.validated - without.validated == 2 * 5 * 16
+    assert with_it.measured - without.measured == 2 * (2 * 12 + 8)
+    assert with_it.encoded == without.encoded
 
 
 def test_readers_and_their_base_are_described_by_their_own_sizes(

@@ -72,7 +72,10 @@ def count_passes(experiment: Experiment, sizes: dict[str, int]) -> Passes:
         )  # fmt: skip
         images, evaluated = _validation_passes(feed)
         validated += validations * images * (2 if fit.cells else 1)
-        given = sizes["evaluation"] * len(feed.readings) * (2 if fitting.halfway else 1)  # under both ends
+        ends = 2 if fitting.halfway else 1
+        given = sizes["evaluation"] * len(feed.readings) * ends
+        if experiment.reads_nothing(fit):
+            given = sizes["evaluation"] * (ends - 1)  # the images by themselves under the other end too
         measured += n_validation + sizes["evaluation"] + given
         if recompute and fit.cells:
             standardised = groups.n_train * len({epoch for epoch, _ in fit.cells})
