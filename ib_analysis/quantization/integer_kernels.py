@@ -36,17 +36,23 @@ class KernelLayer(IntegerLayer):
             raise UserError("this machine's torch has no 8-bit kernels (oneDNN), and times of integers need them.")
         self._is_dense = integers.stride is None
         # A dense layer is a convolution of one pixel, for which the kernels are the same.
-        weight = integers.weight[:, :, None, None] if self._is_dense else integers.weight
+        self._weight = (integers.weight[:, :, None, None] if self._is_dense else integers.weight).contiguous()
         self._geometry = (
             integers.stride or (1, 1), integers.padding or (0, 0), integers.dilation or (1, 1), integers.groups or 1
         )  # fmt: skip
         self._scales = integers.output_scale.float()
-        self._zeros = torch.zeros(len(weight), dtype=torch.int32)
+        self._zeros = torch.zeros(len(self._weight), dtype=torch.int32)
         # The kernels take unsigned inputs only: signed codes are shifted, and the shift is told as their zero.
         self._shift = 128 if integers.signed else 0
-        self._packed = torch.ops.onednn.qconv_prepack(
-            weight.contiguous(), self._scales, 1.0, self._shift, *self._geometry, None
+        self._packed_for: tuple[int, ...] = ()
+        self._packed = self._pack(None)
+
+    def _pack(self, shape: list[int] | None) -> Tensor:
+        """The weights in the order that the kernels want for an input of this shape, (B, C, H, W)."""
+        packed: Tensor = torch.ops.onednn.qconv_prepack(
+            self._weight, self._scales, 1.0, self._shift, *self._geometry, shape
         )
+        return packed
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -56,6 +62,10 @@ class KernelLayer(IntegerLayer):
             codes = (codes.to(torch.int16) + self._shift).to(torch.uint8)
         if self._is_dense:
             codes = codes[:, :, None, None]
+        if codes.shape != self._packed_for:
+            # The best order of weights depends on the input's shape: in another one they are ordered anew in every
+            # call, which takes several times as long as the products (96 to 96 channels on 4x4 pixels: 5 times).
+            self._packed, self._packed_for = self._pack(list(codes.shape)), tuple(codes.shape)
         output = torch.ops.onednn.qconv2d_pointwise(
             codes, 1.0, self._shift, self._packed, self._scales, self._zeros, self.integers.bias, *self._geometry,
             1.0, 0, torch.float32, "none", [], "",

@@ -57,3 +57,18 @@ def test_refusals() -> None:
         on_integer_kernels(quantized("w8a8", "tensor"))
     with pytest.raises(UserError, match="granularity is channel, whose scales"):
         on_integer_kernels(with_bounds(quantized("w8a8", "channel")))
+
+
+@pytest.mark.skipif(not has_integer_kernels(), reason="torch has no 8-bit kernels here")
+def test_weights_are_packed_for_the_shape_of_the_input_and_give_the_same_for_all() -> None:
+    network = with_bounds(quantized("w8a8", "tensor"))
+    with torch.inference_mode():
+        expected = network(images(5))
+        fast = on_integer_kernels(network)
+        layer = next(part for part in fast.modules() if isinstance(part, KernelLayer))
+        for part in (slice(0, 5), slice(0, 1), slice(2, 5)):
+            assert torch.allclose(fast(images(5)[part]), expected[part], rtol=1e-5, atol=1e-6)
+            assert layer._packed_for[0] == part.stop - part.start
+            packed = layer._packed
+            fast(images(5)[part])
+            assert layer._packed is packed, "packed anew for a shape that it was packed for"

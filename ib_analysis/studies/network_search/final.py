@@ -23,7 +23,7 @@ from ib_analysis.studies.judge import judge
 from ib_analysis.studies.network_search.config import LATENCY
 from ib_analysis.studies.network_search.execution import runnable
 from ib_analysis.studies.network_search.front import Member, member_config
-from ib_analysis.studies.network_search.measured import images_for, measured
+from ib_analysis.studies.network_search.measured import ALGORITHM, images_for, measured
 from ib_analysis.studies.network_search.plan import NetworkSearch
 
 __all__ = ["correct_images", "final_timings", "train_final"]
@@ -74,6 +74,7 @@ def final_timings(search: NetworkSearch, members: Sequence[Member]) -> dict[str,
         member.name: encoder_identities(experiment, experiment.runs[0])[experiment.epochs[-1]]
         for member, experiment in zip(members, experiments, strict=True)
     }
+    inputs["timing"] = f"algorithm {ALGORITHM}"
     artifact = Artifact(search.folder / "final_timings.json", "final_timings", search.recipe_of_search(), inputs)
     if artifact.status() != "complete":
         networks = {

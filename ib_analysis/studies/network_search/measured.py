@@ -21,13 +21,13 @@ from ib_analysis.studies.network_search.counters import MODELLED, energy_counter
 from ib_analysis.studies.network_search.execution import execution_of, kernels_of, runnable
 from ib_analysis.studies.network_search.timing import Timing, device_name, joules_per_call, time_calls
 
-__all__ = ["energy_source", "images_for", "measure", "measured", "recorded"]
+__all__ = ["ALGORITHM", "energy_source", "images_for", "measure", "measured", "recorded"]
 
 PATIENCE = 24 * 3600.0
 """Seconds to wait for another process that measures: two at once would disturb each other."""
-ALGORITHM = 1
-"""Raised when what is measured, or how, changes."""
-COUNTED_ALGORITHM = 2
+ALGORITHM = 3
+"""Raised when what is measured, or how, changes; 3: weights of integers are packed for the input's shape."""
+COUNTED_ALGORITHM = 4
 """The same where energy is read from a counter."""
 REFERENCE = "reference"
 
