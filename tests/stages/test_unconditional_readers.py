@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -25,26 +26,18 @@ UNCONDITIONAL = "unconditional_decoder0"
 
 
 def rows(name: str) -> list[dict[str, str]]:
-    with (Path("checkpoints") / name / "information.csv").open() as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(Path(f"checkpoints/{name}/information.csv").read_text().splitlines()))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, deep_text: str) -> Path:
-    """With a finished experiment ``deep`` that does not say whether a reader of nothing is fitted."""
-    found = tmp_path_factory.mktemp("unconditional")
-    (found / "deep.yaml").write_text(
-        deep_text.replace("unconditional_fit: false\n", "layer_steps: {h4: 16}\nlayer_dropout: {h4: 0.25}\n")
-    )
+@pytest.fixture(scope="module", autouse=True)
+def finished(tmp_path_factory: pytest.TempPathFactory, deep_text: str) -> Iterator[None]:
+    """In the folder of a finished experiment ``deep`` that does not say whether a reader of nothing is fitted."""
+    last_layer = "layer_steps: {h4: 16}\nlayer_dropout: {h4: 0.25}\n"
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(found)
+        patch.chdir(tmp_path_factory.mktemp("unconditional"))
+        Path("deep.yaml").write_text(deep_text.replace("unconditional_fit: false\n", last_layer))
         assert main(["samples", "deep.yaml", *OPTIONS]) == 0
-    return found
-
-
-@pytest.fixture(autouse=True)
-def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
+        yield
 
 
 def experiment(*options: str) -> Experiment:
