@@ -81,7 +81,7 @@ class StepGradient:
         accelerator: which process this is, of how many, and its device.
         bfloat16: whether the forward passes use bfloat16 autocast.
         recorded: whether steps on one GPU are recorded and replayed where all launch the same: those of unconditional
-            decoders without dropout that look nothing up.
+            decoders without dropout, but for readers.
     """
 
     def __init__(
@@ -99,10 +99,10 @@ class StepGradient:
         self.micro_batch: int | None = None
         """Largest number of images that is computed at once; None as long as everything fitted."""
         drops = any(isinstance(module, Dropout) and module.p > 0 for module in decoder.modules())
-        looks_up = getattr(decoder, "stored", None) is not None  # features of each image, by its bytes: on the CPU
+        on_base = hasattr(decoder, "base")  # whose features a reader looks up on the CPU, by the images' bytes
         self.recorded: RecordedStep | None = None
         alone = accelerator.device.type == "cuda" and accelerator.num_processes == 1
-        if recorded and alone and not drops and not looks_up:
+        if recorded and alone and not drops and not on_base:
             self.recorded = RecordedStep(self._unconditional)
 
     def start(self, draw: StepDraw) -> Tensor:
