@@ -95,14 +95,13 @@ def fit_doubts(experiment: Experiment, fit: Fit, found: list[str]) -> tuple[str,
     afterwards is no more against it than that the base, with as few images, is no better. So it is a note, where there
     are notes: where fits end twice.
     """
-    if fit.key != BASE and not experiment.reads_nothing(fit):
+    if fit.key == BASE:
+        return tuple(name for name in found if name not in ABOUT_BASES)
+    if not experiment.reads_nothing(fit):
         return tuple(found)
-    names = [name for name in found if name not in ABOUT_BASES]
-    if experiment.reads_nothing(fit):
-        rose = (VALIDATION_CODE_LENGTH_RISING, VALIDATION_CODE_LENGTH_ROSE)
-        milder = [VALIDATION_CODE_LENGTH_ROSE] if experiment.fitting.halfway and set(rose) & set(names) else []
-        names = [*milder, *(name for name in names if name not in rose)]
-    return tuple(names)
+    rising = {VALIDATION_CODE_LENGTH_RISING, VALIDATION_CODE_LENGTH_ROSE}
+    note = (VALIDATION_CODE_LENGTH_ROSE,) if experiment.fitting.halfway and rising & set(found) else ()
+    return (*note, *(name for name in found if name not in ABOUT_BASES and name not in rising))
 
 
 def null_path(experiment: Experiment, other: str) -> Path:

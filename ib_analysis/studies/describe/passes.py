@@ -73,9 +73,8 @@ def count_passes(experiment: Experiment, sizes: dict[str, int]) -> Passes:
         images, evaluated = _validation_passes(feed)
         validated += validations * images * (2 if fit.cells else 1)
         ends = 2 if fitting.halfway else 1
-        given = sizes["evaluation"] * len(feed.readings) * ends
-        if experiment.reads_nothing(fit):
-            given = sizes["evaluation"] * (ends - 1)  # the images by themselves under the other end too
+        alone = ends - 1 if experiment.reads_nothing(fit) else 0  # without activations, under the other end too
+        given = sizes["evaluation"] * (len(feed.readings) * ends + alone)
         measured += n_validation + sizes["evaluation"] + given
         if recompute and fit.cells:
             standardised = groups.n_train * len({epoch for epoch, _ in fit.cells})
