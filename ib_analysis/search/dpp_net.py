@@ -112,7 +112,7 @@ class DppNet:
         else:  # nothing to predict from
             losses = np.zeros((len(new), len(evaluations.problem.objectives)))
             chosen = rng.permutation(len(new))[: self.kept].tolist()
-        found = [evaluations.evaluate(new[place]) for place in chosen]
+        found = evaluations.evaluate_all([new[place] for place in chosen])
         for k in np.flatnonzero(~predictions.known_objectives):
             truth = np.array([one.losses[k] for one in found])
             name = evaluations.problem.objectives[k].metric

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +57,9 @@ class Evaluations:
         patience: after so many repeats in a row the search is ended, for it has nothing new to say.
         identity: of the evaluator: letters that two share only if they say the same of every architecture, such as
             `TableEvaluator.identity`. A journal that was begun with others, or with none, is refused.
+        ahead: told of architectures that are about to be evaluated, all that a method proposes together, before the
+            first of them is. Whoever evaluates them side by side may do so here, or raise, and let the method begin
+            anew when they are there.
 
     Raises:
         UserError: the journal is of another problem, or of another evaluator, or damaged elsewhere than in its last
@@ -65,11 +68,17 @@ class Evaluations:
     """
 
     def __init__(
-        self, problem: Problem, budget: int, journal: Path | None = None, patience: int = 2000, identity: str = ""
+        self,
+        problem: Problem,
+        budget: int,
+        journal: Path | None = None,
+        patience: int = 2000,
+        identity: str = "",
+        ahead: Callable[[Sequence[Architecture]], None] | None = None,
     ) -> None:
         if budget < 1:
             raise ValueError(f"the budget is {budget}; a search needs at least 1 evaluation.")
-        self.problem, self.budget, self.patience = problem, budget, patience
+        self.problem, self.budget, self.patience, self.ahead = problem, budget, patience, ahead
         self.found: list[Evaluated] = []
         """Distinct ones, in the order of their evaluation."""
         self.notes: list[dict[str, float]] = []
@@ -105,6 +114,21 @@ class Evaluations:
         Raises:
             SearchEnded: it would be one more than the budget, or the last `patience` proposals were all repeats.
         """
+        return self.evaluate_all([architecture])[0]
+
+    def evaluate_all(self, architectures: Sequence[Architecture]) -> list[Evaluated]:
+        """The same as evaluating one after the other, of architectures none of which waits for another's worth.
+
+        Raises:
+            SearchEnded: see `evaluate`; those before it are evaluated.
+        """
+        if self.ahead is not None:
+            new = [one for one in dict.fromkeys(architectures) if one not in self._known and one not in self._kept]
+            if new[: self.left]:
+                self.ahead(new[: self.left])
+        return [self._evaluate(one) for one in architectures]
+
+    def _evaluate(self, architecture: Architecture) -> Evaluated:
         if architecture in self._known:
             self.repeats += 1
             self._repeats_in_a_row += 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from ib_analysis.search.evaluations import Evaluations
+from ib_analysis.search.evaluations import Evaluations, SearchEnded
 from ib_analysis.search.methods import unseen
+from ib_analysis.search.space import Architecture
 
 __all__ = ["ParetoLocalSearch"]
 
@@ -21,21 +23,40 @@ class ParetoLocalSearch:
 
     Arguments:
         initial: random architectures at the beginning.
+        at_once: proposals before any of them is evaluated, all different.
+
+    Raises:
+        ValueError: at_once is below 1.
     """
 
     initial: int = 20
+    at_once: int = field(default=1, repr=False)  # repr names searches that were made before it was there
+
+    def __post_init__(self) -> None:
+        if self.at_once < 1:
+            raise ValueError(f"at_once is {self.at_once}; at least 1 is proposed.")
 
     def run(self, evaluations: Evaluations, seed: int) -> None:
         """See `Method`."""
         rng = np.random.default_rng(seed)
-        space = evaluations.problem.space
         while True:
-            new = None
-            if len(evaluations.found) >= self.initial:
-                members = [one.architecture for one in evaluations.front]
-                for place in rng.permutation(len(members)):
-                    near = [one for one in space.neighbours(members[place]) if one not in evaluations]
-                    if near:
-                        new = near[int(rng.integers(len(near)))]
-                        break
-            evaluations.evaluate(unseen(evaluations, rng) if new is None else new)
+            proposed: list[Architecture] = []
+            try:
+                while len(proposed) < min(self.at_once, max(1, evaluations.left)):
+                    proposed.append(self._proposal(evaluations, rng, proposed))
+            except SearchEnded:  # nothing new turns up any more
+                if not proposed:
+                    raise
+            evaluations.evaluate_all(proposed)
+
+    def _proposal(
+        self, evaluations: Evaluations, rng: np.random.Generator, proposed: Sequence[Architecture]
+    ) -> Architecture:
+        if len(evaluations.found) + len(proposed) >= self.initial:
+            members = [one.architecture for one in evaluations.front]
+            for place in rng.permutation(len(members)):
+                near = evaluations.problem.space.neighbours(members[place])
+                near = [one for one in near if one not in evaluations and one not in proposed]
+                if near:
+                    return near[int(rng.integers(len(near)))]
+        return unseen(evaluations, rng, proposed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Protocol
 
@@ -31,8 +32,8 @@ def search(method: Method, evaluations: Evaluations, seed: int) -> Evaluations:
     return evaluations
 
 
-def unseen(evaluations: Evaluations, rng: np.random.Generator) -> Architecture:
-    """A random architecture that has not been evaluated.
+def unseen(evaluations: Evaluations, rng: np.random.Generator, proposed: Collection[Architecture] = ()) -> Architecture:
+    """A random architecture that has not been evaluated, and has not been proposed.
 
     Raises:
         SearchEnded: none turned up in many draws.
@@ -40,6 +41,6 @@ def unseen(evaluations: Evaluations, rng: np.random.Generator) -> Architecture:
     space = evaluations.problem.space
     for _ in range(evaluations.patience):
         architecture = space.random(rng)
-        if architecture not in evaluations:
+        if architecture not in evaluations and architecture not in proposed:
             return architecture
     raise SearchEnded(f"{evaluations.patience} random architectures had all been evaluated before.")

@@ -128,7 +128,7 @@ class Monas:
             room = self.batch - len(proposals)
             proposals += free_proposals(controller, evaluations, context, room, proposals, self.redraws, generator)
             try:
-                found = [evaluations.evaluate(one.architecture) for one in proposals]
+                found = evaluations.evaluate_all([one.architecture for one in proposals])
             except SearchEnded:
                 return controller
             rewards = np.array(

@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -36,19 +36,24 @@ class OptunaSearch:
         sampler: random, nsga2 (Deb et al. 2002), or tpe: the multivariate, multi-objective tree-structured Parzen
             estimator (Ozaki et al. 2022).
         population: of NSGA-II.
+        at_once: trials that are asked for before any of them is evaluated; TPE then takes those that are under way for
+            bad ones (the constant liar of Ginsbourger, Le Riche & Carraro 2010), so as not to propose their like.
 
     Raises:
-        ValueError: an unknown sampler, or a population below 2.
+        ValueError: an unknown sampler, a population below 2, or at_once below 1.
     """
 
     sampler: SamplerName
     population: int = 20
+    at_once: int = field(default=1, repr=False)  # repr names searches that were made before it was there
 
     def __post_init__(self) -> None:
         if self.sampler not in get_args(SamplerName):
             raise ValueError(f"there is no sampler {self.sampler!r}; choose from {', '.join(get_args(SamplerName))}.")
         if self.population < 2:
             raise ValueError(f"population is {self.population}; NSGA-II needs at least 2.")
+        if self.at_once < 1:
+            raise ValueError(f"at_once is {self.at_once}; at least 1 trial is asked for.")
 
     def run(self, evaluations: Evaluations, seed: int) -> None:
         """See `Method`.
@@ -67,18 +72,23 @@ class OptunaSearch:
             )
             done = self._go_on(study, evaluations)
             while evaluations.left:
-                # The sampler's random state is not in the storage; whatever else it knows it reads from the trials.
-                study.sampler = self._sampler(problem.space, seed, done)
-                trial = study.ask()
+                trials, asked = [], []
+                for k in range(min(self.at_once, evaluations.left)):
+                    # The sampler's random state is not in the storage; what else it knows it reads from the trials.
+                    study.sampler = self._sampler(problem.space, seed, done + k)
+                    trials.append(study.ask())
+                    asked.append(_suggested(trials[-1], problem.space))
                 try:
-                    found = evaluations.evaluate(_suggested(trial, problem.space))
+                    found = evaluations.evaluate_all(asked)
                 except SearchEnded:
-                    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                    for trial in trials:
+                        study.tell(trial, state=optuna.trial.TrialState.FAIL)
                     raise
-                if problem.constraints:
-                    trial.set_constraint("violation", found.violation)
-                study.tell(trial, found.losses.tolist())
-                done += 1
+                for trial, one in zip(trials, found, strict=True):
+                    if problem.constraints:
+                        trial.set_constraint("violation", one.violation)
+                    study.tell(trial, one.losses.tolist())
+                done += len(trials)
 
     def _go_on(self, study: optuna.Study, evaluations: Evaluations) -> int:
         """Count again what was evaluated, and close what was begun when the search was killed; trials done."""
@@ -100,9 +110,29 @@ class OptunaSearch:
         if self.sampler == "random":
             return samplers.RandomSampler(seed=own)
         if self.sampler == "nsga2":
-            return samplers.NSGAIISampler(population_size=self.population, seed=own)
+            return _nsga2(self.population, own)
         conditional = any(choice.only_if for choice in space.choices)
-        return samplers.TPESampler(multivariate=True, group=conditional, seed=own)
+        return samplers.TPESampler(multivariate=True, group=conditional, seed=own)  # its constant liar is on
+
+
+def _nsga2(population: int, seed: int) -> optuna.samplers.NSGAIISampler:
+    """NSGA-II whose proposals depend on what is complete alone.
+
+    Optuna's gives the parents of a generation in one order when they are chosen, and in another when they are read from
+    the storage; so whoever is interrupted at the first trial of a generation would go on with other proposals.
+    """
+    from optuna.samplers import NSGAIISampler
+    from optuna.trial import FrozenTrial, TrialState
+
+    class Steady(NSGAIISampler):
+        def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+            kept = super().get_parent_population(study, generation)
+            complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            if generation == 0 or any(self.get_trial_generation(study, trial) == generation for trial in complete):
+                return kept
+            return self.select_parent(study, generation)
+
+    return Steady(population_size=population, seed=seed)
 
 
 def _suggested(trial: optuna.Trial, space: Space) -> Architecture:

@@ -60,6 +60,11 @@ class NetworkSearchConfig:
     """Share of the encoder images that are held out in the search, class by class: it never sees a test image."""
     kept: int = 4
     """Networks that dpp_net trains in each round, and monas between two updates of its controller."""
+    at_once: int = 1
+    """Above 1, networks that methods propose together are trained side by side, on all workers, or on all machines of
+    `engine: ray`: so many of each of tpe, nsga2, random and local_search, before they hear of their worth, and `kept`
+    of dpp_net and monas. What is found depends on it, but not on how many train; time is then measured by the main
+    process alone, while nothing trains. With 1, methods run side by side, each training one network after another."""
     monas_cost: str = ""
     """The cost in the reward of monas, one of the objectives; empty: the first of them that is no error."""
     final: int = 5
@@ -126,7 +131,7 @@ class NetworkSearchConfig:
                     raise UserError(f"{_NAME}.{name} names {metric!r}; choose from {', '.join(known)}.")
                 if not (value > 0 and math.isfinite(value)):
                     raise UserError(f"{_NAME}.{name} gives {metric} {value}; it must be greater than 0.")
-        for name in ("budget", "kept", "final", "layers", "latency_batch", "latency_threads"):
+        for name in ("budget", "kept", "at_once", "final", "layers", "latency_batch", "latency_threads"):
             if getattr(self, name) < 1:
                 raise UserError(f"{_NAME}.{name} is {getattr(self, name)}; it must be at least 1.")
         if self.latency_rounds < 5 or self.resamples < 2:

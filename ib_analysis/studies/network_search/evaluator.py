@@ -67,27 +67,34 @@ class TrainingEvaluator:
         errors = [float(self.result(architecture, seed)[ERROR]) for seed in seeds]
         return {ERROR: float(np.mean(errors)), **self.device(architecture)}
 
+    def is_trained(self, architecture: Architecture, seed: int) -> bool:
+        """Whether `result` would train nothing."""
+        return self._kept(architecture, seed)[2] is not None
+
     def result(self, architecture: Architecture, seed: int) -> dict[str, Any]:
         """What training a network with one seed came to: its file's content."""
-        search = self.search
-        recipe = search.recipe(architecture, seed)
-        identity = sha256_of_plain(
-            {"recipe": plain(recipe), "seed": seed, "data": search.data.sha256, "algorithm": ALGORITHM}
-        )
-        folder = search.folder / "networks" / f"{search.key(architecture)}_seed{seed}_{identity[:8]}"
-        path = folder.with_name(folder.name + ".json")
-        found = _read(path, identity)
+        path, identity, found = self._kept(architecture, seed)
+        folder = path.with_suffix("")
         if found is None:
             with exclusive(folder.with_name(f".{folder.name}.lock"), f"{folder} (training)", PATIENCE):
                 found = _read(path, identity)  # whoever was waited for may have made it
                 if found is None:
-                    found = {"identity": identity, **self._train(architecture, seed, folder, recipe)}
+                    found = {"identity": identity, **self._train(architecture, seed, folder)}
                     write_text(path, json.dumps(found) + "\n")
                     shutil.rmtree(folder, ignore_errors=True)
         return found
 
-    def _train(self, architecture: Architecture, seed: int, folder: Path, recipe: dict[str, Any]) -> dict[str, Any]:
+    def _kept(self, architecture: Architecture, seed: int) -> tuple[Path, str, dict[str, Any] | None]:
+        """The file of a result, its identity, and its content if it is there and whole."""
+        search = self.search
+        recipe = plain(search.recipe(architecture, seed))
+        identity = sha256_of_plain({"recipe": recipe, "seed": seed, "data": search.data.sha256, "algorithm": ALGORITHM})
+        path = search.folder / "networks" / f"{search.key(architecture)}_seed{seed}_{identity[:8]}.json"
+        return path, identity, _read(path, identity)
+
+    def _train(self, architecture: Architecture, seed: int, folder: Path) -> dict[str, Any]:
         search, began = self.search, time.perf_counter()
+        recipe = search.recipe(architecture, seed)
         experiment, run = search.searched(architecture), search.run(architecture, seed)
         diverged = False
         try:

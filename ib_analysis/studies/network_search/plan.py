@@ -23,7 +23,7 @@ __all__ = ["NetworkSearch", "held_out"]
 
 _DECIDING = (
     "space", "objectives", "limits", "references", "methods", "budget", "seed", "epochs", "network_seeds",
-    "validation_share", "kept", "monas_cost", "final", "blocks", "depths", "widths", "binary_widths",
+    "validation_share", "kept", "at_once", "monas_cost", "final", "blocks", "depths", "widths", "binary_widths",
     "number_formats", "layers", "normalisations", "convolutions", "growths", "device", "latency_batch",
     "latency_threads",
 )  # fmt: skip
@@ -126,8 +126,9 @@ class NetworkSearch:
         recipe = plain(self.recipe_of_search())
         for name in ("budget", "methods", "final"):
             del recipe["search"][name]
-        if not self.settings.monas_cost:
-            del recipe["search"]["monas_cost"]  # searches from before there was the choice keep their letters
+        for name, absent in (("monas_cost", ""), ("at_once", 1)):
+            if recipe["search"][name] == absent:
+                del recipe["search"][name]  # searches from before there was the choice keep their letters
         return sha256_of_plain({**recipe, "images": images_of(self.experiment).sha256})[:12]
 
 

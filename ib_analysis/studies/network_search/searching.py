@@ -1,4 +1,4 @@
-"""Run the methods side by side, each with its budget; what each found is one small file."""
+"""Run the methods, each with its budget; what each found is one small file."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from ib_analysis.search.space import Architecture
 from ib_analysis.studies.network_search.config import ERROR, NetworkSearchConfig
 from ib_analysis.studies.network_search.evaluator import TrainingEvaluator, problem_of
 from ib_analysis.studies.network_search.plan import NetworkSearch
+from ib_analysis.studies.network_search.side_by_side import Ahead, run_side_by_side
 
 __all__ = ["Found", "found_by", "run_searches"]
 
@@ -49,10 +50,10 @@ def _method(name: str, network_search: NetworkSearch) -> Method:
             imitated=5,
             local=1.0,
         ),
-        "tpe": lambda: OptunaSearch("tpe"),
-        "nsga2": lambda: OptunaSearch("nsga2"),
-        "random": lambda: OptunaSearch("random"),
-        "local_search": lambda: ParetoLocalSearch(initial=max(2, settings.budget // 4)),
+        "tpe": lambda: OptunaSearch("tpe", at_once=settings.at_once),
+        "nsga2": lambda: OptunaSearch("nsga2", at_once=settings.at_once),
+        "random": lambda: OptunaSearch("random", at_once=settings.at_once),
+        "local_search": lambda: ParetoLocalSearch(max(2, settings.budget // 4), settings.at_once),
     }
     return made[name]()
 
@@ -73,7 +74,8 @@ class Found:
         hypervolumes: after each of them, as a share of the box below the references.
         repeats: proposals that it had made before.
         rank_correlation: of DPP-Net's surrogate on networks that it had not seen, the mean over rounds.
-        seconds: that the search took, trainings included, in the run that ended it.
+        seconds: that the search took, trainings included, in the run that ended it; with `at_once` above 1 from the
+            beginning of all methods on.
         rounds: of DPP-Net, metric by metric.
     """
 
@@ -87,14 +89,25 @@ class Found:
 
 
 def run_searches(network_search: NetworkSearch) -> None:
-    """Run each method whose file is missing; an interrupted one goes on where it was."""
-    units = [
-        Unit(f"search/{method}", _run, (network_search.experiment.config, network_search.settings, method))
-        for method in network_search.settings.methods
-        if _read(network_search, method) is None
-    ]
+    """Run each method whose file is missing; an interrupted one goes on where it was.
+
+    The methods run side by side, each training one network after another; or by turns, all networks that they propose
+    being trained side by side, where `at_once` is above 1.
+    """
+    settings, began = network_search.settings, time.perf_counter()
+    methods = [method for method in settings.methods if _read(network_search, method) is None]
     with engine_for(network_search.experiment, folder=network_search.folder) as engine:
-        engine.run("search", units)
+        if settings.at_once == 1:
+            config = network_search.experiment.config
+            engine.run("search", [Unit(f"search/{method}", _run, (config, settings, method)) for method in methods])
+        else:
+            evaluator = TrainingEvaluator(network_search)
+            run_side_by_side(
+                network_search,
+                methods,
+                lambda name, ahead: _search(name, network_search, evaluator, began, ahead),
+                engine,
+            )
 
 
 def found_by(network_search: NetworkSearch, problem: Problem, method: str) -> Found:
@@ -126,11 +139,18 @@ class _Telling(TrainingEvaluator):
 
 
 def _run(config: ExperimentConfig, settings: NetworkSearchConfig, name: str, progress: Progress) -> None:
-    began = time.perf_counter()
-    network_search = NetworkSearch(Experiment(config), settings)
-    problem = problem_of(network_search, _Telling(network_search, settings.budget, progress))
+    network_search, began = NetworkSearch(Experiment(config), settings), time.perf_counter()
+    _search(name, network_search, _Telling(network_search, settings.budget, progress), began)
+
+
+def _search(
+    name: str, network_search: NetworkSearch, evaluator: TrainingEvaluator, began: float, ahead: Ahead | None = None
+) -> None:
+    """Run one method and write its file."""
+    settings, problem = network_search.settings, problem_of(network_search, evaluator)
     journal = network_search.folder / "journals" / f"{name}_{network_search.identity}.jsonl"
-    found = search(_method(name, network_search), Evaluations(problem, settings.budget, journal), settings.seed)
+    evaluations = Evaluations(problem, settings.budget, journal, ahead=ahead)
+    found = search(_method(name, network_search), evaluations, settings.seed)
     correlations = [note.get(f"rank_correlation {ERROR}", np.nan) for note in found.notes]
     correlations = [correlation for correlation in correlations if np.isfinite(correlation)]
     result = {

@@ -1,0 +1,77 @@
+"""Networks that methods propose together, trained side by side: by all workers of this machine, or by many machines.
+
+A method runs until it asks for networks that nobody has trained, and is left off there. When all methods have been
+left off, the networks that they ask for are trained as units of one stage; then each method begins anew. As a search
+that was killed would, it proposes what it had proposed, is answered from its journal and from the networks' files, and
+comes to its next ones. So what is found does not depend on how many train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ib_analysis.engines.choose import Engine
+from ib_analysis.engines.local import Progress, Unit
+from ib_analysis.experiment import Experiment, ExperimentConfig
+from ib_analysis.search.space import Architecture
+from ib_analysis.studies.network_search.config import NetworkSearchConfig
+from ib_analysis.studies.network_search.evaluator import TrainingEvaluator
+from ib_analysis.studies.network_search.plan import NetworkSearch
+
+__all__ = ["Ahead", "run_side_by_side"]
+
+Ahead = Callable[[Sequence[Architecture]], None]
+
+
+class _Untrained(Exception):
+    """Networks that a method asks for, and that have to be trained first."""
+
+    def __init__(self, architectures: Sequence[Architecture]) -> None:
+        super().__init__(f"{len(architectures)} networks have to be trained.")
+        self.architectures = architectures
+
+
+def run_side_by_side(
+    search: NetworkSearch, methods: Iterable[str], run: Callable[[str, Ahead], None], engine: Engine
+) -> None:
+    """Run methods until each is at its end.
+
+    Arguments:
+        methods: their names.
+        run: runs one of them, which tells of networks ahead of asking for them (see `Evaluations`).
+        engine: trains.
+    """
+    evaluator = TrainingEvaluator(search)
+    going = list(methods)
+    while going:
+        asked: dict[Architecture, None] = {}
+        for method in list(going):
+            try:
+                run(method, lambda architectures: _refuse_untrained(evaluator, architectures))
+                going.remove(method)
+            except _Untrained as untrained:
+                asked |= dict.fromkeys(untrained.architectures)
+        units = [
+            Unit(
+                f"search/{search.key(architecture)}_seed{seed}",
+                _train,
+                (search.experiment.config, search.settings, architecture, seed),
+            )
+            for architecture in asked
+            for seed in search.settings.network_seeds
+            if not evaluator.is_trained(architecture, seed)
+        ]
+        engine.run("train", units)
+
+
+def _refuse_untrained(evaluator: TrainingEvaluator, architectures: Sequence[Architecture]) -> None:
+    seeds = evaluator.search.settings.network_seeds
+    missing = [one for one in architectures if not all(evaluator.is_trained(one, seed) for seed in seeds)]
+    if missing:
+        raise _Untrained(missing)
+
+
+def _train(
+    config: ExperimentConfig, settings: NetworkSearchConfig, architecture: Architecture, seed: int, progress: Progress
+) -> None:
+    TrainingEvaluator(NetworkSearch(Experiment(config), settings), progress).result(architecture, seed)
