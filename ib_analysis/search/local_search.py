@@ -42,7 +42,7 @@ class ParetoLocalSearch:
         while True:
             proposed: list[Architecture] = []
             try:
-                while len(proposed) < min(self.at_once, max(1, evaluations.left)):
+                for _ in range(self.at_once):  # beyond the budget too: a search that is made longer goes on alike
                     proposed.append(self._proposal(evaluations, rng, proposed))
             except SearchEnded:  # nothing new turns up any more
                 if not proposed:

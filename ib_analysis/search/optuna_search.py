@@ -23,6 +23,9 @@ __all__ = ["OptunaSearch", "SamplerName"]
 
 SamplerName = Literal["random", "nsga2", "tpe"]
 
+_FOLLOWING = "following"
+"""Attribute of a trial that was not asked for alone: how many were asked for after it, before it was answered."""
+
 
 @dataclass(frozen=True)
 class OptunaSearch:
@@ -64,19 +67,21 @@ class OptunaSearch:
         """
         problem = evaluations.problem
         with _quiet_optuna() as optuna:
-            study = optuna.create_study(
-                storage=_storage(evaluations.journal),
-                study_name=f"{self.sampler} {seed}",
-                directions=["minimize"] * len(problem.objectives),
-                load_if_exists=True,
-            )
+            storage, name = _storage(evaluations.journal), f"{self.sampler} {seed}"
+            directions = ["minimize"] * len(problem.objectives)
+            study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+            if _ends_within_a_batch(study):  # the rest would be asked for with more in view: all is made again
+                optuna.delete_study(study_name=name, storage=storage)
+                study = optuna.create_study(storage=storage, study_name=name, directions=directions)
             done = self._go_on(study, evaluations)
             while evaluations.left:
                 trials, asked = [], []
-                for k in range(min(self.at_once, evaluations.left)):
+                for k in range(self.at_once):  # beyond the budget too: a search that is made longer goes on alike
                     # The sampler's random state is not in the storage; what else it knows it reads from the trials.
                     study.sampler = self._sampler(problem.space, seed, done + k)
                     trials.append(study.ask())
+                    if self.at_once > 1:
+                        trials[-1].set_user_attr(_FOLLOWING, self.at_once - 1 - k)
                     asked.append(_suggested(trials[-1], problem.space))
                 try:
                     found = evaluations.evaluate_all(asked)
@@ -113,6 +118,14 @@ class OptunaSearch:
             return _nsga2(self.population, own)
         conditional = any(choice.only_if for choice in space.choices)
         return samplers.TPESampler(multivariate=True, group=conditional, seed=own)  # its constant liar is on
+
+
+def _ends_within_a_batch(study: optuna.Study) -> bool:
+    """Whether it was interrupted while trials that had been asked for together were told their worth."""
+    from optuna.trial import TrialState
+
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return bool(complete) and complete[-1].user_attrs.get(_FOLLOWING, 0) > 0
 
 
 def _nsga2(population: int, seed: int) -> optuna.samplers.NSGAIISampler:

@@ -65,6 +65,16 @@ def test_evaluated_side_by_side_it_finds_the_same(name: str, tmp_path: Path) -> 
     assert again.repeats == whole.repeats
 
 
+@pytest.mark.parametrize("name", ["local", "random", "nsga2", "tpe"])
+def test_made_longer_it_goes_on_alike(name: str, tmp_path: Path) -> None:
+    """The shorter one ends within a batch."""
+    pytest.importorskip("optuna")
+    whole = search(METHODS[name], Evaluations(small_problem(), BUDGET), 3)
+    search(METHODS[name], Evaluations(small_problem(), 10, tmp_path / "short.jsonl"), 3)
+    longer = search(METHODS[name], Evaluations(small_problem(), BUDGET, tmp_path / "short.jsonl"), 3)
+    assert [one.architecture for one in longer.found] == [one.architecture for one in whole.found]
+
+
 def test_local_search_exhausts_a_space_in_batches() -> None:
     evaluations = search(ParetoLocalSearch(initial=5, at_once=10), Evaluations(small_problem(), 1000), 0)
     assert {one.architecture for one in evaluations.found} == set(SMALL.architectures())
@@ -87,3 +97,25 @@ def test_a_batch_beyond_the_budget_is_evaluated_up_to_it() -> None:
 def test_at_once_is_at_least_one(made: object) -> None:
     with pytest.raises(ValueError, match="at_once is 0"):
         made()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["random", "nsga2", "tpe"])
+def test_killed_while_a_batch_is_told_its_worth(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    optuna = pytest.importorskip("optuna")
+    whole = search(METHODS[name], Evaluations(small_problem(), BUDGET, tmp_path / "whole.jsonl"), 3)
+    told = 0
+    tell = optuna.Study.tell
+
+    def dying(self: object, *arguments: object, **options: object) -> object:
+        nonlocal told
+        told += 1
+        if told == 14:  # one of the fourth batch is told
+            raise Elsewhere
+        return tell(self, *arguments, **options)
+
+    monkeypatch.setattr(optuna.Study, "tell", dying)
+    with pytest.raises(Elsewhere):
+        search(METHODS[name], Evaluations(small_problem(), BUDGET, tmp_path / "killed.jsonl"), 3)
+    again = search(METHODS[name], Evaluations(small_problem(), BUDGET, tmp_path / "killed.jsonl"), 3)
+    assert [one.architecture for one in again.found] == [one.architecture for one in whole.found]
+    assert again.repeats == whole.repeats
