@@ -57,9 +57,9 @@ class Evaluations:
         patience: after so many repeats in a row the search is ended, for it has nothing new to say.
         identity: of the evaluator: letters that two share only if they say the same of every architecture, such as
             `TableEvaluator.identity`. A journal that was begun with others, or with none, is refused.
-        ahead: told of architectures that are about to be evaluated, all that a method proposes together, before the
-            first of them is. Whoever evaluates them side by side may do so here, or raise, and let the method begin
-            anew when they are there.
+        ahead: told of architectures that are about to be evaluated, before the first of them is: of all that a method
+            proposes together those that are not known, nor in the journal, nor beyond the budget. Whoever evaluates
+            them side by side may do so here, or raise, and let the method begin anew when they are there.
 
     Raises:
         UserError: the journal is of another problem, or of another evaluator, or damaged elsewhere than in its last
@@ -123,9 +123,10 @@ class Evaluations:
             SearchEnded: see `evaluate`; those before it are evaluated.
         """
         if self.ahead is not None:
-            new = [one for one in dict.fromkeys(architectures) if one not in self._known and one not in self._kept]
-            if new[: self.left]:
-                self.ahead(new[: self.left])
+            asked = [one for one in dict.fromkeys(architectures) if one not in self._known][: self.left]
+            new = [one for one in asked if one not in self._kept]
+            if new:
+                self.ahead(new)
         return [self._evaluate(one) for one in architectures]
 
     def _evaluate(self, architecture: Architecture) -> Evaluated:

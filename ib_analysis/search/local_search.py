@@ -22,7 +22,7 @@ class ParetoLocalSearch:
     any, a random architecture is tried instead.
 
     Arguments:
-        initial: random architectures at the beginning.
+        initial: random architectures at the beginning; at_once of them, if that is more.
         at_once: proposals before any of them is evaluated, all different.
 
     Raises:

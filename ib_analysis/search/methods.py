@@ -15,7 +15,7 @@ __all__ = ["Method", "search", "unseen"]
 
 
 class Method(Protocol):
-    """Proposes architectures, one after another."""
+    """Proposes architectures, one after another or several at once."""
 
     def run(self, evaluations: Evaluations, seed: int) -> None:
         """Ask `evaluations` for what seems promising, until it raises `SearchEnded`, or there is nothing to do.

@@ -29,7 +29,7 @@ _FOLLOWING = "following"
 
 @dataclass(frozen=True)
 class OptunaSearch:
-    """A multi-objective study of Optuna on the problem's losses, one trial after another.
+    """A multi-objective study of Optuna on the problem's losses.
 
     Where the evaluations have a journal, trials are kept beside it in a journal of Optuna (``<journal>.optuna``), and a
     search that was killed goes on with them. Each trial has a seed of its own, made from the search's seed and the
@@ -134,10 +134,10 @@ def _nsga2(population: int, seed: int) -> optuna.samplers.NSGAIISampler:
     Optuna's gives the parents of a generation in one order when they are chosen, and in another when they are read from
     the storage; so whoever is interrupted at the first trial of a generation would go on with other proposals.
     """
-    from optuna.samplers import NSGAIISampler
+    from optuna import samplers
     from optuna.trial import FrozenTrial, TrialState
 
-    class Steady(NSGAIISampler):
+    class NSGAIISampler(samplers.NSGAIISampler):  # what Optuna keeps of a trial's generation has the class's name
         def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
             kept = super().get_parent_population(study, generation)
             complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -145,7 +145,7 @@ def _nsga2(population: int, seed: int) -> optuna.samplers.NSGAIISampler:
                 return kept
             return self.select_parent(study, generation)
 
-    return Steady(population_size=population, seed=seed)
+    return NSGAIISampler(population_size=population, seed=seed)
 
 
 def _suggested(trial: optuna.Trial, space: Space) -> Architecture:

@@ -14,6 +14,7 @@ from ib_analysis.search.local_search import ParetoLocalSearch
 from ib_analysis.search.methods import Method, search
 from ib_analysis.search.monas import Monas
 from ib_analysis.search.optuna_search import OptunaSearch
+from ib_analysis.search.problem import Metrics
 from ib_analysis.search.space import Architecture
 from ib_analysis.search.surrogate import RecurrentSurrogate
 
@@ -37,8 +38,7 @@ def test_evaluated_side_by_side_it_finds_the_same(name: str, tmp_path: Path) -> 
     """Each time that something is new, the method is left off, and begins anew when it is there."""
     pytest.importorskip("optuna")
     batches: list[list[Architecture]] = []
-    search(METHODS[name], Evaluations(small_problem(), BUDGET, tmp_path / "whole.jsonl", ahead=batches.append), 3)
-    whole = search(METHODS[name], Evaluations(small_problem(), BUDGET, tmp_path / "whole.jsonl"), 3)
+    whole = search(METHODS[name], Evaluations(small_problem(), BUDGET, ahead=batches.append), 3)
     assert len(whole.found) == BUDGET
     assert max(map(len, batches)) == 4
     assert len(batches) <= BUDGET / 2  # most proposals are made together
@@ -63,6 +63,23 @@ def test_evaluated_side_by_side_it_finds_the_same(name: str, tmp_path: Path) -> 
     assert left_off == batches
     assert [one.architecture for one in again.found] == [one.architecture for one in whole.found]
     assert again.repeats == whole.repeats
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_killed_within_the_last_batch_nothing_beyond_the_budget_is_announced(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    told: list[Architecture] = []
+
+    class Dying(Evaluations):
+        def _keep(self, architecture: Architecture, metrics: Metrics) -> None:
+            super()._keep(architecture, metrics)
+            if len(self.found) == BUDGET - 2:
+                raise Elsewhere
+
+    with pytest.raises(Elsewhere):
+        search(METHODS[name], Dying(small_problem(), BUDGET, tmp_path / "killed.jsonl"), 3)
+    again = search(METHODS[name], Evaluations(small_problem(), BUDGET, tmp_path / "killed.jsonl", ahead=told.extend), 3)
+    assert told == [one.architecture for one in again.found][-1:]  # the last but one had been written
 
 
 @pytest.mark.parametrize("name", ["local", "random", "nsga2", "tpe"])

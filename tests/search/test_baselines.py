@@ -8,6 +8,7 @@ import pytest
 from search_tables import SMALL, small_metrics, small_problem
 
 from ib_analysis.artifacts import UserError
+from ib_analysis.search import optuna_search
 from ib_analysis.search.evaluations import Evaluations
 from ib_analysis.search.local_search import ParetoLocalSearch
 from ib_analysis.search.methods import Method, search
@@ -99,6 +100,19 @@ def test_a_killed_search_goes_on(name: str, at: int, tmp_path: Path) -> None:
     assert proposals(on) == proposals(whole)
     assert on.repeats == whole.repeats
     assert Dying.asked == 23  # all 22, and the one that died: none twice
+
+
+def test_a_search_of_optunas_own_nsga2_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such are journals of before; uninterrupted, both propose the same."""
+    from optuna.samplers import NSGAIISampler
+
+    whole = search(METHODS["nsga2"], Evaluations(small_problem(), 40), 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna_search, "_nsga2", lambda n, seed: NSGAIISampler(population_size=n, seed=seed))
+        old = search(METHODS["nsga2"], Evaluations(small_problem(), 14, tmp_path / "old.jsonl"), 5)
+    on = search(METHODS["nsga2"], Evaluations(small_problem(), 40, tmp_path / "old.jsonl"), 5)
+    assert proposals(old) == proposals(whole)[:14]
+    assert proposals(on) == proposals(whole)
 
 
 @pytest.mark.parametrize("lost", [25, 400])

@@ -231,6 +231,8 @@ def test_mistakes(
         ({"methods": ("annealing",)}, "methods has 'annealing'"),
         ({"final_seeds": (-1,)}, "from 0 on"),
         ({"budget": 0}, "budget is 0"),
+        ({"at_once": 0}, "at_once is 0"),
+        ({"at_once": 5, "budget": 4}, "at_once is 5, more than the search.budget of 4"),
     ],
 )
 def test_a_setting_that_cannot_work_is_one_sentence(wrong: dict, sentence: str) -> None:

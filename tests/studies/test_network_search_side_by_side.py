@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from test_network_search import CONFIG
+from test_network_search_parts import make
 
+from ib_analysis.artifacts import UserError
 from ib_analysis.cli import main
 from ib_analysis.engines.local import Unit, Workers
+from ib_analysis.studies.network_search import side_by_side
 
 SEARCH = (
     CONFIG.replace("[error, quadratic_cost, latency_ms, energy_mj]", "[error, quadratic_cost]")
@@ -76,3 +79,17 @@ def test_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["search", "mine.yaml", "--workers", "2"]) == 0
     assert waves == [here[0], here[1][1:], *here[2:]]  # the one that was finished is not trained again
     assert found() == whole
+
+
+def test_what_another_machine_trained_and_nobody_finds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As where it sees other images: one sentence, and not the same round for ever."""
+
+    class Elsewhere:
+        def run(self, stage: str, units: Sequence[Unit]) -> list[None]:
+            return [None for _ in units]
+
+    monkeypatch.setattr(side_by_side, "PATIENCE", 0.0)
+    with pytest.raises(UserError, match="trained elsewhere"):
+        side_by_side.run_side_by_side(
+            make(folder=tmp_path), ["tpe"], lambda name, ahead: ahead([(0, 0, 0, -1, 0, 0, 0)]), Elsewhere()
+        )

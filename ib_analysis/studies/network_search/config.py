@@ -61,10 +61,11 @@ class NetworkSearchConfig:
     kept: int = 4
     """Networks that dpp_net trains in each round, and monas between two updates of its controller."""
     at_once: int = 1
-    """Above 1, networks that methods propose together are trained side by side, on all workers, or on all machines of
-    `engine: ray`: so many of each of tpe, nsga2, random and local_search, before they hear of their worth, and `kept`
-    of dpp_net and monas. What is found depends on it, but not on how many train; time is then measured by the main
-    process alone, while nothing trains. With 1, methods run side by side, each training one network after another."""
+    """Above 1, and at most the budget: networks that methods propose together are trained side by side, on all workers,
+    or on all machines of `engine: ray`: so many of each of tpe, nsga2, random and local_search, before they hear of
+    their worth, and `kept` of dpp_net and monas. What is found depends on it, but not on how many train; what has not
+    been timed yet is then timed by the main process, while nothing trains. With 1, methods run side by side, each
+    training one network after another."""
     monas_cost: str = ""
     """The cost in the reward of monas, one of the objectives; empty: the first of them that is no error."""
     final: int = 5
@@ -134,6 +135,11 @@ class NetworkSearchConfig:
         for name in ("budget", "kept", "at_once", "final", "layers", "latency_batch", "latency_threads"):
             if getattr(self, name) < 1:
                 raise UserError(f"{_NAME}.{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.at_once > self.budget:
+            raise UserError(
+                f"{_NAME}.at_once is {self.at_once}, more than the {_NAME}.budget of {self.budget}: nothing would be "
+                "proposed with an answer in view. Choose a smaller one."
+            )
         if self.latency_rounds < 5 or self.resamples < 2:
             raise UserError(f"{_NAME}.latency_rounds must be at least 5, and {_NAME}.resamples at least 2.")
         if min(self.seed, self.epochs, *self.network_seeds, *self.final_seeds) < 0:

@@ -73,7 +73,7 @@ class MethodRow:
     """Of the surrogate's errors on networks that it had not seen, the mean over rounds (``rounds.csv``), where there is
     one."""
     seconds: float
-    """Of the search, trainings included, in the run that ended it."""
+    """Of the search, trainings included, in the run that ended it; with `at_once` above 1, of its trainings alone."""
 
 
 @dataclass(frozen=True)

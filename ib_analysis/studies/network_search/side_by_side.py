@@ -8,8 +8,10 @@ comes to its next ones. So what is found does not depend on how many train.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 
+from ib_analysis.artifacts import UserError
 from ib_analysis.engines.choose import Engine
 from ib_analysis.engines.local import Progress, Unit
 from ib_analysis.experiment import Experiment, ExperimentConfig
@@ -19,6 +21,9 @@ from ib_analysis.studies.network_search.evaluator import TrainingEvaluator
 from ib_analysis.studies.network_search.plan import NetworkSearch
 
 __all__ = ["Ahead", "run_side_by_side"]
+
+PATIENCE = 60.0
+"""Seconds to wait for the files of networks that another machine has trained."""
 
 Ahead = Callable[[Sequence[Architecture]], None]
 
@@ -40,6 +45,9 @@ def run_side_by_side(
         methods: their names.
         run: runs one of them, which tells of networks ahead of asking for them (see `Evaluations`).
         engine: trains.
+
+    Raises:
+        UserError: what has been trained is not found: another machine of the engine does not see the same files.
     """
     evaluator = TrainingEvaluator(search)
     going = list(methods)
@@ -62,13 +70,31 @@ def run_side_by_side(
             if not evaluator.is_trained(architecture, seed)
         ]
         engine.run("train", units)
+        if asked and not _come_in(evaluator, asked):
+            raise UserError(
+                f"Networks of {search.folder} were trained elsewhere, and what came of it is not found here; all "
+                "machines must see the same checkpoints, and have the same images under data.root."
+            )
 
 
 def _refuse_untrained(evaluator: TrainingEvaluator, architectures: Sequence[Architecture]) -> None:
-    seeds = evaluator.search.settings.network_seeds
-    missing = [one for one in architectures if not all(evaluator.is_trained(one, seed) for seed in seeds)]
+    missing = [one for one in architectures if not _all_trained(evaluator, one)]
     if missing:
         raise _Untrained(missing)
+
+
+def _come_in(evaluator: TrainingEvaluator, asked: Iterable[Architecture]) -> bool:
+    """Whether something has been trained; a shared file system may need a moment to show it."""
+    until = time.monotonic() + PATIENCE
+    while not any(_all_trained(evaluator, architecture) for architecture in asked):
+        if time.monotonic() > until:
+            return False
+        time.sleep(1.0)
+    return True
+
+
+def _all_trained(evaluator: TrainingEvaluator, architecture: Architecture) -> bool:
+    return all(evaluator.is_trained(architecture, seed) for seed in evaluator.search.settings.network_seeds)
 
 
 def _train(
