@@ -17,6 +17,7 @@ from ib_analysis.activations import dataset_name
 from ib_analysis.activations_file import FileContents
 from ib_analysis.artifacts import UserError, settings_of
 from ib_analysis.encoders import Task as TrainedTask
+from ib_analysis.encoders import stream_pairs
 from ib_analysis.experiment_checks import check
 from ib_analysis.experiment_config import (
     ActivationsConfig,
@@ -275,9 +276,13 @@ class Experiment:
     def _read_like(self, fit: Fit) -> set[str]:
         """The layers that a decoder reads; of an unconditional reader, the one that tells least: the network's last.
 
-        Whether it is measured or not, so that a selection of the layers asks for no other reader.
+        Whether it is measured or not, so that a selection of the layers asks for no other reader; and none of two
+        streams, so that networks with two have the reader that those with one have.
         """
-        return {self._taps[-1]} if self.reads_nothing(fit) else {layer for _, layer in fit.cells}
+        if not self.reads_nothing(fit):
+            return {layer for _, layer in fit.cells}
+        streams = {tap for pair in stream_pairs(self._taps).values() for tap in pair}
+        return {[tap for tap in self._taps if tap not in streams][-1]}
 
     @property
     def workers(self) -> int:

@@ -11,8 +11,8 @@ from decoders import ReaderArchitecture
 from decoders.fitting.fit import FittingConfig
 from ib_analysis.artifacts import UserError
 from ib_analysis.cli import parse_experiment
+from ib_analysis.encoders import EncoderConfig, build_encoder, tap_names
 from ib_analysis.encoders import build as networks
-from ib_analysis.encoders import build_encoder, tap_names
 from ib_analysis.encoders.interface import TappedNetwork
 from ib_analysis.experiment import BASE, Experiment, ExperimentConfig
 from ib_analysis.records.activations import activations_config
@@ -102,6 +102,18 @@ def test_own_blocks_of_a_layer_are_those_of_its_readers_and_of_no_other() -> Non
         assert size.own_blocks == (1 if layers == {"h1"} else 0)
         assert size.dropout == {"h1": 0.25, "h4": 0.5}.get("".join(layers), 0.0)
         assert replace(size, own_blocks=0, dropout=0.0) == plain.decoder_size_for(fit)
+
+
+def test_networks_of_two_streams_have_the_reader_of_nothing_of_those_with_one() -> None:
+    """Their last tap is a stream of h4, which has settings of its own."""
+    steps = {}
+    for architecture in ("resnet", "rir"):
+        encoder = EncoderConfig(architecture=architecture, depth=14, shortcut="B")
+        chosen = Experiment(
+            ExperimentConfig(encoder=encoder, layers=("h4",), layer_steps={"h4": 70}, unconditional_fit=True)
+        )
+        (steps[architecture],) = {chosen.fitting_for(fit).steps for fit in chosen.fits if chosen.reads_nothing(fit)}
+    assert steps["rir"] == steps["resnet"] == 70
 
 
 def test_settings_of_a_layer_that_is_not_measured_are_of_no_consequence() -> None:

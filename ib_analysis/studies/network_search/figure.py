@@ -159,7 +159,15 @@ def _bits(rows: Sequence[BitsRow], cost: str, confidence: float, notes: Sequence
     for axes in (above, below):
         axes.grid(axis="y", color=LIGHT, linewidth=0.5)
         axes.set_xlim(-0.5, len(networks) - 0.5)
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    below.set_ylim(bottom=min(0.0, below.get_ylim()[0]))
+    if min(row.i_xh_bits_low for row in rows) > 0:  # late layers keep a hundredth of early ones
+        above.set_yscale("log")
+        above.set_ylabel("I(X;H), bits (log scale)")
+        above.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        above.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        above.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        above.set_ylim(bottom=min(0.0, above.get_ylim()[0]))
     handles = [
         Line2D([], [], color=layer_colour(k), marker=layer_marker(k), linestyle="none", markersize=5, label=layer)
         for k, layer in enumerate(layers)
