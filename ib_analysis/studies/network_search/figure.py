@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -97,9 +98,7 @@ def _searches(
         for row, place, error in zip(front, x, errors, strict=True):
             axes.annotate(row.name.rpartition("-front")[2], (place, error), (4, 3), textcoords="offset points", size=8)
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        _label_1_2_5(axes.xaxis)
         axes.set_xlabel(NAMES[cost] + (f" ({front[0].energy_source})" if cost == "energy_mj" else ""))
         axes.set_ylabel("error, %")
     for axes in grid:
@@ -107,6 +106,13 @@ def _searches(
     handles = [*grid[0].get_legend_handles_labels()[0], *grid[1].get_legend_handles_labels()[0]]
     body.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
+
+
+def _label_1_2_5(axis: Axis) -> None:
+    """Labels of a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _short(value: float) -> str:
@@ -163,9 +169,7 @@ def _bits(rows: Sequence[BitsRow], cost: str, confidence: float, notes: Sequence
     if min(row.i_xh_bits_low for row in rows) > 0:  # late layers keep a hundredth of early ones
         above.set_yscale("log")
         above.set_ylabel("I(X;H), bits (log scale)")
-        above.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        above.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        above.yaxis.set_minor_formatter(NullFormatter())
+        _label_1_2_5(above.yaxis)
     else:
         above.set_ylim(bottom=min(0.0, above.get_ylim()[0]))
     handles = [
